@@ -1,0 +1,38 @@
+//! A digest of code: equal for what rustfmt and documentation change, different for everything else.
+//!
+//! Errors have a side. To see a difference where there is none costs one more computation; to overlook one returns a
+//! stale result. So each rule below that drops something names why it cannot matter, and where a case cannot be told
+//! from tokens, it counts as a difference.
+
+mod tokens;
+
+#[cfg(test)]
+mod test;
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+
+use crate::function::Function;
+
+/// Goes with the rules in `tokens.rs`: raise the version when they change, because every stored result changes its key.
+const CONTEXT: &str = "larder 2026-11 code fingerprint v1";
+
+/// The digest of one function: its attributes, signature and body, without its visibility.
+pub(crate) fn of_function(function: &Function) -> [u8; 32] {
+    let mut tokens = TokenStream::new();
+    for attr in &function.attrs {
+        attr.to_tokens(&mut tokens);
+    }
+    function.sig.to_tokens(&mut tokens);
+    function.body.to_tokens(&mut tokens);
+    of_tokens(tokens)
+}
+
+/// The digest of a stretch of code.
+fn of_tokens(code: TokenStream) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
+    tokens::feed(code, &mut |bytes| {
+        hasher.update(bytes);
+    });
+    *hasher.finalize().as_bytes()
+}

@@ -1,0 +1,128 @@
+//! Pairs of programs that must share a fingerprint, and pairs that must not.
+
+use proc_macro2::{Delimiter, Group, TokenTree};
+
+use super::*;
+use crate::attribute::Kind;
+
+fn of_text(text: &str) -> [u8; 32] {
+    of_tokens(text.parse().unwrap_or_else(|_| panic!("not tokens: {text}")))
+}
+
+#[test]
+fn what_formatting_and_documentation_change() {
+    for (one, other) in [
+        // White space and comments.
+        ("fn f(){x+1}", "fn f() {\n    // why\n    x /* so */ + 1\n}"),
+        ("let x=-1;", "let x = -1;"),
+        ("|x|-1", "|x| -1"),
+        ("let v: Vec<Vec<u8>>=w;", "let v: Vec<Vec<u8> > = w;"),
+        ("a<-1", "a < -1"),
+        ("x=&y", "x = &y"),
+        // Documentation and lint levels, anywhere.
+        ("/// Docs.\nfn f() {}", "fn f() {}"),
+        ("fn f() { /** docs */ struct S { /// field\n x: u8 } }", "fn f() { struct S { x: u8 } }"),
+        ("fn f() { //! inner\n x }", "fn f() { x }"),
+        ("#[inline(always)] #[must_use] #[cold] #[doc(hidden)] fn f() {}", "fn f() {}"),
+        ("{ #[allow(unused)] let x = 1; }", "{ let x = 1; }"),
+        ("{ #![allow(unused)] x }", "{ x }"),
+        ("#[expect(dead_code, reason = \"r\")] #[warn(a)] #[deny(b)] #[forbid(c)] fn f() {}", "fn f() {}"),
+        ("#[rustfmt::skip] fn f() {}", "fn f() {}"),
+        // Trailing commas.
+        ("f(a, b,)", "f(a, b)"),
+        ("f(a,)", "f(a)"),
+        ("f(a)(b,)", "f(a)(b)"),
+        ("f?(b,)", "f?(b)"),
+        ("x.f(a,).g(b,)", "x.f(a).g(b)"),
+        ("fn f(a: u8,) {}", "fn f(a: u8) {}"),
+        ("[1, 2,]", "[1, 2]"),
+        ("[1,]", "[1]"),
+        ("vec![1,]", "vec![1]"),
+        ("S { a, b, }", "S { a, b }"),
+        ("(a, b,)", "(a, b)"),
+        ("HashMap<A, B,>", "HashMap<A, B>"),
+        ("match x { A => 1, B => 2, }", "match x { A => 1, B => 2 }"),
+        ("match x { A => { 1 }, B => 2 }", "match x { A => { 1 } B => 2 }"),
+        // Raw identifiers.
+        ("r#abc", "abc"),
+    ] {
+        assert_eq!(of_text(one), of_text(other), "{one}\n{other}");
+    }
+}
+
+#[test]
+fn what_may_change_a_result() {
+    for (one, other) in [
+        ("x + 1", "x + 2"),
+        ("x + 1", "y + 1"),
+        ("x + 1", "x - 1"),
+        ("ab", "a b"),
+        ("1 2", "12"),
+        ("1", "1u64"),
+        ("\"a b\"", "\"a  b\""),
+        ("\"a\"", "b\"a\""),
+        ("'a'", "\"a\""),
+        ("'a", "a"),
+        ("a", "\"a\""),
+        // Operators of the same characters.
+        ("a && b", "a & &b"),
+        ("a || b", "a | |b| c"),
+        ("a == b", "a = b"),
+        ("0..=9", "0..9"),
+        ("a <= b", "a < b"),
+        ("a << b", "a < b"),
+        // Groups.
+        ("(a) b", "(a b)"),
+        ("{ a }", "( a )"),
+        ("[a]", "(a)"),
+        ("((a))", "(a)"),
+        ("f(a), b", "f(a, b)"),
+        ("f()", "f"),
+        // A tuple of one is not its element.
+        ("(x,)", "(x)"),
+        ("return (x,)", "return (x)"),
+        ("let y = (x,);", "let y = (x);"),
+        ("fn f() -> (u8,) {}", "fn f() -> (u8) {}"),
+        ("(HashMap<A, B>,)", "(HashMap<A, B>)"),
+        ("(fn(A) -> B,)", "(fn(A) -> B)"),
+        ("match x { A => {}, }", "match x { A => (), }"),
+        // Commas that separate.
+        ("[{ a }, -1]", "[{ a } - 1]"),
+        ("f(a, |b| c)", "f(a |b| c)"),
+        ("a => b, c", "a => b c"),
+        // Attributes with a say.
+        ("#[cfg(unix)] let x = 1;", "let x = 1;"),
+        ("#[target_feature(enable = \"avx2\")] fn f() {}", "fn f() {}"),
+        ("{ #[larder::cached(version = 1)] fn g() {} }", "{ #[larder::cached(version = 2)] fn g() {} }"),
+        ("#(allow)", ""),
+        // The signature.
+        ("fn f(x: u32) {}", "fn f(x: u64) {}"),
+        ("fn f(a: u8, b: u8) {}", "fn f(b: u8, a: u8) {}"),
+        ("fn f() {}", "fn g() {}"),
+    ] {
+        assert_ne!(of_text(one), of_text(other), "{one}\n{other}");
+    }
+}
+
+#[test]
+fn invisible_groups_leave_no_trace() {
+    let grouped = Group::new(Delimiter::None, "a + b".parse().expect("tokens"));
+    let tokens: TokenStream = [TokenTree::Group(grouped)].into_iter().collect();
+    assert_eq!(of_tokens(tokens), of_text("a + b"));
+}
+
+#[test]
+fn visibility_is_no_code() {
+    let of_item =
+        |text: &str| of_function(&Function::parse(Kind::Task, text.parse().expect("tokens")).expect("a function"));
+    assert_eq!(of_item("pub(crate) fn f(x: u8) -> u8 { x }"), of_item("/// Docs.\nfn f(x: u8,) -> u8 { x }"));
+    assert_ne!(of_item("fn f(x: u8) -> u8 { x }"), of_item("fn f(x: u8) -> u8 { x + 1 }"));
+}
+
+/// Stored results are found by these bytes: a change of the rules is a change of `CONTEXT`, and of this line.
+#[test]
+fn the_rules_of_this_version() {
+    let hex: String =
+        of_text("fn f(x: &u8,) -> u8 { /* why */ x + 1 }").iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "fb3d8d9ee602d98347b0d9a672e25c308c1a162bf613a7d0aef456a55b9dfebb");
+}

@@ -1,0 +1,193 @@
+//! Token trees to bytes, in one way for all spellings that rustfmt and the lexer treat alike.
+//!
+//! | token      | bytes                                                                     |
+//! |------------|---------------------------------------------------------------------------|
+//! | identifier | `i`, length (u64, little endian), text without `r#`                       |
+//! | literal    | `l`, length, text as written                                              |
+//! | operator   | `o`, length, text: `&&` and `& &` differ, `=-` and `= -` do not           |
+//! | group      | `(`, `[` or `{`, its tokens, `e`; invisible groups leave only their tokens |
+
+use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree};
+
+/// Attributes without a say in what a function returns, by their first word.
+///
+/// The attribute being expanded is not among the tokens. One on a function *inside* the body counts, with its version.
+const SILENT: [&str; 10] =
+    ["doc", "allow", "warn", "deny", "forbid", "expect", "inline", "must_use", "cold", "rustfmt"];
+
+/// What the lexer reads as one token. Nothing that begins with `<` or `>`: `Vec<Vec<u8>>=x` and `Vec<Vec<u8>> = x` are
+/// one program, and no valid program changes meaning when `>` `=` is read for `>=`.
+const OPERATORS: [&str; 18] =
+    ["..=", "...", "::", "->", "=>", "==", "!=", "&&", "||", "+=", "-=", "*=", "/=", "%=", "^=", "&=", "|=", ".."];
+
+/// Words after which a parenthesis opens a tuple and not the arguments of a call.
+const BEFORE_TUPLE: [&str; 24] = [
+    "as", "async", "break", "const", "continue", "dyn", "else", "for", "if", "impl", "in", "let", "loop", "match",
+    "move", "mut", "ref", "return", "static", "type", "unsafe", "use", "where", "while",
+];
+
+/// Hands the bytes of some code to `out`.
+pub(super) fn feed(code: TokenStream, out: &mut dyn FnMut(&[u8])) {
+    let mut trees = Vec::new();
+    flatten(code, &mut trees);
+    walk(&trees, TrailingComma::Kept, out);
+}
+
+/// Whether a comma before the closing delimiter says something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TrailingComma {
+    Kept,
+    Dropped,
+}
+
+fn walk(trees: &[TokenTree], trailing: TrailingComma, out: &mut dyn FnMut(&[u8])) {
+    let mut at = 0;
+    while let Some(tree) = trees.get(at) {
+        let silent = silent_attribute(&trees[at..]);
+        if silent > 0 {
+            at += silent;
+            continue;
+        }
+        match tree {
+            TokenTree::Group(group) => walk_group(group, &trees[..at], out),
+            TokenTree::Ident(word) => {
+                let text = word.to_string();
+                token(b'i', text.strip_prefix("r#").unwrap_or(&text), out);
+            }
+            TokenTree::Literal(literal) => token(b'l', &literal.to_string(), out),
+            TokenTree::Punct(punct) if punct.as_char() == ',' => {
+                if !is_idle_comma(trees, at, trailing) {
+                    token(b'o', ",", out);
+                }
+            }
+            TokenTree::Punct(_) => {
+                let operator = operator(&trees[at..]);
+                token(b'o', &operator, out);
+                // All operators are ASCII: as many tokens as bytes.
+                at += operator.len() - 1;
+            }
+        }
+        at += 1;
+    }
+}
+
+fn walk_group(group: &Group, before: &[TokenTree], out: &mut dyn FnMut(&[u8])) {
+    let open = match group.delimiter() {
+        Delimiter::Parenthesis => b"(",
+        Delimiter::Bracket => b"[",
+        Delimiter::Brace => b"{",
+        // Flattened on the way in; what macro_rules! groups is no different from what is written out.
+        Delimiter::None => b" ",
+    };
+    let mut trees = Vec::new();
+    flatten(group.stream(), &mut trees);
+    let tuple_of_one = group.delimiter() == Delimiter::Parenthesis && !is_call(before) && commas(&trees) == 1;
+    out(open);
+    walk(&trees, if tuple_of_one { TrailingComma::Kept } else { TrailingComma::Dropped }, out);
+    out(b"e");
+}
+
+fn token(tag: u8, text: &str, out: &mut dyn FnMut(&[u8])) {
+    out(&[tag]);
+    out(&(text.len() as u64).to_le_bytes());
+    out(text.as_bytes());
+}
+
+fn flatten(tokens: TokenStream, trees: &mut Vec<TokenTree>) {
+    for tree in tokens {
+        match tree {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::None => flatten(group.stream(), trees),
+            tree => trees.push(tree),
+        }
+    }
+}
+
+/// The number of tokens of the silent attribute that begins here, or 0. Doc comments are attributes by now.
+fn silent_attribute(trees: &[TokenTree]) -> usize {
+    let length = match trees {
+        [hash, TokenTree::Group(_), ..] if is_punct(hash, '#') => 2,
+        [hash, bang, TokenTree::Group(_), ..] if is_punct(hash, '#') && is_punct(bang, '!') => 3,
+        _ => return 0,
+    };
+    let Some(TokenTree::Group(group)) = trees.get(length - 1) else { return 0 };
+    if group.delimiter() != Delimiter::Bracket {
+        return 0;
+    }
+    match group.stream().into_iter().next() {
+        Some(TokenTree::Ident(word)) if SILENT.iter().any(|silent| word == silent) => length,
+        _ => 0,
+    }
+}
+
+/// The longest operator that begins here.
+fn operator(trees: &[TokenTree]) -> String {
+    let mut text = String::new();
+    for tree in trees.iter().take(3) {
+        let TokenTree::Punct(punct) = tree else { break };
+        text.push(punct.as_char());
+        if punct.spacing() == Spacing::Alone {
+            break;
+        }
+    }
+    let longest = OPERATORS.iter().find(|operator| text.starts_with(**operator));
+    match longest {
+        Some(operator) => (*operator).to_owned(),
+        None => text.chars().take(1).collect(),
+    }
+}
+
+/// Whether rustfmt may add or remove this comma.
+fn is_idle_comma(trees: &[TokenTree], at: usize, trailing: TrailingComma) -> bool {
+    match trees.get(at + 1) {
+        None => return trailing == TrailingComma::Dropped,
+        // `<A, B,>`: no expression, pattern or type begins with `>`.
+        Some(next) if is_punct(next, '>') => return true,
+        Some(_) => {}
+    }
+    // `=> { .. },`: an arm with a block ends with or without it.
+    match &trees[..at] {
+        [.., equals, arrow, TokenTree::Group(block)] => {
+            is_punct(equals, '=') && is_punct(arrow, '>') && block.delimiter() == Delimiter::Brace
+        }
+        _ => false,
+    }
+}
+
+/// Whether a parenthesis after these tokens holds arguments, so that `f(x,)` is `f(x)`.
+///
+/// After `>` and `]` it may be either, and counts as a tuple; so does the input of a macro, whose commas are its own.
+fn is_call(before: &[TokenTree]) -> bool {
+    match before.last() {
+        Some(TokenTree::Ident(word)) => !BEFORE_TUPLE.iter().any(|keyword| word == keyword),
+        Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::Parenthesis,
+        Some(tree) => is_punct(tree, '?'),
+        None => false,
+    }
+}
+
+/// The commas of a parenthesis, without those between `<` and `>`.
+///
+/// In `(a < b, c > d,)` those are comparisons; then it is taken for a tuple of one, and reformatting it is a change.
+fn commas(trees: &[TokenTree]) -> usize {
+    let mut depth = 0usize;
+    let mut commas = 0;
+    let mut previous = ' ';
+    for tree in trees {
+        let TokenTree::Punct(punct) = tree else {
+            previous = ' ';
+            continue;
+        };
+        match punct.as_char() {
+            '<' => depth += 1,
+            '>' if previous != '-' && previous != '=' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => commas += 1,
+            _ => {}
+        }
+        previous = punct.as_char();
+    }
+    commas
+}
+
+fn is_punct(tree: &TokenTree, character: char) -> bool {
+    matches!(tree, TokenTree::Punct(punct) if punct.as_char() == character)
+}

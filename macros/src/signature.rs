@@ -1,0 +1,232 @@
+//! A function's signature, with everything refused that a task cannot be.
+
+use proc_macro2::Ident;
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{FnArg, GenericParam, Generics, Pat, PatIdent, PatType, ReturnType, Safety, Type, TypeTuple};
+
+use crate::attribute::Kind;
+use crate::problems::Problems;
+use crate::types::{self, Passing};
+
+/// serde implements its traits for tuples up to this length, and the arguments travel as a tuple.
+const PARAMETERS_AT_MOST: usize = 16;
+
+/// What the expansions need of a signature.
+pub(crate) struct Signature {
+    pub(crate) name: Ident,
+    pub(crate) parameters: Vec<Parameter>,
+    /// `()` where the function has no return type.
+    pub(crate) output: Type,
+}
+
+/// One parameter.
+pub(crate) struct Parameter {
+    pub(crate) name: Ident,
+    /// The type as written.
+    pub(crate) ty: Type,
+    pub(crate) passing: Passing,
+}
+
+impl Signature {
+    /// Reads a signature. What is returned has all it can have; it is only used if there were no problems.
+    pub(crate) fn check(kind: Kind, sig: &syn::Signature, problems: &mut Problems) -> Signature {
+        check_qualifiers(kind, sig, problems);
+        check_generics(&sig.generics, problems);
+        let parameters: Vec<Parameter> = sig.inputs.iter().filter_map(|input| parameter(input, problems)).collect();
+        if let Some(first_too_many) = sig.inputs.iter().nth(PARAMETERS_AT_MOST) {
+            let message = format!("a task takes at most {PARAMETERS_AT_MOST} parameters: put some into a struct");
+            problems.at(first_too_many, message);
+        }
+        let output = match &sig.output {
+            ReturnType::Default => {
+                Type::Tuple(TypeTuple { attrs: Vec::new(), paren_token: Default::default(), elems: Default::default() })
+            }
+            ReturnType::Type(_, ty) => {
+                types::check_output(ty, problems);
+                (**ty).clone()
+            }
+        };
+        Signature { name: sig.ident.clone(), parameters, output }
+    }
+
+    /// The bits of the parameters that `ignore(..)` names.
+    pub(crate) fn ignored(&self, names: &[Ident], problems: &mut Problems) -> u32 {
+        let mut bits = 0;
+        for name in names {
+            match self.parameters.iter().position(|parameter| parameter.name == *name) {
+                Some(position) => bits |= 1u32.checked_shl(position as u32).unwrap_or(0),
+                None if self.parameters.is_empty() => {
+                    problems.at(name, "the function has no parameters: leave `ignore` out");
+                }
+                None => {
+                    let known: Vec<String> = self.parameters.iter().map(|one| format!("`{}`", one.name)).collect();
+                    problems.at(name, format!("no parameter is called `{name}`; there are {}", known.join(", ")));
+                }
+            }
+        }
+        bits
+    }
+}
+
+impl Parameter {
+    /// The name without a raw identifier's mark.
+    pub(crate) fn bare_name(&self) -> String {
+        self.name.unraw().to_string()
+    }
+}
+
+fn check_qualifiers(kind: Kind, sig: &syn::Signature, problems: &mut Problems) {
+    if let Some(constness) = sig.constness.filter(|_| kind == Kind::Cached) {
+        problems.at(constness, "a cache cannot be asked at compile time: leave `const` out");
+    }
+    if let Some(asyncness) = sig.asyncness {
+        problems.at(asyncness, "a task runs to its end on one worker: make it a plain `fn`, and await around it");
+    }
+    if let Safety::Unsafe(unsafety) = sig.safety {
+        problems.at(unsafety, "tasks are called from safe code: make the function safe, with `unsafe` blocks inside");
+    }
+    if let Some(abi) = &sig.abi {
+        problems.at(abi, "a task is a plain Rust function: leave the ABI out, and call it from an `extern` one");
+    }
+    if let Some(variadic) = &sig.variadic {
+        problems.at(variadic, "a task has a fixed number of parameters: take the rest as a slice");
+    }
+}
+
+fn check_generics(generics: &Generics, problems: &mut Problems) {
+    for parameter in &generics.params {
+        match parameter {
+            GenericParam::Lifetime(lifetime) => {
+                problems.at(lifetime, "lifetime parameters are not needed: leave the lifetimes out");
+            }
+            GenericParam::Type(ty) => {
+                let message = format!(
+                    "a task has concrete types: leave `{}` out, and write one task per type around a generic function",
+                    ty.ident
+                );
+                problems.at(ty, message);
+            }
+            GenericParam::Const(constant) => {
+                let message =
+                    format!("a task has no const parameters: make `{}` an ordinary parameter", constant.ident);
+                problems.at(constant, message);
+            }
+        }
+    }
+    if let Some(clause) = &generics.where_clause {
+        problems.at(clause, "concrete types need no `where` clause: leave it out");
+    }
+}
+
+fn parameter(input: &FnArg, problems: &mut Problems) -> Option<Parameter> {
+    let PatType { attrs, pat, ty, .. } = match input {
+        FnArg::Receiver(receiver) => {
+            let message = "methods are not supported yet: \
+                           make it a free function that takes the value as its first parameter";
+            problems.at(receiver, message);
+            return None;
+        }
+        FnArg::Typed(typed) => typed,
+    };
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")) {
+        problems.at(attr, "a task has the same parameters in every build: put the `#[cfg]` on the function");
+    }
+    let passing = Passing::check(ty, problems);
+    match &**pat {
+        Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. }) => {
+            Some(Parameter { name: ident.clone(), ty: (**ty).clone(), passing })
+        }
+        other => {
+            // Not `at(other)`: `_` alone would be underlined without its type.
+            problems.push(syn::Error::new(other.span(), "a parameter needs a name: take it apart inside the function"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    fn problems(kind: Kind, text: &str) -> Vec<String> {
+        let mut problems = Problems::default();
+        let signature = Signature::check(kind, &syn::parse_str(text).expect("a signature"), &mut problems);
+        signature.ignored(&[], &mut problems);
+        problems.messages()
+    }
+
+    #[test]
+    fn what_a_task_can_be() {
+        for text in [
+            "fn f()",
+            "const fn f(x: u64) -> u64",
+            "fn f(mut x: (u8,), _y: [u8; N & 1]) -> Vec<[u8; { A & B }]>",
+            "fn f(x: &str, xs: &[f64], p: &Path, t: &HashMap<String, u8>, a: &[u8; 4])",
+            "fn f() -> Result<u8, Box<dyn Error + Send + Sync>>",
+            "fn f() -> Result<u8, &'static str>",
+            "fn f() -> io::Result<()>",
+            "fn f() -> fmt::Result",
+            "fn f(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8, l: u8, m: u8, n: u8, \
+             o: u8, p: u8)",
+        ] {
+            assert_eq!(problems(Kind::Task, text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_task_cannot_be() {
+        for (text, start) in [
+            ("fn f(self)", "methods are not supported yet: make it a free function that takes the value as its first"),
+            ("fn f(&mut self)", "methods are not"),
+            ("fn f(self: Box<Self>)", "methods are not"),
+            ("async fn f()", "a task runs to its end"),
+            ("unsafe fn f()", "tasks are called from safe code"),
+            ("extern \"C\" fn f()", "a task is a plain Rust function"),
+            ("const fn f()", "a cache cannot be asked at compile time"),
+            ("fn f<T>(x: T)", "a task has concrete types: leave `T` out"),
+            ("fn f<const N: usize>()", "a task has no const parameters: make `N` an"),
+            ("fn f<'a>()", "lifetime parameters are not needed"),
+            ("fn f() where u8: Copy", "concrete types need no `where`"),
+            ("fn f(x: &mut u8)", "a task cannot write"),
+            ("fn f(x: &'static str)", "an argument is borrowed for one call"),
+            ("fn f(x: Option<&str>)", "a reference inside a type"),
+            ("fn f(x: &[&str])", "a reference inside a type"),
+            ("fn f(x: &&str)", "a reference inside a type"),
+            ("fn f(x: Cow<'_, str>)", "a type that borrows"),
+            ("fn f(x: impl Fn(&str) -> &str)", "`impl Trait` hides"),
+            ("fn f(x: &dyn Fn(&str))", "a `dyn` value cannot be sent"),
+            ("fn f(x: fn(&str))", "a function pointer"),
+            ("fn f(x: *const u8)", "a pointer means nothing"),
+            ("fn f(x: Vec<Self>)", "`Self` is not known"),
+            ("fn f(x: Self::Item)", "`Self` is not known"),
+            ("fn f((a, b): (u8, u8))", "a parameter needs a name"),
+            ("fn f(_: u8)", "a parameter needs a name"),
+            ("fn f(ref x: u8)", "a parameter needs a name"),
+            ("fn f(#[cfg(unix)] x: u8)", "a task has the same parameters"),
+            ("fn f(x: u8) -> &str", "a stored result cannot borrow"),
+            ("fn f(x: u8) -> Result<&'static str, E>", "a stored result cannot borrow"),
+            ("fn f(x: u8) -> Result<u8, &str>", "an error outlives"),
+            ("fn f(x: u8) -> Ref<'static, u8>", "a stored result cannot borrow"),
+            ("fn f() -> !", "a function that never returns"),
+            ("fn f() -> impl Iterator<Item = u8>", "`impl Trait` hides"),
+            ("fn f() -> Result<u8, impl Error>", "`impl Trait` hides"),
+            ("fn f() -> Box<dyn Error>", "a `dyn` value cannot be stored"),
+            (
+                "fn f(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8, l: u8, m: u8, \
+                 n: u8, o: u8, p: u8, q: u8)",
+                "a task takes at most 16",
+            ),
+        ] {
+            let found = problems(Kind::Cached, text);
+            assert!(found.len() == 1 && found[0].starts_with(start), "{text}: {found:#?}");
+            assert!(!found[0].ends_with('.') && !found[0].starts_with(char::is_uppercase), "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn all_problems_of_a_signature_are_found() {
+        let text = "async fn f<'a, T>(self, (a, b): (T, &'a str), c: &mut u8) -> &'a T where T: Copy";
+        assert_eq!(problems(Kind::Task, text).len(), 9);
+    }
+}

@@ -1,0 +1,51 @@
+//! Where the workers of a run live. Each backend starts a crew and returns when all of it is done; what the crew does
+//! comes from [`crate::parallel::dispatch`], the same for all.
+
+mod sequential;
+mod threads;
+
+use std::sync::OnceLock;
+
+use crate::error::Result;
+
+/// Where delayed calls run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Backend {
+    /// On the calling thread, one after the other: for debugging, and as a measure.
+    Sequential,
+    /// On a rayon pool of the `Parallel`'s own.
+    #[default]
+    Threads,
+}
+
+/// What outlives a run: the pool, made at the first one.
+#[derive(Default)]
+pub(crate) struct Crew {
+    threads: OnceLock<threads::Pool>,
+}
+
+impl Crew {
+    /// Runs `worker` once for each of `workers` workers, all at once, and returns when the last returned.
+    ///
+    /// `worker` must not panic. Within a worker of another run there is no second crew: the calling worker does the work
+    /// itself, so nested runs never have more threads than the outer one.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub(crate) fn run(&self, backend: Backend, workers: usize, worker: &(dyn Fn(usize) + Sync)) -> Result<()> {
+        if backend == Backend::Sequential || workers == 1 || threads::is_worker() {
+            sequential::run(worker);
+            return Ok(());
+        }
+        let pool = match self.threads.get() {
+            Some(pool) => pool,
+            None => {
+                let pool = threads::Pool::new(workers)?;
+                self.threads.get_or_init(|| pool)
+            }
+        };
+        pool.run(worker);
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! The calling thread as the only worker.
+
+pub(super) fn run(worker: &(dyn Fn(usize) + Sync)) {
+    worker(0);
+}

@@ -1,0 +1,43 @@
+//! A rayon pool of the run's own.
+//!
+//! The global pool is never touched: the user's number of jobs is a promise about this run, and what the tasks do with
+//! rayon themselves runs in this pool too, within that number.
+
+use std::cell::Cell;
+
+use crate::error::{Error, Kind, Result};
+
+pub(super) struct Pool {
+    pool: rayon::ThreadPool,
+}
+
+thread_local! {
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is just then working for a run.
+pub(super) fn is_worker() -> bool {
+    IS_WORKER.get()
+}
+
+impl Pool {
+    pub(super) fn new(workers: usize) -> Result<Pool> {
+        let build = rayon::ThreadPoolBuilder::new().num_threads(workers).thread_name(|index| format!("larder-{index}"));
+        match build.build() {
+            Ok(pool) => Ok(Pool { pool }),
+            Err(error) => Err(Error::new(Kind::Resource {
+                what: format!("cannot start {workers} worker threads: ask for fewer with `n_jobs`"),
+                source: error.into(),
+            })),
+        }
+    }
+
+    pub(super) fn run(&self, worker: &(dyn Fn(usize) + Sync)) {
+        self.pool.broadcast(|context| {
+            // Work that this thread takes over while it waits within a task is nested too.
+            let before = IS_WORKER.replace(true);
+            worker(context.index());
+            IS_WORKER.set(before);
+        });
+    }
+}

@@ -1,0 +1,155 @@
+//! Values to bytes and back.
+//!
+//! Two codecs, told apart by an id that every entry carries: [`compact`] (bincode: small and fast, but it cannot carry
+//! what describes itself, such as `serde_json::Value`, untagged or flattened types, fields that are skipped) and
+//! [`self_describing`] (MessagePack with field names: carries those). [`encode`] picks by trying: a value goes out
+//! compact only if it is known to come back the same.
+
+mod compact;
+mod self_describing;
+mod shape;
+#[cfg(test)]
+mod test;
+
+use std::any::TypeId;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{LazyLock, RwLock};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::key::canonical::canonical;
+pub(crate) use shape::{is_err, shape_of};
+
+/// Which codec wrote some bytes. The numbers are on disk for ever (docs/format.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CodecId {
+    /// bincode 2, standard configuration.
+    Compact,
+    /// MessagePack with named fields.
+    SelfDescribing,
+}
+
+impl CodecId {
+    pub(crate) fn as_byte(self) -> u8 {
+        match self {
+            CodecId::Compact => 1,
+            CodecId::SelfDescribing => 2,
+        }
+    }
+
+    pub(crate) fn from_byte(byte: u8) -> Option<CodecId> {
+        match byte {
+            1 => Some(CodecId::Compact),
+            2 => Some(CodecId::SelfDescribing),
+            _ => None,
+        }
+    }
+}
+
+/// Why a value has no bytes, or bytes have no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodecError {
+    words: String,
+}
+
+impl CodecError {
+    pub(crate) fn new(words: impl fmt::Display) -> CodecError {
+        CodecError { words: words.to_string() }
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for CodecError {}
+
+/// Encodings up to this size are always tried backwards; longer ones once per type.
+const ALWAYS_TRIED_BYTES: usize = 64 * 1024;
+
+/// Encodes `value` with the first codec that gives it back unchanged.
+///
+/// "Unchanged" is judged by the canonical form, the one that keys use. Small values are decoded again every time; of
+/// larger ones only the first of each type is, and any that skips a field goes to the self-describing codec unasked
+/// (it is the one shape that decodes into something *else* instead of failing).
+///
+/// # Errors
+/// Neither codec carries the value; says what each one met.
+pub(crate) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<(CodecId, Vec<u8>), CodecError> {
+    let compact = if shape::skips_fields(value) {
+        Err(CodecError::new("the value leaves fields out, which the compact codec cannot express"))
+    } else {
+        try_codec(CodecId::Compact, value)
+    };
+    let compact = match compact {
+        Ok(bytes) => return Ok((CodecId::Compact, bytes)),
+        Err(error) => error,
+    };
+    match try_codec(CodecId::SelfDescribing, value) {
+        Ok(bytes) => Ok((CodecId::SelfDescribing, bytes)),
+        Err(error) => Err(CodecError::new(format_args!("compact codec: {compact}; self-describing codec: {error}"))),
+    }
+}
+
+/// Encodes the arguments of a call, which are borrowed and so cannot be tried backwards here: the far side decodes
+/// them or says that it cannot.
+///
+/// # Errors
+/// The value refuses to be serialized.
+pub(crate) fn encode_args<T: Serialize>(value: &T) -> Result<(CodecId, Vec<u8>), CodecError> {
+    if shape::skips_fields(value) {
+        Ok((CodecId::SelfDescribing, self_describing::encode(value)?))
+    } else {
+        Ok((CodecId::Compact, compact::encode(value)?))
+    }
+}
+
+/// Decodes what [`encode`] made.
+///
+/// # Errors
+/// The bytes are not a whole value of this type.
+pub(crate) fn decode<T: DeserializeOwned>(codec: CodecId, bytes: &[u8]) -> Result<T, CodecError> {
+    match codec {
+        CodecId::Compact => compact::decode(bytes),
+        CodecId::SelfDescribing => self_describing::decode(bytes),
+    }
+}
+
+fn try_codec<T: Serialize + DeserializeOwned>(codec: CodecId, value: &T) -> Result<Vec<u8>, CodecError> {
+    let bytes = match codec {
+        CodecId::Compact => compact::encode(value)?,
+        CodecId::SelfDescribing => self_describing::encode(value)?,
+    };
+    let tried = (typeid::of::<T>(), codec);
+    if bytes.len() > ALWAYS_TRIED_BYTES && was_tried(&tried) {
+        return Ok(bytes);
+    }
+    let back: T = decode(codec, &bytes)?;
+    let (sent, returned) = (canonical(value), canonical(&back));
+    match (sent, returned) {
+        (Ok(sent), Ok(returned)) if sent == returned => {
+            if bytes.len() > ALWAYS_TRIED_BYTES {
+                remember_tried(tried);
+            }
+            Ok(bytes)
+        }
+        (Ok(_), Ok(_)) => Err(CodecError::new("the value comes back changed")),
+        (Err(refused), _) | (_, Err(refused)) => Err(CodecError::new(refused)),
+    }
+}
+
+type Tried = (TypeId, CodecId);
+static TRIED: LazyLock<RwLock<HashSet<Tried>>> = LazyLock::new(RwLock::default);
+
+fn was_tried(tried: &Tried) -> bool {
+    TRIED.read().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(tried)
+}
+
+fn remember_tried(tried: Tried) {
+    TRIED.write().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(tried);
+}

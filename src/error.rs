@@ -1,0 +1,166 @@
+//! The crate's error: opaque, with predicates.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::parallel::Failure;
+
+/// The result of whatever can fail here.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why an operation failed.
+///
+/// The kind is private, so that causes can be added; ask with the `is_*` predicates. Its text names the thing that
+/// failed and, where there is something to do, what to do.
+///
+/// # Examples
+/// ```
+/// let error = larder::Parallel::new().n_jobs(0).map(0..3, |x| x).unwrap_err();
+/// assert!(error.is_invalid_option());
+/// assert_eq!(
+///     error.to_string(),
+///     "`n_jobs` is 0: give a number of workers, or -1 for every core, -2 for all but one"
+/// );
+/// ```
+pub struct Error {
+    kind: Box<Kind>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// An option has a value that means nothing. A retry cannot help.
+    InvalidOption { what: String },
+    /// A cache location cannot be used. A retry can help where the words say so.
+    Location { path: PathBuf, what: String, reason: LocationReason, source: Option<Box<dyn StdError + Send + Sync>> },
+    /// A task of a run failed.
+    Task(Failure),
+    /// The machine refused a resource, such as a thread. A retry can help.
+    Resource { what: String, source: Box<dyn StdError + Send + Sync> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LocationReason {
+    /// Input or output failed: permission, space, a file in the way.
+    Io,
+    /// The directory holds something else.
+    Foreign,
+    /// The cache was made by a newer release.
+    NewerFormat,
+    /// Another process holds the index.
+    InUse,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind) -> Error {
+        Error { kind: Box::new(kind) }
+    }
+
+    pub(crate) fn invalid_option(what: impl Into<String>) -> Error {
+        Error::new(Kind::InvalidOption { what: what.into() })
+    }
+
+    /// Whether an option was given a value that means nothing.
+    pub fn is_invalid_option(&self) -> bool {
+        matches!(*self.kind, Kind::InvalidOption { .. })
+    }
+
+    /// Whether a cache location could not be opened or used.
+    pub fn is_location(&self) -> bool {
+        matches!(*self.kind, Kind::Location { .. })
+    }
+
+    fn is_location_for(&self, wanted: LocationReason) -> bool {
+        matches!(*self.kind, Kind::Location { reason, .. } if reason == wanted)
+    }
+
+    /// Whether a location holds something that is not a cache.
+    pub fn is_foreign_location(&self) -> bool {
+        self.is_location_for(LocationReason::Foreign)
+    }
+
+    /// Whether a location was written by a newer release than this one.
+    pub fn is_newer_format(&self) -> bool {
+        self.is_location_for(LocationReason::NewerFormat)
+    }
+
+    /// Whether another process holds the location's index.
+    pub fn is_in_use(&self) -> bool {
+        self.is_location_for(LocationReason::InUse)
+    }
+
+    /// The failed task, if a task of a run failed.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{Parallel, delayed};
+    ///
+    /// #[larder::task]
+    /// fn root(x: f64) -> Result<f64, String> {
+    ///     if x < 0.0 { Err(format!("{x} has no real root")) } else { Ok(x.sqrt()) }
+    /// }
+    ///
+    /// let error = Parallel::new().n_jobs(2).run([4.0, -9.0].map(|x| delayed!(root(x)))).unwrap_err();
+    /// let failure = error.task_failure().unwrap();
+    /// assert_eq!((failure.index(), failure.arguments()), (1, Some("x = -9.0")));
+    /// assert_eq!(failure.message(), "-9 has no real root");
+    /// ```
+    pub fn task_failure(&self) -> Option<&Failure> {
+        match &*self.kind {
+            Kind::Task(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The failed task itself, or this error back.
+    ///
+    /// # Errors
+    /// This error, if it is no task's failure.
+    pub fn into_task_failure(self) -> std::result::Result<Failure, Error> {
+        match *self.kind {
+            Kind::Task(failure) => Ok(failure),
+            kind => Err(Error::new(kind)),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        Error::new(Kind::Task(failure))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.kind {
+            Kind::InvalidOption { what } => f.write_str(what),
+            Kind::Location { path, what, source, .. } => {
+                write!(f, "the cache location `{}` {what}", path.display())?;
+                match source {
+                    Some(source) => write!(f, " ({source})"),
+                    None => Ok(()),
+                }
+            }
+            Kind::Task(failure) => fmt::Display::fmt(failure, f),
+            Kind::Resource { what, source } => write!(f, "{what} ({source})"),
+        }
+    }
+}
+
+/// Programs print errors of `main` with `Debug`: it is the readable text with its causes.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.kind {
+            Kind::InvalidOption { .. } => None,
+            Kind::Location { source, .. } => source.as_deref().map(|source| source as _),
+            Kind::Task(failure) => failure.source(),
+            Kind::Resource { source, .. } => Some(&**source),
+        }
+    }
+}

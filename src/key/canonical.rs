@@ -1,0 +1,448 @@
+//! The canonical form of a value: equal content gives equal bytes, however it is stored or shared.
+//!
+//! Every value is a tag and its content; every group ends with [`END`]; every text carries its length: so no two
+//! values share a form. Numbers that follow each other in a list share one tag ([`RUN`]), and long runs enter as
+//! their digest ([`LONG_RUN`]), which is what lets an array pass through blake3 whole. Entries of maps and sets are
+//! hashed one by one and sorted. The table of bytes is in docs/key.md.
+
+use serde::Serialize;
+
+use super::sink::{Purpose, Sink};
+use crate::walk::{Group, Halt, Primitive, Step, Visit, walk};
+
+const END: u8 = 0x00;
+const RUN: u8 = 0x01;
+const LONG_RUN: u8 = 0x02;
+const DIGEST: u8 = 0x03;
+const TEXT: u8 = b'"';
+const UNIT: u8 = b'0';
+const NONE: u8 = b'N';
+const UNIT_VARIANT: u8 = b'E';
+
+/// Up to this many bytes stand in a form as they are; more are replaced by their digest.
+const INLINE_BYTES: usize = 64;
+const INLINE_RUN_BYTES: usize = 1024;
+const RUN_BUFFER_BYTES: usize = 64 * 1024;
+
+/// The canonical form of one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Canonical {
+    /// The form itself.
+    Short { len: u8, bytes: [u8; INLINE_BYTES] },
+    /// The digest of a longer form.
+    Digest([u8; 32]),
+}
+
+impl Canonical {
+    /// The digest of the form, short or not.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        match self {
+            Canonical::Short { len, bytes } => {
+                let mut sink = Sink::new(Purpose::Value);
+                sink.put(&bytes[..usize::from(*len)]);
+                sink.digest()
+            }
+            Canonical::Digest(digest) => *digest,
+        }
+    }
+
+    /// Writes the form with its length, so that forms can stand side by side.
+    #[inline]
+    pub(super) fn put_framed(&self, sink: &mut Sink) {
+        match self {
+            Canonical::Short { len, bytes } => {
+                sink.put(&[*len]);
+                sink.put(&bytes[..usize::from(*len)]);
+            }
+            Canonical::Digest(digest) => {
+                sink.put(&[u8::MAX]);
+                sink.put(digest);
+            }
+        }
+    }
+}
+
+/// The canonical form of `value`.
+///
+/// # Errors
+/// The value's own refusal to be serialized.
+pub(crate) fn canonical<T: Serialize + ?Sized>(value: &T) -> Result<Canonical, Halt> {
+    let mut canon = Canon::new(None);
+    walk(value, &mut canon)?;
+    Ok(canon.finish())
+}
+
+/// Tells the canonical form of each element of a tuple in order; `()` has none.
+///
+/// # Errors
+/// As [`canonical`].
+pub(super) fn elements<T: Serialize + ?Sized>(tuple: &T, mut each: impl FnMut(usize, Canonical)) -> Result<(), Halt> {
+    let mut canon = Canon::new(Some(&mut each));
+    walk(tuple, &mut canon)
+}
+
+/// The name under which a payload hands over the form it already knows. No type of a user's is called so.
+const SPLICE: &str = "$larder::Payload";
+
+/// Whether `S` is the serializer of this file, whatever type it serves just now.
+///
+/// Told by name: a serializer's type is all that serde shows of it. Were the name to change its spelling, payloads
+/// would be hashed as what they hold, with the same key for the top level and more work; a test watches for that.
+pub(crate) fn is_canonical<S>() -> bool {
+    let (own, given) = (crate::walk::serializer_name::<Canon<'static>>(), std::any::type_name::<S>());
+    given.starts_with(own)
+}
+
+/// Serializes a known form into the serializer of this file, in place of the value it belongs to.
+pub(crate) fn splice<S: serde::Serializer>(form: &Canonical, serializer: S) -> Result<S::Ok, S::Error> {
+    struct Bytes<'b>(&'b [u8]);
+    impl Serialize for Bytes<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_bytes(self.0)
+        }
+    }
+    let bytes = match form {
+        Canonical::Short { len, bytes } => &bytes[..usize::from(*len)],
+        Canonical::Digest(digest) => &[&[DIGEST][..], digest].concat()[..],
+    };
+    serializer.serialize_newtype_struct(SPLICE, &Bytes(bytes))
+}
+
+type Each<'e> = &'e mut dyn FnMut(usize, Canonical);
+
+pub(crate) struct Canon<'e> {
+    sink: Sink,
+    run: Run,
+    /// Whether the innermost group is a list, whose numbers form runs.
+    in_list: bool,
+    /// A payload's form follows as bytes.
+    splicing: bool,
+    /// The digest of a payload that is all there is so far: alone, it is the value's digest.
+    only: Option<[u8; 32]>,
+    /// Takes the elements of the outermost tuple, until that tuple is met.
+    each: Option<Each<'e>>,
+}
+
+/// Numbers of one type that follow each other in a list.
+#[derive(Default)]
+struct Run {
+    tag: u8,
+    count: u64,
+    bytes: Vec<u8>,
+    hasher: Option<Box<blake3::Hasher>>,
+}
+
+pub(crate) struct Frame<'e> {
+    was_in_list: bool,
+    kind: FrameKind<'e>,
+}
+
+enum FrameKind<'e> {
+    Plain,
+    /// Each entry has a sink of its own while `outer` waits.
+    Entries(Box<Entries>),
+    /// Each element is told apart.
+    Elements {
+        each: Each<'e>,
+        index: usize,
+    },
+    /// A payload's known form.
+    Splice,
+}
+
+struct Entries {
+    outer: Sink,
+    digests: Vec<[u8; 32]>,
+}
+
+impl<'e> Canon<'e> {
+    fn new(each: Option<Each<'e>>) -> Canon<'e> {
+        Canon {
+            sink: Sink::new(Purpose::Value),
+            run: Run::default(),
+            in_list: false,
+            splicing: false,
+            only: None,
+            each,
+        }
+    }
+
+    fn finish(&mut self) -> Canonical {
+        if let Some(digest) = self.only.take() {
+            return Canonical::Digest(digest);
+        }
+        match self.sink.short() {
+            Some(short) if short.len() <= INLINE_BYTES => {
+                let mut bytes = [0; INLINE_BYTES];
+                bytes[..short.len()].copy_from_slice(short);
+                // At most 64, checked above.
+                Canonical::Short { len: short.len() as u8, bytes }
+            }
+            _ => Canonical::Digest(self.sink.digest()),
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(digest) = self.only.take() {
+            self.sink.put(&[DIGEST]);
+            self.sink.put(&digest);
+        }
+        self.sink.put(bytes);
+    }
+
+    fn put_name(&mut self, name: &str) {
+        self.put(&(name.len() as u32).to_le_bytes());
+        self.put(name.as_bytes());
+    }
+
+    fn splice(&mut self, form: &[u8]) {
+        self.splicing = false;
+        match form.split_first() {
+            Some((&DIGEST, digest)) if digest.len() == 32 => {
+                let digest: [u8; 32] = std::array::from_fn(|at| digest[at]);
+                if self.only.is_none() && self.sink.short().is_some_and(<[u8]>::is_empty) {
+                    self.only = Some(digest);
+                } else {
+                    self.put(&[DIGEST]);
+                    self.put(&digest);
+                }
+            }
+            _ => self.put(form),
+        }
+    }
+
+    #[inline]
+    fn enter_run(&mut self, tag: u8) {
+        if self.run.count > 0 && self.run.tag != tag {
+            self.close_run();
+        }
+        self.run.tag = tag;
+    }
+
+    fn close_run(&mut self) {
+        if self.run.count == 0 {
+            return;
+        }
+        let mut run = std::mem::take(&mut self.run);
+        if run.hasher.is_none() && run.bytes.len() <= INLINE_RUN_BYTES {
+            self.put(&[RUN, run.tag]);
+            self.put(&run.count.to_le_bytes());
+            self.put(&run.bytes);
+        } else {
+            run.flush();
+            self.put(&[LONG_RUN, run.tag]);
+            self.put(&run.count.to_le_bytes());
+            if let Some(hasher) = &run.hasher {
+                self.put(hasher.finalize().as_bytes());
+            }
+        }
+        // The buffer serves the next run.
+        run.bytes.clear();
+        self.run.bytes = run.bytes;
+    }
+}
+
+impl Run {
+    fn flush(&mut self) {
+        let hasher = self.hasher.get_or_insert_with(|| Box::new(Purpose::Run.hasher()));
+        hasher.update(&self.bytes);
+        self.bytes.clear();
+    }
+
+    #[inline]
+    fn push<P: Primitive>(&mut self, value: P) {
+        self.bytes.extend_from_slice(value.canonical().as_ref());
+        self.count += 1;
+        if self.bytes.len() >= RUN_BUFFER_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Many numbers at once: hashed where they lie, but for stretches that hold a NaN.
+    fn extend<P: Primitive>(&mut self, values: &[P]) {
+        let stretch = RUN_BUFFER_BYTES / size_of::<P>().max(1);
+        for values in values.chunks(stretch) {
+            match P::as_bytes(values) {
+                Some(bytes) if !has_nan(values) => {
+                    if self.hasher.is_none() && self.bytes.len() + bytes.len() <= INLINE_RUN_BYTES {
+                        self.bytes.extend_from_slice(bytes);
+                    } else {
+                        self.flush();
+                        if let Some(hasher) = &mut self.hasher {
+                            hasher.update(bytes);
+                        }
+                    }
+                    self.count += values.len() as u64;
+                }
+                _ => values.iter().for_each(|value| self.push(*value)),
+            }
+        }
+    }
+}
+
+/// Looks at every value, without stopping early: the loop then runs on vectors.
+fn has_nan<P: Primitive>(values: &[P]) -> bool {
+    values.iter().fold(false, |found, value| found | value.is_nan())
+}
+
+impl<'e> Visit for Canon<'e> {
+    type Frame = Frame<'e>;
+    const FOR_PEOPLE: bool = false;
+
+    #[inline]
+    fn primitive<P: Primitive>(&mut self, value: P) -> Step {
+        if self.in_list {
+            self.enter_run(P::TAG);
+            self.run.push(value);
+        } else {
+            self.put(&[P::TAG]);
+            self.put(value.canonical().as_ref());
+        }
+        Ok(())
+    }
+
+    fn run<P: Primitive>(&mut self, values: &[P]) -> Step {
+        if self.splicing {
+            if let Some(form) = P::as_bytes(values) {
+                self.splice(form);
+            }
+        } else if !values.is_empty() {
+            self.enter_run(P::TAG);
+            self.run.extend(values);
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, value: &str) -> Step {
+        self.close_run();
+        self.put(&[TEXT]);
+        self.put(&(value.len() as u64).to_le_bytes());
+        self.put(value.as_bytes());
+        Ok(())
+    }
+
+    fn unit(&mut self, name: &'static str) -> Step {
+        self.close_run();
+        self.put(&[UNIT]);
+        self.put_name(name);
+        Ok(())
+    }
+
+    fn none(&mut self) -> Step {
+        self.close_run();
+        self.put(&[NONE]);
+        Ok(())
+    }
+
+    fn unit_variant(&mut self, name: &'static str, variant: &'static str) -> Step {
+        self.close_run();
+        self.put(&[UNIT_VARIANT]);
+        self.put_name(name);
+        self.put_name(variant);
+        Ok(())
+    }
+
+    #[inline]
+    fn begin(&mut self, group: Group) -> Result<Frame<'e>, Halt> {
+        self.close_run();
+        let was_in_list = std::mem::replace(&mut self.in_list, group == Group::List);
+        if self.splicing {
+            return Ok(Frame { was_in_list, kind: FrameKind::Splice });
+        }
+        let kind = match group {
+            Group::Tuple if self.each.is_some() => match self.each.take() {
+                Some(each) => FrameKind::Elements { each, index: 0 },
+                None => FrameKind::Plain,
+            },
+            Group::Newtype(SPLICE) => {
+                self.splicing = true;
+                FrameKind::Splice
+            }
+            Group::Set | Group::Map => {
+                self.put(&[tag(group)]);
+                let outer = std::mem::replace(&mut self.sink, Sink::new(Purpose::Value));
+                FrameKind::Entries(Box::new(Entries { outer, digests: Vec::new() }))
+            }
+            Group::Some | Group::List | Group::Tuple => {
+                self.put(&[tag(group)]);
+                FrameKind::Plain
+            }
+            Group::Newtype(name) | Group::TupleStruct(name) | Group::Struct(name) => {
+                self.put(&[tag(group)]);
+                self.put_name(name);
+                FrameKind::Plain
+            }
+            Group::NewtypeVariant(name, variant)
+            | Group::TupleVariant(name, variant)
+            | Group::StructVariant(name, variant) => {
+                self.put(&[tag(group)]);
+                self.put_name(name);
+                self.put_name(variant);
+                FrameKind::Plain
+            }
+        };
+        Ok(Frame { was_in_list, kind })
+    }
+
+    #[inline]
+    fn item(&mut self, _: &mut Frame<'e>, field: Option<&'static str>) -> Step {
+        if let Some(field) = field {
+            self.put_name(field);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn item_end(&mut self, frame: &mut Frame<'e>) -> Step {
+        match &mut frame.kind {
+            FrameKind::Plain | FrameKind::Splice => {}
+            FrameKind::Entries(entries) => {
+                entries.digests.push(self.finish().digest());
+                self.sink.clear();
+            }
+            FrameKind::Elements { each, index } => {
+                let element = self.finish();
+                self.sink.clear();
+                each(*index, element);
+                *index += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _: Group, frame: Frame<'e>) -> Step {
+        self.close_run();
+        self.in_list = frame.was_in_list;
+        match frame.kind {
+            FrameKind::Plain => self.put(&[END]),
+            FrameKind::Splice | FrameKind::Elements { .. } => {}
+            FrameKind::Entries(entries) => {
+                let Entries { outer, mut digests } = *entries;
+                digests.sort_unstable();
+                self.sink = outer;
+                self.put(&(digests.len() as u64).to_le_bytes());
+                for digest in &digests {
+                    self.put(digest);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn tag(group: Group) -> u8 {
+    match group {
+        Group::Some => b'S',
+        Group::Newtype(_) => b'w',
+        Group::List => b'[',
+        Group::Set => b'{',
+        Group::Map => b'm',
+        Group::Tuple => b'(',
+        Group::TupleStruct(_) => b't',
+        Group::Struct(_) => b's',
+        Group::NewtypeVariant(..) => b'1',
+        Group::TupleVariant(..) => b'2',
+        Group::StructVariant(..) => b'3',
+    }
+}

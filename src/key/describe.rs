@@ -1,0 +1,235 @@
+//! Short texts of values: what a report, a failure or a record shows of an argument.
+
+use serde::Serialize;
+
+use crate::task::{Parameter, Task};
+use crate::walk::{Group, Halt, Primitive, Step, Visit, walk};
+
+/// A text stops after about this many characters; long arrays are never read to their end.
+const TEXT_CHARS: usize = 80;
+
+/// `name(x = 1, table = [1.0, 2.0, …])`: a call of `T` as text.
+pub(crate) fn call<T: Task>(args: &T::Args<'_>) -> String {
+    let name = T::NAME.rsplit("::").next().unwrap_or(T::NAME);
+    format!("{name}({})", arguments(args, T::PARAMETERS))
+}
+
+/// `x = 1, table = [1.0, 2.0, …]`: the elements of an argument tuple with their names.
+pub(crate) fn arguments<A: Serialize + ?Sized>(args: &A, parameters: &[Parameter]) -> String {
+    named(&each(args), parameters)
+}
+
+/// Texts of arguments with their parameters' names.
+pub(crate) fn named(texts: &[String], parameters: &[Parameter]) -> String {
+    let mut line = String::new();
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            line.push_str(", ");
+        }
+        if let Some(parameter) = parameters.get(index) {
+            line.push_str(parameter.name);
+            line.push_str(" = ");
+        }
+        line.push_str(text);
+    }
+    line
+}
+
+/// The text of each element of an argument tuple.
+pub(crate) fn each<A: Serialize + ?Sized>(args: &A) -> Vec<String> {
+    let mut text = Text { elements: Some(Vec::new()), ..Text::default() };
+    let end = walk(args, &mut text);
+    let mut texts = text.elements.take().unwrap_or_default();
+    if let Err(Halt::Refused(words)) = end {
+        texts.push(format!("<{words}>"));
+    }
+    texts
+}
+
+/// The text of one value.
+pub(crate) fn value<T: Serialize + ?Sized>(value: &T) -> String {
+    let mut text = Text::default();
+    match walk(value, &mut text) {
+        Err(Halt::Refused(words)) => format!("<{words}>"),
+        _ => text.take(),
+    }
+}
+
+#[derive(Default)]
+struct Text {
+    line: String,
+    depth: usize,
+    /// Set while the elements of the outermost tuple are told apart.
+    elements: Option<Vec<String>>,
+    full: bool,
+}
+
+/// Whether an element was written in this group before, and what closes it.
+struct Frame {
+    started: bool,
+    close: &'static str,
+    separates_elements: bool,
+}
+
+impl Text {
+    fn put(&mut self, text: &str) -> Step {
+        let room = TEXT_CHARS.saturating_sub(self.line.chars().count());
+        match text.char_indices().nth(room) {
+            None => {
+                self.line.push_str(text);
+                Ok(())
+            }
+            Some((cut, _)) => {
+                self.line.push_str(&text[..cut]);
+                self.full = true;
+                Err(Halt::Enough)
+            }
+        }
+    }
+
+    fn take(&mut self) -> String {
+        let mut line = std::mem::take(&mut self.line);
+        if std::mem::take(&mut self.full) {
+            line.push('…');
+        }
+        line
+    }
+}
+
+impl Visit for Text {
+    type Frame = Frame;
+    const FOR_PEOPLE: bool = true;
+
+    fn primitive<P: Primitive>(&mut self, value: P) -> Step {
+        match P::TAG {
+            b'c' => self.put(&format!("'{value}'")),
+            b'f' | b'd' => {
+                let mut digits = value.to_string();
+                if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+                    digits.push_str(".0");
+                }
+                self.put(&digits)
+            }
+            _ => self.put(&value.to_string()),
+        }
+    }
+
+    fn run<P: Primitive>(&mut self, values: &[P]) -> Step {
+        for (index, value) in values.iter().enumerate() {
+            if index > 0 {
+                self.put(", ")?;
+            }
+            self.primitive(*value)?;
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, value: &str) -> Step {
+        // Only as much as can be shown is quoted and escaped.
+        let shown: String = value.chars().take(TEXT_CHARS + 1).collect();
+        self.put(&format!("{shown:?}"))
+    }
+
+    fn unit(&mut self, name: &'static str) -> Step {
+        self.put(if name.is_empty() { "()" } else { name })
+    }
+
+    fn none(&mut self) -> Step {
+        self.put("None")
+    }
+
+    fn unit_variant(&mut self, _: &'static str, variant: &'static str) -> Step {
+        self.put(variant)
+    }
+
+    fn begin(&mut self, group: Group) -> Result<Frame, Halt> {
+        self.depth += 1;
+        if self.depth == 1 && self.elements.is_some() && group == Group::Tuple {
+            return Ok(Frame { started: false, close: "", separates_elements: true });
+        }
+        let (name, open, close) = match group {
+            Group::Some => ("Some", "(", ")"),
+            Group::List => ("", "[", "]"),
+            Group::Set | Group::Map => ("", "{", "}"),
+            Group::Tuple => ("", "(", ")"),
+            Group::Newtype(name) | Group::TupleStruct(name) => (name, "(", ")"),
+            Group::Struct(name) => (name, " { ", " }"),
+            Group::NewtypeVariant(_, variant) | Group::TupleVariant(_, variant) => (variant, "(", ")"),
+            Group::StructVariant(_, variant) => (variant, " { ", " }"),
+        };
+        self.put(name)?;
+        self.put(open)?;
+        Ok(Frame { started: false, close, separates_elements: false })
+    }
+
+    fn item(&mut self, frame: &mut Frame, field: Option<&'static str>) -> Step {
+        if frame.started && !frame.separates_elements {
+            self.put(", ")?;
+        }
+        frame.started = true;
+        match field {
+            Some(field) => self.put(&format!("{field}: ")),
+            None => Ok(()),
+        }
+    }
+
+    fn arrow(&mut self) -> Step {
+        self.put(": ")
+    }
+
+    /// A cut argument does not cost the next ones their turn.
+    fn goes_on(&self, frame: &Frame) -> bool {
+        frame.separates_elements
+    }
+
+    fn item_end(&mut self, frame: &mut Frame) -> Step {
+        if frame.separates_elements {
+            self.depth = 1;
+            let text = self.take();
+            if let Some(elements) = &mut self.elements {
+                elements.push(text);
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _: Group, frame: Frame) -> Step {
+        self.depth -= 1;
+        self.put(frame.close)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Serialize)]
+    struct Point {
+        x: f64,
+        label: Option<&'static str>,
+    }
+
+    #[test]
+    fn texts_read_like_rust() {
+        let point = Point { x: 2.0, label: Some("a\"b") };
+        assert_eq!(value(&point), r#"Point { x: 2.0, label: Some("a\"b") }"#);
+        assert_eq!(value(&vec![1u8, 2]), "[1, 2]");
+        assert_eq!(value(&(1, 'x', ())), "(1, 'x', ())");
+        assert_eq!(value(&BTreeMap::from([("k", f64::NAN)])), r#"{"k": NaN}"#);
+        assert_eq!(each(&(1, "two", vec![3.5])), ["1", "\"two\"", "[3.5]"]);
+    }
+
+    #[test]
+    fn long_values_are_cut_and_the_next_argument_still_shows() {
+        let long: Vec<u64> = (0..1_000_000).collect();
+        let text = value(&long);
+        assert!(
+            text.starts_with("[0, 1, 2") && text.ends_with('…') && text.chars().count() <= TEXT_CHARS + 1,
+            "{text}"
+        );
+        let texts = each(&(&long, 7));
+        assert_eq!(texts[1], "7");
+        assert_eq!(value(&"é".repeat(500)).chars().count(), TEXT_CHARS + 1);
+    }
+}

@@ -1,0 +1,74 @@
+//! Which function, in which version of its code: the first 32 bytes of every key.
+
+use std::borrow::Cow;
+
+use super::sink::{Purpose, Sink};
+use crate::task::Task;
+
+/// A function as keys know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    name: Cow<'static, str>,
+    code: Code,
+    version: u64,
+    digest: [u8; 32],
+}
+
+/// What stands for the code in a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// The digest that the attribute took of the function's tokens.
+    Fingerprint([u8; 32]),
+    /// A closure: only the name and version given by hand speak for it.
+    GivenByHand,
+}
+
+impl Identity {
+    pub(crate) fn of_task<T: Task>() -> Identity {
+        Identity::new(Cow::Borrowed(T::NAME), Code::Fingerprint(T::FINGERPRINT), T::VERSION)
+    }
+
+    pub(crate) fn by_hand(name: String, version: u64) -> Identity {
+        Identity::new(Cow::Owned(name), Code::GivenByHand, version)
+    }
+
+    fn new(name: Cow<'static, str>, code: Code, version: u64) -> Identity {
+        let mut sink = Sink::new(Purpose::Function);
+        sink.put(&(name.len() as u64).to_le_bytes());
+        sink.put(name.as_bytes());
+        match &code {
+            Code::Fingerprint(fingerprint) => {
+                sink.put(b"c");
+                sink.put(fingerprint);
+            }
+            Code::GivenByHand => sink.put(b"h"),
+        }
+        sink.put(&version.to_le_bytes());
+        let digest = sink.digest();
+        Identity { name, code, version, digest }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The last part of the name's path.
+    pub(crate) fn short_name(&self) -> &str {
+        self.name.rsplit("::").next().unwrap_or(&self.name)
+    }
+
+    pub(crate) fn fingerprint(&self) -> Option<[u8; 32]> {
+        match self.code {
+            Code::Fingerprint(fingerprint) => Some(fingerprint),
+            Code::GivenByHand => None,
+        }
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+}

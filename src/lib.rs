@@ -1,0 +1,74 @@
+//! Memoizing parallel compute: expensive functions are computed once, and delayed calls run on many workers.
+//!
+//! ```
+//! use larder::{Memory, Parallel, delayed};
+//!
+//! /// The attribute names the function, fingerprints its code and registers it for workers.
+//! #[larder::task]
+//! fn simulate(seed: u64, steps: u32) -> f64 {
+//!     (0..steps).fold(seed as f64, |x, _| (x * 1.000_1).sin()) // imagine an hour here
+//! }
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let cache = dir.path().join("cache");
+//! let memory = Memory::open(cache)?;
+//! let parallel = Parallel::new().n_jobs(-1).memory(&memory);
+//! let first = parallel.run((0..100).map(|seed| delayed!(simulate(seed, 1000))))?; // computed, on every core
+//! let again = parallel.run((0..100).map(|seed| delayed!(simulate(seed, 1000))))?; // loaded
+//! assert_eq!(first, again);
+//! assert_eq!((memory.stats().misses(), memory.stats().hits()), (100, 100));
+//! # Ok::<(), larder::Error>(())
+//! ```
+//!
+//! # The two roads
+//!
+//! - **[`Memory`]**: a function is wrapped once, with [`Memory::cached`], [`Memory::cached_fn`] or
+//!   [`#[larder::cached]`](macro@cached). Its arguments and its code are hashed into a key; the result of a key is kept
+//!   on disk and never computed again: not by another thread, not next month, not after a crash. What fails its digest
+//!   is a miss with a [reason](MissReason), never a wrong value.
+//! - **[`Parallel`]**: [delayed](macro@delayed) calls or closures run on many workers, and their results come back in order.
+//!   A value that many calls share is a [`Payload`]: kept once, hashed once. A panic or an `Err` comes back as a
+//!   [`Failure`] with the item's index and arguments. [`Progress`] shows how far a run is.
+//!
+//! Names are joblib's where a joblib user would look for them: `n_jobs`, `delayed`, `batch_size`, `effective_n_jobs`.
+//!
+//! # Where to go on
+//!
+//! The README has the first five minutes, docs/key.md what enters a key, docs/format.md the bytes on disk,
+//! docs/benchmarks.md the figures beside their floors, docs/design.md why things are as they are.
+
+// So that the attributes, which name this crate from outside, work within it.
+extern crate self as larder;
+
+mod backend;
+mod codec;
+mod error;
+mod key;
+mod memory;
+mod panics;
+mod parallel;
+mod payload;
+mod store;
+mod sys;
+mod task;
+mod walk;
+
+pub use backend::Backend;
+pub use codec::{CodecError, CodecId};
+pub use error::{Error, Result};
+pub use key::Key;
+pub use larder_macros::{cached, task};
+pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, NotStoredReason, Stats};
+pub use panics::Panic;
+pub use parallel::{BatchSize, Failure, Parallel, Progress, ProgressCallback, Snapshot, cpu_count, effective_n_jobs};
+pub use payload::Payload;
+pub use task::{Delayed, Parameter, Task, TaskError, registry};
+
+/// What the attributes expand to. Not for people: anything here may change in any release.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::memory::CachedCell;
+    pub use crate::task::probe;
+    pub use crate::task::registry::{TaskEntry, run_encoded};
+    pub use inventory;
+}

@@ -1,0 +1,134 @@
+//! Wrapped functions.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::call::Subject;
+use super::{Memory, store_failed};
+use crate::codec;
+use crate::error::Result;
+use crate::key::{Identity, Layout};
+use crate::store::index::Prefix;
+use crate::task::Task;
+
+/// A task function with a memory in front of it. joblib's `MemorizedFunc`.
+///
+/// Made by [`Memory::cached`]; cheap to keep, and to share among threads.
+pub struct Cached<T: Task> {
+    memory: Memory,
+    subject: Subject<T::Output, T::Value>,
+}
+
+impl<T: Task> Cached<T> {
+    pub(crate) fn new(memory: Memory) -> Cached<T> {
+        let identity = Identity::of_task::<T>();
+        let subject = Subject {
+            prefix: Prefix::of(identity.name()),
+            identity,
+            layout: Layout::Tuple { ignored: T::IGNORED },
+            parameters: T::PARAMETERS,
+            stored: T::stored,
+            restore: T::restore,
+            sharing: T::sharing(),
+        };
+        Cached { memory, subject }
+    }
+
+    /// Loads the result of this call, or computes and stores it. Arguments are a tuple, one element per parameter.
+    ///
+    /// Among threads that make the same call at once, one computes and the others wait for it (threads of a rayon pool
+    /// do other work instead, and in the end compute a duplicate). An `Err` is returned and not stored.
+    ///
+    /// # Panics
+    /// If the function does; nothing is stored then, and the next call computes.
+    #[inline]
+    pub fn call(&self, args: T::Args<'_>) -> T::Output {
+        self.subject.call(&self.memory, args, T::compute)
+    }
+
+    /// The memory in front of the function.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Removes the entries of this function, those of earlier versions of its code too, and answers how many.
+    ///
+    /// # Errors
+    /// The store refuses; what is then left is whole.
+    pub fn clear(&self) -> Result<u64> {
+        clear(&self.memory, &self.subject)
+    }
+}
+
+impl<T: Task> fmt::Debug for Cached<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached").field("function", &T::NAME).field("memory", &self.memory).finish_non_exhaustive()
+    }
+}
+
+/// A closure with a memory in front of it. Made by [`Memory::cached_fn`].
+pub struct CachedFn<A: ?Sized, R, F> {
+    memory: Memory,
+    subject: Subject<R, R>,
+    function: F,
+    _argument: PhantomData<fn(&A)>,
+}
+
+impl<A, R, F> CachedFn<A, R, F>
+where
+    A: Serialize + ?Sized,
+    R: Serialize + DeserializeOwned,
+    F: Fn(&A) -> R,
+{
+    pub(crate) fn new(memory: Memory, name: String, version: u64, function: F) -> CachedFn<A, R, F> {
+        let identity = Identity::by_hand(name, version);
+        let subject = Subject {
+            prefix: Prefix::of(identity.name()),
+            identity,
+            layout: Layout::Single,
+            parameters: &[],
+            stored: |output| if codec::is_err(output) { None } else { Some(output) },
+            restore: |value| value,
+            // A type parameter is not known to be `Clone`: recent values are kept encoded.
+            sharing: None,
+        };
+        CachedFn { memory, subject, function, _argument: PhantomData }
+    }
+
+    /// Loads the result of this call, or computes and stores it. See [`Cached::call`].
+    ///
+    /// # Panics
+    /// If the closure does.
+    #[inline]
+    pub fn call(&self, argument: &A) -> R {
+        self.subject.call(&self.memory, argument, |argument| (self.function)(argument))
+    }
+
+    /// Removes the entries of this name, in all versions, and answers how many.
+    ///
+    /// # Errors
+    /// The store refuses; what is then left is whole.
+    pub fn clear(&self) -> Result<u64> {
+        clear(&self.memory, &self.subject)
+    }
+}
+
+impl<A: ?Sized, R, F> fmt::Debug for CachedFn<A, R, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedFn")
+            .field("function", &self.subject.identity.name())
+            .field("memory", &self.memory)
+            .finish_non_exhaustive()
+    }
+}
+
+fn clear<O, V>(memory: &Memory, subject: &Subject<O, V>) -> Result<u64> {
+    let Some(shelves) = &memory.inner.place else { return Ok(0) };
+    let removed = shelves.store.clear_function(subject.prefix, subject.identity.name());
+    // Keys do not tell their function apart in memory; what is still on disk is warm again with its next use.
+    shelves.hot.clear();
+    removed.map_err(|error| store_failed(shelves, &error))
+}

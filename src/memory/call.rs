@@ -1,0 +1,304 @@
+//! The road of one call: key, memory tier, claim, store, codec, value.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::claim::{Claim, End};
+use super::hot::{Hot, HotValue};
+use super::report;
+use super::stats::{MissReason, NotStoredReason, Source};
+use super::{Memory, Shelves};
+use crate::codec;
+use crate::key::{self, Canonical, Identity, Key, Layout, describe};
+use crate::store::entry::{Argument, Origin};
+use crate::store::index::Prefix;
+use crate::store::{Absent, Found, NewEntry};
+use crate::task::Parameter;
+use crate::task::probe::Sharing;
+
+/// A result that took this long is made safe from a killed process before the call returns: the flush costs some 130 us.
+const COSTLY: Duration = Duration::from_millis(10);
+
+/// A wrapped function as the road needs it: who it is, and what its output is to the store.
+pub(super) struct Subject<O, V> {
+    pub(super) identity: Identity,
+    pub(super) prefix: Prefix,
+    pub(super) layout: Layout,
+    pub(super) parameters: &'static [Parameter],
+    pub(super) stored: fn(&O) -> Option<&V>,
+    pub(super) restore: fn(V) -> O,
+    pub(super) sharing: Option<Sharing<V>>,
+}
+
+impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
+    /// Answers one call, from wherever its result is.
+    #[inline]
+    pub(super) fn call<A: Serialize>(&self, memory: &Memory, args: A, compute: impl FnOnce(A) -> O) -> O {
+        let Some(shelves) = &memory.inner.place else {
+            return Computation { subject: self, memory }.unkeyed(args, compute, MissReason::Disabled);
+        };
+        let keyed = match key::key(&self.identity, &args, self.layout) {
+            Ok(keyed) => keyed,
+            Err(refused) => {
+                memory.inner.reporter.warn_once(&format!("key {}", self.identity.name()), || {
+                    format!(
+                        "an argument of `{}` cannot be serialized, so its calls are computed each time: {refused}",
+                        self.identity.name()
+                    )
+                });
+                return Computation { subject: self, memory }.unkeyed(args, compute, MissReason::NoKey);
+            }
+        };
+        if let Some(output) = self.from_hot(memory, shelves, &keyed.key) {
+            return output;
+        }
+        self.beyond_hot(memory, shelves, keyed, args, compute)
+    }
+
+    #[inline]
+    fn from_hot(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Option<O> {
+        let hot = shelves.hot.get(key)?;
+        let value = match (&hot.value, &self.sharing) {
+            (HotValue::Decoded(any), Some(sharing)) => (sharing.copy)(&**any)?,
+            (HotValue::Encoded(codec, bytes), _) => codec::decode(*codec, bytes).ok()?,
+            (HotValue::Decoded(_), None) => return None,
+        };
+        memory.inner.counters.hit(Source::Hot, hot.compute_nanos);
+        self.say_loaded(memory, Source::Hot);
+        Some((self.restore)(value))
+    }
+
+    #[inline(never)]
+    fn beyond_hot<A: Serialize>(
+        &self,
+        memory: &Memory,
+        shelves: &Shelves,
+        keyed: key::Keyed,
+        args: A,
+        compute: impl FnOnce(A) -> O,
+    ) -> O {
+        let computation = Computation { subject: self, memory };
+        let guard = match shelves.claims.claim(&keyed.key) {
+            Claim::Mine(guard) => guard,
+            Claim::Ended(End::Stored) => {
+                // In memory, or on disk if it is too large for that.
+                if let Some(output) = self.from_hot(memory, shelves, &keyed.key) {
+                    return output;
+                }
+                return match self.load(memory, shelves, &keyed.key) {
+                    Ok(output) => output,
+                    Err(reason) => computation.keyed(shelves, keyed, args, compute, reason).0,
+                };
+            }
+            Claim::Ended(End::NotStored) | Claim::MustNotWait => {
+                return computation.keyed(shelves, keyed, args, compute, MissReason::Claimed).0;
+            }
+        };
+        match self.load(memory, shelves, &keyed.key) {
+            Ok(output) => {
+                guard.stored();
+                output
+            }
+            Err(reason) => {
+                let (output, stored) = computation.keyed(shelves, keyed, args, compute, reason);
+                if stored {
+                    guard.stored();
+                }
+                output
+            }
+        }
+    }
+
+    /// Loads a value from the store into memory.
+    fn load(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Result<O, MissReason> {
+        let found = shelves.store.get(self.prefix, key).map_err(|absent| self.miss_reason(memory, absent))?;
+        let bytes = found.value.as_slice();
+        let value: V = codec::decode(found.codec, bytes)
+            .ok()
+            .filter(|value| codec::shape_of(value) == found.shape)
+            .ok_or(MissReason::Undecodable)?;
+        let source = match &found.value {
+            crate::store::Bytes::Inline { .. } => Source::Index,
+            crate::store::Bytes::Blob { .. } => Source::Blob,
+        };
+        memory.inner.counters.hit(source, found.compute_nanos);
+        memory.inner.counters.loaded(bytes.len() as u64);
+        self.say_loaded(memory, source);
+        self.warm(shelves, *key, &value, &found);
+        Ok((self.restore)(value))
+    }
+
+    fn warm(&self, shelves: &Shelves, key: Key, value: &V, found: &Found) {
+        let Found { codec, compute_nanos, value: stored, .. } = found;
+        self.keep(shelves, key, value, *codec, stored.as_slice(), *compute_nanos);
+    }
+
+    fn keep(&self, shelves: &Shelves, key: Key, value: &V, codec: codec::CodecId, encoded: &[u8], compute_nanos: u64) {
+        let bytes = encoded.len() as u64;
+        if shelves.hot.admits(bytes) {
+            let value = match &self.sharing {
+                Some(sharing) => HotValue::Decoded((sharing.share)((sharing.clone)(value))),
+                None => HotValue::Encoded(codec, encoded.into()),
+            };
+            shelves.hot.insert(key, Hot { value, compute_nanos, bytes });
+        }
+    }
+
+    fn miss_reason(&self, memory: &Memory, absent: Absent) -> MissReason {
+        match absent {
+            Absent::Never => MissReason::NeverSeen,
+            Absent::DamagedRecord => MissReason::DamagedRecord,
+            Absent::NewerRecord => MissReason::NewerRecord,
+            Absent::MissingBlob => MissReason::MissingBlob,
+            Absent::TruncatedBlob => MissReason::TruncatedBlob,
+            Absent::AlteredBlob => MissReason::AlteredBlob,
+            Absent::Unreadable(error) => {
+                memory.inner.reporter.warn_once("store unreadable", || {
+                    format!("the cache cannot be read, so calls are computed: {error}")
+                });
+                MissReason::Unreadable
+            }
+        }
+    }
+
+    #[inline]
+    fn say_loaded(&self, memory: &Memory, source: Source) {
+        if memory.inner.reporter.is_verbose(2) {
+            memory.inner.reporter.line(&format!("[Memory] Loading {} from {source}", self.identity.name()));
+        }
+    }
+
+    fn origin<'o>(&'o self, forms: &[Canonical], texts: Vec<String>) -> Origin<'o> {
+        let kept = self.layout.kept(texts);
+        let arguments = forms
+            .iter()
+            .zip(kept)
+            .map(|(form, (index, text))| Argument {
+                name: Cow::Borrowed(self.parameters.get(index).map_or("", |parameter| parameter.name)),
+                digest: form.digest(),
+                text: Cow::Owned(text),
+            })
+            .collect();
+        Origin {
+            function: Cow::Borrowed(self.identity.name()),
+            fingerprint: self.identity.fingerprint(),
+            version: self.identity.version(),
+            arguments,
+        }
+    }
+}
+
+/// A call that has to be computed.
+struct Computation<'s, O, V> {
+    subject: &'s Subject<O, V>,
+    memory: &'s Memory,
+}
+
+impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
+    fn unkeyed<A: Serialize>(&self, args: A, compute: impl FnOnce(A) -> O, reason: MissReason) -> O {
+        let texts = if self.memory.inner.reporter.is_verbose(1) { self.texts(&args) } else { Vec::new() };
+        self.timed(&texts, reason, || compute(args)).0
+    }
+
+    /// Computes and stores; answers whether others can now look the result up.
+    fn keyed<A: Serialize>(
+        &self,
+        shelves: &Shelves,
+        keyed: key::Keyed,
+        args: A,
+        compute: impl FnOnce(A) -> O,
+        reason: MissReason,
+    ) -> (O, bool) {
+        let texts = self.texts(&args);
+        let (output, took) = self.timed(&texts, reason, || compute(args));
+        let Some(value) = (self.subject.stored)(&output) else {
+            self.not_stored(NotStoredReason::ErrorResult);
+            return (output, false);
+        };
+        let origin = self.subject.origin(&keyed.forms, texts);
+        let stored = self.store(shelves, keyed.key, value, &origin, took);
+        (output, stored)
+    }
+
+    fn texts<A: Serialize>(&self, args: &A) -> Vec<String> {
+        match self.subject.layout {
+            Layout::Tuple { .. } => describe::each(args),
+            Layout::Single => vec![describe::value(args)],
+        }
+    }
+
+    fn timed(&self, texts: &[String], reason: MissReason, compute: impl FnOnce() -> O) -> (O, Duration) {
+        let inner = &self.memory.inner;
+        let identity = &self.subject.identity;
+        inner.counters.miss(reason);
+        if inner.reporter.is_verbose(2) {
+            inner.reporter.line(&format!("[Memory] Computing {}: {reason}", identity.name()));
+        }
+        if inner.reporter.is_verbose(1) {
+            let call = format!("{}({})", identity.short_name(), describe::named(texts, self.subject.parameters));
+            inner.reporter.line(&report::calling(identity.name(), &call));
+        }
+        let start = Instant::now();
+        let output = compute();
+        let took = start.elapsed();
+        inner.counters.computed(nanos(took));
+        if inner.reporter.is_verbose(1) {
+            inner.reporter.line(&report::called(identity.short_name(), took));
+        }
+        (output, took)
+    }
+
+    fn store(&self, shelves: &Shelves, key: Key, value: &V, origin: &Origin<'_>, took: Duration) -> bool {
+        let name = self.subject.identity.name();
+        let (codec, encoded) = match codec::encode(value) {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                self.not_stored(NotStoredReason::NotSerializable);
+                self.memory.inner.reporter.warn_once(&format!("codec {name}"), || {
+                    format!("the result of `{name}` cannot be stored, so its calls are computed each time: {error}")
+                });
+                return false;
+            }
+        };
+        let entry = NewEntry {
+            key,
+            codec,
+            shape: codec::shape_of(value),
+            compute_nanos: nanos(took),
+            origin,
+            value: &encoded,
+            costly: took >= COSTLY,
+        };
+        // A store that fails does not take the result from this process.
+        self.subject.keep(shelves, key, value, codec, &encoded, entry.compute_nanos);
+        match shelves.store.put(self.subject.prefix, &entry) {
+            Ok(()) => {
+                self.memory.inner.counters.stored(encoded.len() as u64);
+                true
+            }
+            Err(error) => {
+                self.not_stored(NotStoredReason::StoreFailed);
+                self.memory.inner.reporter.warn_once("store failed", || {
+                    format!("a result of `{name}` could not be stored (this is said once, and counted): {error}")
+                });
+                shelves.hot.admits(encoded.len() as u64)
+            }
+        }
+    }
+
+    fn not_stored(&self, reason: NotStoredReason) {
+        self.memory.inner.counters.not_stored(reason);
+        if self.memory.inner.reporter.is_verbose(2) {
+            let name = self.subject.identity.name();
+            self.memory.inner.reporter.line(&format!("[Memory] Not storing {name}: {reason}"));
+        }
+    }
+}
+
+/// Nanoseconds in 64 bits: 584 years.
+fn nanos(took: Duration) -> u64 {
+    u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
+}

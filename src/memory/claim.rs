@@ -1,0 +1,200 @@
+//! Single flight: one computation per key among the threads of this process.
+//!
+//! A thread claims a key before it looks it up and computes it; others wait for the end and look again. A claim is an
+//! RAII guard, so it ends with its holder whatever happens.
+//!
+//! Waiting is an optimisation, computing twice is always right (tasks are pure), and a wait can deadlock: a rayon worker
+//! that waits may be the very thread whose other work the holder is waiting for (rayon #592). So only threads outside
+//! any rayon pool wait without limit; a pool's worker does other work of its pool, waits a little, and then computes a
+//! duplicate; and a thread that meets its own claim (recursion, or work it stole while holding it) does so at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crate::key::Key;
+
+/// How long a rayon worker without other work waits for another's computation before it computes a duplicate.
+const POOL_PATIENCE: Duration = Duration::from_millis(100);
+/// How often it looks for other work meanwhile.
+const POOL_NAP: Duration = Duration::from_millis(1);
+
+const SHARDS: usize = 16;
+
+#[derive(Default)]
+pub(crate) struct Claims {
+    shards: [Mutex<HashMap<Key, Arc<Flight>>>; SHARDS],
+}
+
+/// A computation under way.
+pub(crate) struct Flight {
+    holder: ThreadId,
+    end: Mutex<Option<End>>,
+    ended: Condvar,
+}
+
+/// How a computation ended, for those who waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The result can be looked up.
+    Stored,
+    /// There is nothing to look up: it failed, panicked, or could not be stored. Each computes its own.
+    NotStored,
+}
+
+/// What a claim met.
+pub(crate) enum Claim<'c> {
+    /// The key is this caller's until the guard drops.
+    Mine(Guard<'c>),
+    /// Another had it, and ended so.
+    Ended(End),
+    /// Another has it, and this thread must not wait.
+    MustNotWait,
+}
+
+pub(crate) struct Guard<'c> {
+    claims: &'c Claims,
+    key: Key,
+    flight: Arc<Flight>,
+    end: End,
+}
+
+impl Guard<'_> {
+    /// Ends the claim with a result that others can look up.
+    pub(crate) fn stored(mut self) {
+        self.end = End::Stored;
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        lock(self.claims.shard(&self.key)).remove(&self.key);
+        *lock(&self.flight.end) = Some(self.end);
+        self.flight.ended.notify_all();
+    }
+}
+
+impl Claims {
+    /// Takes the key, or waits for the one who has it, as far as this thread may.
+    pub(crate) fn claim(&self, key: &Key) -> Claim<'_> {
+        let flight = {
+            let mut shard = lock(self.shard(key));
+            match shard.get(key) {
+                Some(flight) => Arc::clone(flight),
+                None => {
+                    let flight = Arc::new(Flight {
+                        holder: thread::current().id(),
+                        end: Mutex::new(None),
+                        ended: Condvar::new(),
+                    });
+                    shard.insert(*key, Arc::clone(&flight));
+                    return Claim::Mine(Guard { claims: self, key: *key, flight, end: End::NotStored });
+                }
+            }
+        };
+        flight.wait().map_or(Claim::MustNotWait, Claim::Ended)
+    }
+
+    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Arc<Flight>>> {
+        &self.shards[usize::from(key.as_bytes()[0]) % SHARDS]
+    }
+}
+
+impl Flight {
+    /// The end, or `None` where this thread must not wait for it.
+    fn wait(&self) -> Option<End> {
+        if self.holder == thread::current().id() {
+            return None;
+        }
+        if rayon::current_thread_index().is_some() { self.wait_on_pool() } else { Some(self.wait_outside()) }
+    }
+
+    fn wait_outside(&self) -> End {
+        let mut end = lock(&self.end);
+        loop {
+            match *end {
+                Some(end) => return end,
+                None => end = self.ended.wait(end).unwrap_or_else(|poisoned| poisoned.into_inner()),
+            }
+        }
+    }
+
+    fn wait_on_pool(&self) -> Option<End> {
+        let mut idle = Duration::ZERO;
+        while idle < POOL_PATIENCE {
+            if let Some(end) = *lock(&self.end) {
+                return Some(end);
+            }
+            if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                continue;
+            }
+            let start = Instant::now();
+            let end = lock(&self.end);
+            if end.is_none() {
+                // Woken or not, the loop looks again.
+                drop(self.ended.wait_timeout(end, POOL_NAP).unwrap_or_else(|poisoned| poisoned.into_inner()));
+            }
+            idle += start.elapsed();
+        }
+        *lock(&self.end)
+    }
+}
+
+/// Nothing that can panic runs under these locks, so a poisoned one is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key::from_bytes([3; 32])
+    }
+
+    #[test]
+    fn a_thread_never_waits_for_itself() {
+        let claims = Claims::default();
+        let Claim::Mine(guard) = claims.claim(&key()) else { panic!("nobody has the key") };
+        assert!(matches!(claims.claim(&key()), Claim::MustNotWait));
+        drop(guard);
+        assert!(matches!(claims.claim(&key()), Claim::Mine(_)), "the claim ended with its guard");
+    }
+
+    #[test]
+    fn waiters_learn_how_it_ended() {
+        for stored in [true, false] {
+            let claims = Claims::default();
+            let Claim::Mine(guard) = claims.claim(&key()) else { panic!("nobody has the key") };
+            let end = thread::scope(|scope| {
+                let waiter = scope.spawn(|| match claims.claim(&key()) {
+                    Claim::Ended(end) => Some(end),
+                    // The guard may be gone before this thread came.
+                    Claim::Mine(_) => None,
+                    Claim::MustNotWait => panic!("a plain thread may wait"),
+                });
+                if stored {
+                    guard.stored()
+                } else {
+                    drop(guard)
+                }
+                waiter.join().unwrap()
+            });
+            let expected = if stored { End::Stored } else { End::NotStored };
+            assert!(end.is_none_or(|end| end == expected), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_pool_worker_gives_up_on_a_holder_that_waits_for_the_pool() {
+        let claims = Claims::default();
+        let Claim::Mine(guard) = claims.claim(&key()) else { panic!("nobody has the key") };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        // The holder waits for the pool's only worker, which meets the claimed key: without the rule, for ever.
+        let met = pool.install(|| matches!(claims.claim(&key()), Claim::MustNotWait));
+        assert!(met);
+        drop(guard);
+    }
+}

@@ -1,0 +1,103 @@
+//! The memory tier: recent values, decoded, bounded in bytes.
+
+use std::any::Any;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::codec::CodecId;
+use crate::key::Key;
+
+/// A value larger than this share of the tier would push out all else.
+const LARGEST_SHARE: u64 = 16;
+/// About what an entry costs beside its value.
+const OVERHEAD_BYTES: u64 = 128;
+
+#[derive(Clone)]
+pub(crate) struct Hot {
+    pub(crate) value: HotValue,
+    pub(crate) compute_nanos: u64,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Clone)]
+pub(crate) enum HotValue {
+    /// A value that can be cloned.
+    Decoded(Arc<dyn Any + Send + Sync>),
+    /// One that cannot: it is decoded each time.
+    Encoded(CodecId, Arc<[u8]>),
+}
+
+pub(crate) struct HotTier {
+    cache: Cache<Key, Hot, ByBytes, AsIs>,
+    largest: u64,
+}
+
+impl HotTier {
+    pub(crate) fn new(bytes: u64) -> HotTier {
+        // An estimate for the initial size only.
+        let entries = usize::try_from(bytes / 4096).unwrap_or(usize::MAX).clamp(16, 1 << 14);
+        let cache = Cache::with(entries, bytes, ByBytes, AsIs, quick_cache::sync::DefaultLifecycle::default());
+        HotTier { cache, largest: bytes / LARGEST_SHARE }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: &Key) -> Option<Hot> {
+        self.cache.get(key)
+    }
+
+    /// Whether a value of this size is kept at all.
+    pub(crate) fn admits(&self, bytes: u64) -> bool {
+        bytes + OVERHEAD_BYTES <= self.largest
+    }
+
+    pub(crate) fn insert(&self, key: Key, hot: Hot) {
+        if self.admits(hot.bytes) {
+            self.cache.insert(key, hot);
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        self.cache.clear();
+    }
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Key, Hot> for ByBytes {
+    fn weight(&self, _: &Key, hot: &Hot) -> u64 {
+        hot.bytes + OVERHEAD_BYTES
+    }
+}
+
+/// Keys are digests: their first bytes are as good a hash as any.
+#[derive(Clone, Default)]
+struct AsIs;
+
+#[derive(Default)]
+struct FirstBytes(u64);
+
+impl BuildHasher for AsIs {
+    type Hasher = FirstBytes;
+    fn build_hasher(&self) -> FirstBytes {
+        FirstBytes(0)
+    }
+}
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    /// The length of the array, which all keys share.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,267 @@
+//! `Memory`: an expensive function is computed once, ever.
+//!
+//! A call goes: key ([`crate::key`]) -> memory tier ([`hot`]) -> claim ([`claim`]) -> index or blob
+//! ([`crate::store`]) -> codec ([`crate::codec`]) -> value; [`call`] is that road. Nothing that fails on it fails the
+//! call: whatever cannot be loaded is computed, whatever cannot be stored is returned, and each has its reason in
+//! [`Stats`].
+
+mod cached;
+mod call;
+mod claim;
+mod global;
+mod hot;
+mod report;
+mod stats;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use cached::{Cached, CachedFn};
+#[doc(hidden)]
+pub use global::CachedCell;
+pub use stats::{MissReason, NotStoredReason, Stats};
+
+use crate::error::Result;
+use crate::store::DiskStore;
+use crate::task::Task;
+use claim::Claims;
+use hot::HotTier;
+use report::{Reporter, Sink};
+use stats::Counters;
+
+const DEFAULT_HOT_BYTES: u64 = 64 << 20;
+
+/// A cache of function results on disk. Clones share it.
+///
+/// Opening makes the directory if it is missing. Within a process a directory is opened once and shared by all who
+/// open it; another process that holds it is an [error](crate::Error::is_in_use) that says so.
+///
+/// What is promised: a value is only ever served for the same function, code, version and arguments, after its digest
+/// was checked; damage is a miss with a reason, and repaired by the next computation; a result that took more than
+/// 10 ms to compute survives the killing of the process once the call has returned, a cheaper one some 200 ms later.
+/// What is not: that a value is stored (a full disk, a value no codec carries: see [`Stats`]).
+///
+/// # Examples
+/// ```
+/// use larder::Memory;
+///
+/// #[larder::task]
+/// fn slow_square(x: f64) -> f64 {
+///     x * x // imagine an hour here
+/// }
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// let memory = Memory::open(dir.path().join("cache"))?;
+/// let cached = memory.cached::<slow_square>();
+/// assert_eq!(cached.call((3.0,)), 9.0); // computed and stored
+/// assert_eq!(cached.call((3.0,)), 9.0); // loaded
+/// assert_eq!((memory.stats().hits(), memory.stats().misses()), (1, 1));
+/// # Ok::<(), larder::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Memory {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// `None` when disabled.
+    place: Option<Arc<Shelves>>,
+    counters: Counters,
+    reporter: Reporter,
+}
+
+/// What all who open one directory share.
+struct Shelves {
+    store: DiskStore,
+    hot: HotTier,
+    claims: Claims,
+}
+
+/// The directories open in this process.
+static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Shelves>>>> = LazyLock::new(Mutex::default);
+
+impl Memory {
+    /// Opens the cache in the directory `location`, with the default options.
+    ///
+    /// # Errors
+    /// `location` is a file, holds something that is no cache, was written by a newer release, is in use by another
+    /// process, or cannot be made or written to. The message names the path and the remedy.
+    pub fn open(location: impl AsRef<Path>) -> Result<Memory> {
+        Memory::builder().open(location)
+    }
+
+    /// A memory that never stores and never loads: every call computes. joblib's `location=None`.
+    pub fn disabled() -> Memory {
+        Memory::builder().disabled()
+    }
+
+    /// Options for opening.
+    pub fn builder() -> MemoryBuilder {
+        MemoryBuilder::default()
+    }
+
+    /// Wraps a function that carries [`#[larder::task]`](macro@crate::task) or [`#[larder::cached]`](macro@crate::cached).
+    /// Its code is part of the key.
+    pub fn cached<T: Task>(&self) -> Cached<T> {
+        Cached::new(self.clone())
+    }
+
+    /// Wraps any closure. Nothing of its code is seen: `name` and `version` speak for it, so raise `version` with every
+    /// change of meaning, and give different closures different names. What the closure captures is not in the key.
+    ///
+    /// The closure takes its argument by reference (several as a tuple) and must return something serde carries; the
+    /// `Err` of a `Result` is returned and not stored.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let memory = larder::Memory::open(dir.path())?;
+    /// let twice = memory.cached_fn("twice", 1, |x: &f64| x * 2.0);
+    /// assert_eq!(twice.call(&21.0), 42.0);
+    ///
+    /// let power = memory.cached_fn("power", 1, |(base, exponent): &(f64, i32)| base.powi(*exponent));
+    /// assert_eq!(power.call(&(2.0, 10)), 1024.0);
+    /// # Ok::<(), larder::Error>(())
+    /// ```
+    pub fn cached_fn<A, R, F>(&self, name: impl Into<String>, version: u64, function: F) -> CachedFn<A, R, F>
+    where
+        A: Serialize + ?Sized,
+        R: Serialize + DeserializeOwned,
+        F: Fn(&A) -> R,
+    {
+        CachedFn::new(self.clone(), name.into(), version, function)
+    }
+
+    /// The directory, or `None` when disabled.
+    pub fn location(&self) -> Option<&Path> {
+        self.inner.place.as_ref().map(|shelves| shelves.store.path())
+    }
+
+    /// What this memory did since it was opened here. Other openings of the directory count apart.
+    pub fn stats(&self) -> Stats {
+        self.inner.counters.snapshot()
+    }
+
+    /// Removes every entry of every function.
+    ///
+    /// # Errors
+    /// The store refuses; what is then left is whole.
+    pub fn clear(&self) -> Result<()> {
+        let Some(shelves) = &self.inner.place else { return Ok(()) };
+        shelves.hot.clear();
+        let cleared = shelves.store.clear();
+        // What a call in flight put there meanwhile.
+        shelves.hot.clear();
+        cleared.map_err(|error| store_failed(shelves, &error))
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").field("location", &self.location()).finish_non_exhaustive()
+    }
+}
+
+fn store_failed(shelves: &Shelves, error: &crate::store::StoreError) -> crate::Error {
+    use crate::error::{Error, Kind, LocationReason};
+    Error::new(Kind::Location {
+        path: shelves.store.path().to_owned(),
+        what: format!("failed: {error}"),
+        reason: LocationReason::Io,
+        source: None,
+    })
+}
+
+/// Options of a [`Memory`]. Unset ones have the documented default.
+#[derive(Clone, Default)]
+#[must_use = "options do nothing until `open` or `disabled`"]
+pub struct MemoryBuilder {
+    /// 0: silent.
+    verbose: u8,
+    /// `None`: the default.
+    hot_bytes: Option<u64>,
+    /// `None`: stderr.
+    sink: Option<Sink>,
+}
+
+impl MemoryBuilder {
+    /// How much is said on stderr. 0 (default): warnings only. 1: each computed call, with joblib's two lines (the call
+    /// before, the time it took after). 2: also each load, and the reason of each miss.
+    pub fn verbose(mut self, level: u8) -> MemoryBuilder {
+        self.verbose = level;
+        self
+    }
+
+    /// How many bytes of recent values are kept in memory, by their encoded size. Default 64 MiB; a value larger than a
+    /// sixteenth of it is not kept; 0 keeps none. Where a directory is open already, its first opening decided.
+    pub fn memory_tier_bytes(mut self, bytes: u64) -> MemoryBuilder {
+        self.hot_bytes = Some(bytes);
+        self
+    }
+
+    /// Takes the lines that otherwise go to stderr: reports and warnings, without the final line break. Called from
+    /// whatever thread makes the call; it must not call this memory.
+    pub fn report_to(mut self, sink: impl Fn(&str) + Send + Sync + 'static) -> MemoryBuilder {
+        self.sink = Some(Arc::new(sink));
+        self
+    }
+
+    /// Opens the cache in the directory `location`. See [`Memory::open`].
+    ///
+    /// # Errors
+    /// As [`Memory::open`].
+    pub fn open(self, location: impl AsRef<Path>) -> Result<Memory> {
+        self.open_path(location.as_ref())
+    }
+
+    fn open_path(self, path: &Path) -> Result<Memory> {
+        let (shelves, repair) = Shelves::open(path, self.hot_bytes.unwrap_or(DEFAULT_HOT_BYTES))?;
+        let memory = self.build(Some(shelves));
+        if let Some(words) = repair {
+            memory.inner.reporter.warn_once("index repaired", || words);
+        }
+        Ok(memory)
+    }
+
+    /// A memory that never stores and never loads. See [`Memory::disabled`].
+    pub fn disabled(self) -> Memory {
+        self.build(None)
+    }
+
+    fn build(self, place: Option<Arc<Shelves>>) -> Memory {
+        let reporter = Reporter::new(self.verbose, self.sink);
+        Memory { inner: Arc::new(Inner { place, counters: Counters::default(), reporter }) }
+    }
+}
+
+impl fmt::Debug for MemoryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBuilder")
+            .field("verbose", &self.verbose)
+            .field("memory_tier_bytes", &self.hot_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shelves {
+    /// The shelves of the directory, those already open in this process if there are any.
+    fn open(path: &Path, hot_bytes: u64) -> Result<(Arc<Shelves>, Option<String>)> {
+        // The lock is held while opening: two threads that open one directory must not race for its lock file.
+        let mut open = OPEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        open.retain(|_, shelves| shelves.strong_count() > 0);
+        if let Some(shelves) = path.canonicalize().ok().and_then(|path| open.get(&path)?.upgrade()) {
+            return Ok((shelves, None));
+        }
+        let (store, repair) = DiskStore::open(path)?;
+        let shelves = Arc::new(Shelves { store, hot: HotTier::new(hot_bytes), claims: Claims::default() });
+        if let Ok(path) = path.canonicalize() {
+            open.insert(path, Arc::downgrade(&shelves));
+        }
+        Ok((shelves, repair))
+    }
+}

@@ -1,0 +1,131 @@
+//! How many items the next batch takes: old size and measured seconds in, new size out.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// How many items are dispatched together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BatchSize {
+    /// Grows while batches are short, shrinks when they are long and towards the end of the input.
+    #[default]
+    Auto,
+    /// So many, always; the last may be shorter. 0 is an error when the run starts.
+    Fixed(usize),
+}
+
+impl From<usize> for BatchSize {
+    fn from(items: usize) -> BatchSize {
+        BatchSize::Fixed(items)
+    }
+}
+
+/// A batch on threads should take about this long: next to it the cost of dispatch (some 0.3 us) is nothing, and a run
+/// can still be stopped, balanced and watched in such steps. joblib's 0.2 s to 2 s is for processes, where a batch also
+/// pays for serialization.
+const TARGET: Duration = Duration::from_millis(2);
+/// Towards the end, batches shrink so that the workers finish together, but not below this.
+const SHORTEST: Duration = Duration::from_micros(20);
+/// A batch may be so many times the one before.
+const GROWTH: usize = 8;
+/// Near the end a batch is at most the worker's share of what is left, divided by this.
+const TAIL: usize = 4;
+
+/// Decides batch sizes.
+#[derive(Clone, Debug)]
+pub(crate) struct Sizer {
+    fixed: Option<NonZeroUsize>,
+    workers: usize,
+    size: usize,
+    /// Smoothed as joblib does: 0.8 old + 0.2 new.
+    item_nanos: Option<f64>,
+}
+
+impl Sizer {
+    /// `fixed` is `None` for automatic sizes.
+    pub(crate) fn new(fixed: Option<NonZeroUsize>, workers: usize) -> Sizer {
+        Sizer { fixed, workers: workers.max(1), size: fixed.map_or(1, usize::from), item_nanos: None }
+    }
+
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.fixed.is_some()
+    }
+
+    /// The size of the next batch, with so many items left, if that is known.
+    pub(crate) fn next(&self, left: Option<usize>) -> usize {
+        match (self.fixed, left) {
+            (Some(fixed), _) => fixed.get(),
+            (None, None) => self.size,
+            (None, Some(left)) => {
+                let share = left.div_ceil(self.workers * TAIL);
+                let shortest = self.item_nanos.map_or(1.0, |nanos| SHORTEST.as_nanos() as f64 / nanos.max(0.1));
+                // `as` saturates, which is what a floor wants.
+                self.size.min(share.max(shortest as usize)).max(1)
+            }
+        }
+    }
+
+    /// A batch of `items` took `took`.
+    pub(crate) fn finished(&mut self, items: usize, took: Duration) {
+        if self.fixed.is_some() || items == 0 {
+            return;
+        }
+        let measured = took.as_nanos() as f64 / items as f64;
+        let nanos = self.item_nanos.map_or(measured, |old| 0.8 * old + 0.2 * measured);
+        self.item_nanos = Some(nanos);
+        let ideal = (TARGET.as_nanos() as f64 / nanos.max(0.1)) as usize;
+        self.size = ideal.clamp(1, self.size.saturating_mul(GROWTH));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a sizer over items that all take `item`, and answers the sizes.
+    fn sizes(item: Duration, items: usize, workers: usize) -> Vec<usize> {
+        let mut sizer = Sizer::new(None, workers);
+        let (mut left, mut sizes) = (items, Vec::new());
+        while left > 0 {
+            let size = sizer.next(Some(left)).min(left);
+            sizer.finished(size, item * u32::try_from(size).unwrap());
+            left -= size;
+            sizes.push(size);
+        }
+        sizes
+    }
+
+    #[test]
+    fn slow_items_go_alone() {
+        assert!(sizes(Duration::from_millis(50), 100, 4).iter().all(|size| *size == 1));
+    }
+
+    #[test]
+    fn quick_items_are_bundled_up_to_the_target_and_thin_out_at_the_end() {
+        let sizes = sizes(Duration::from_micros(1), 100_000, 2);
+        assert_eq!(&sizes[..4], [1, 8, 64, 512]);
+        assert_eq!(sizes.iter().max(), Some(&2000), "2 ms of 1 us each");
+        assert!(*sizes.last().unwrap() <= 20, "{sizes:?}");
+        assert!(sizes.len() < 120, "{}", sizes.len());
+    }
+
+    #[test]
+    fn a_slow_stretch_shrinks_the_batches() {
+        let mut sizer = Sizer::new(None, 2);
+        for _ in 0..6 {
+            sizer.finished(sizer.next(None), Duration::from_micros(1));
+        }
+        let before = sizer.next(None);
+        for _ in 0..20 {
+            sizer.finished(10, Duration::from_millis(100));
+        }
+        assert!(sizer.next(None) < before && sizer.next(None) == 1, "{} -> {}", before, sizer.next(None));
+    }
+
+    #[test]
+    fn a_fixed_size_stays() {
+        let mut sizer = Sizer::new(NonZeroUsize::new(7), 2);
+        sizer.finished(7, Duration::from_secs(9));
+        assert_eq!(sizer.next(Some(3)), 7);
+    }
+}

@@ -1,0 +1,225 @@
+//! What a worker does: takes the next batch, runs it, hands in the results, until there is no more.
+//!
+//! Workers pull: whoever is free takes the next items, so nobody waits for a slow neighbour. The input iterator is read
+//! under a lock, a batch at a time, and never ahead of the workers.
+
+use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Instant;
+
+use super::batch::Sizer;
+use super::failure::{Cause, Failure};
+use super::progress::Meter;
+use crate::panics;
+use crate::sys::filled::Filled;
+use crate::task::TaskError;
+
+/// What is to be done with each item.
+pub(super) trait Work: Sync {
+    type Item: Send;
+    type Output: Send;
+    /// What is kept of an item while it runs, to describe it if it fails.
+    type Trace;
+
+    fn trace(&self, item: &Self::Item) -> Self::Trace;
+    fn describe(&self, trace: Self::Trace) -> Option<String>;
+    fn task(&self) -> Option<&'static str>;
+    fn run(&self, item: Self::Item) -> Result<Self::Output, TaskError>;
+}
+
+/// The results of one batch, where they could be written.
+pub(super) enum Written<'s, R> {
+    /// In their place in the final list.
+    Placed(Filled<'s, R>),
+    /// Apart, since the input did not say how long it is, or was wrong about it.
+    Apart { start: usize, values: Vec<R> },
+}
+
+/// The state that the workers of one run share.
+pub(super) struct Run<'s, 'm, W: Work, I> {
+    work: W,
+    meter: Option<&'m Meter>,
+    /// Set at the first failure; looked at between items.
+    stop: AtomicBool,
+    feed: Mutex<Feed<'s, W, I>>,
+}
+
+struct Feed<'s, W: Work, I> {
+    items: I,
+    /// How many items were given out.
+    taken: usize,
+    ended: bool,
+    sizer: Sizer,
+    /// The slots of the final list not given out yet.
+    slots: &'s mut [MaybeUninit<W::Output>],
+    written: Vec<Written<'s, W::Output>>,
+    failure: Option<Failure>,
+}
+
+struct Batch<'s, R> {
+    start: usize,
+    out: Written<'s, R>,
+}
+
+/// Between so many items a worker looks whether to stop, and counts. One for fixed sizes, whose items may be long; quick
+/// ones, which automatic sizes bundle, are left to the compiler's loop.
+const STRIDE: usize = 32;
+
+impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
+    pub(super) fn new(
+        work: W,
+        items: I,
+        sizer: Sizer,
+        meter: Option<&'m Meter>,
+        slots: &'s mut [MaybeUninit<W::Output>],
+    ) -> Run<'s, 'm, W, I> {
+        let feed = Feed { items, taken: 0, ended: false, sizer, slots, written: Vec::new(), failure: None };
+        Run { work, meter, stop: AtomicBool::new(false), feed: Mutex::new(feed) }
+    }
+
+    /// Works until the input ends or a task fails. Never panics, whatever the input and the tasks do.
+    pub(super) fn worker(&self, worker: usize) {
+        let mut items = Vec::new();
+        let mut stride = STRIDE;
+        let mut next = {
+            let mut feed = self.feed();
+            if feed.sizer.is_fixed() {
+                stride = 1;
+            }
+            self.take(&mut feed, worker, &mut items)
+        };
+        while let Some(batch) = next {
+            let count = items.len();
+            let start = Instant::now();
+            let end = self.run_batch(batch, worker, &mut items, stride);
+            let took = start.elapsed();
+            let mut feed = self.feed();
+            feed.sizer.finished(count, took);
+            match end {
+                Ok(written) => feed.written.push(written),
+                Err(failure) => {
+                    self.stop.store(true, Relaxed);
+                    feed.fail(failure);
+                }
+            }
+            next = self.take(&mut feed, worker, &mut items);
+        }
+    }
+
+    /// The results of the batches in no order, or the failure with the lowest index.
+    pub(super) fn end(self) -> Result<Vec<Written<'s, W::Output>>, Failure> {
+        let feed = self.feed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        feed.failure.map_or(Ok(feed.written), Err)
+    }
+
+    fn feed(&self) -> MutexGuard<'_, Feed<'s, W, I>> {
+        // What may panic under the lock, the user's iterator, is caught.
+        self.feed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn take(&self, feed: &mut Feed<'s, W, I>, worker: usize, items: &mut Vec<W::Item>) -> Option<Batch<'s, W::Output>> {
+        items.clear();
+        if feed.ended || self.stop.load(Relaxed) {
+            return None;
+        }
+        let size = feed.sizer.next(feed.items.size_hint().1);
+        let Feed { items: source, .. } = feed;
+        if let Err(panic) = panics::catch(|| items.extend(source.by_ref().take(size))) {
+            feed.ended = true;
+            self.stop.store(true, Relaxed);
+            let index = feed.taken + items.len();
+            feed.fail(Failure { index, task: None, arguments: None, worker, cause: Cause::Input(panic) });
+            return None;
+        }
+        // Not every iterator goes on answering `None`.
+        feed.ended = items.len() < size;
+        if items.is_empty() {
+            return None;
+        }
+        let start = feed.taken;
+        feed.taken += items.len();
+        let out = match feed.slots.split_off_mut(..items.len()) {
+            Some(slots) => Written::Placed(Filled::new(slots)),
+            None => {
+                // From here on all is apart, or the order of strips would have a gap.
+                feed.slots = &mut [];
+                Written::Apart { start, values: Vec::with_capacity(items.len()) }
+            }
+        };
+        Some(Batch { start, out })
+    }
+
+    fn run_batch(
+        &self,
+        batch: Batch<'s, W::Output>,
+        worker: usize,
+        items: &mut Vec<W::Item>,
+        stride: usize,
+    ) -> Result<Written<'s, W::Output>, Failure> {
+        let Batch { start, mut out } = batch;
+        let mut trace = None;
+        let caught = panics::catch(|| {
+            let mut items = items.drain(..);
+            while items.len() > 0 && !self.stop.load(Relaxed) {
+                let before = out.len();
+                let mut step = |item| {
+                    trace = Some(self.work.trace(&item));
+                    self.work.run(item)
+                };
+                let ran = out.extend(items.by_ref().take(stride).map(&mut step));
+                if let Some(meter) = self.meter {
+                    meter.add(worker, (out.len() - before) as u64);
+                }
+                if let ControlFlow::Break(error) = ran {
+                    return Some(error);
+                }
+            }
+            None
+        });
+        let cause = match caught {
+            Ok(None) => return Ok(out),
+            Ok(Some(error)) => Cause::Erred(error),
+            Err(panic) => Cause::Panicked(panic),
+        };
+        // A description runs the user's `Serialize`, which may panic too; the failure is worth more than its text.
+        let arguments = trace.and_then(|trace| panics::catch(|| self.work.describe(trace)).ok().flatten());
+        Err(Failure { index: start + out.len(), task: self.work.task(), arguments, worker, cause })
+    }
+}
+
+impl<W: Work, I> Feed<'_, W, I> {
+    fn fail(&mut self, failure: Failure) {
+        if self.failure.as_ref().is_none_or(|first| failure.index < first.index) {
+            self.failure = Some(failure);
+        }
+    }
+}
+
+impl<R> Written<'_, R> {
+    fn len(&self) -> usize {
+        match self {
+            Written::Placed(filled) => filled.len(),
+            Written::Apart { values, .. } => values.len(),
+        }
+    }
+
+    /// Takes results up to the first error.
+    #[inline]
+    fn extend(&mut self, results: impl Iterator<Item = Result<R, TaskError>>) -> ControlFlow<TaskError> {
+        let mut error = None;
+        let values = results.map_while(|result| match result {
+            Ok(value) => Some(value),
+            Err(failed) => {
+                error = Some(failed);
+                None
+            }
+        });
+        match self {
+            Written::Placed(filled) => filled.extend(values),
+            Written::Apart { values: list, .. } => list.extend(values),
+        }
+        error.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    }
+}

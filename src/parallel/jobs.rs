@@ -1,0 +1,55 @@
+//! From `n_jobs` to a number of workers.
+
+use crate::error::{Error, Result};
+
+/// How many cores this process may use: its affinity and its cgroup's quota are honoured.
+///
+/// At least 1. Asked of the system at each call.
+pub fn cpu_count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The number of workers that `n_jobs` stands for: joblib's rule.
+///
+/// A positive number is itself, -1 is every core, -2 all but one, and so on down to 1.
+///
+/// # Errors
+/// `n_jobs` is 0.
+///
+/// # Examples
+/// ```
+/// use larder::{cpu_count, effective_n_jobs};
+///
+/// assert_eq!(effective_n_jobs(3)?, 3);
+/// assert_eq!(effective_n_jobs(-1)?, cpu_count());
+/// assert_eq!(effective_n_jobs(-10_000)?, 1);
+/// assert!(effective_n_jobs(0).is_err());
+/// # Ok::<(), larder::Error>(())
+/// ```
+pub fn effective_n_jobs(n_jobs: i32) -> Result<usize> {
+    resolve(n_jobs, cpu_count())
+}
+
+fn resolve(n_jobs: i32, cores: usize) -> Result<usize> {
+    match n_jobs {
+        0 => Err(Error::invalid_option(
+            "`n_jobs` is 0: give a number of workers, or -1 for every core, -2 for all but one",
+        )),
+        1.. => Ok(n_jobs.unsigned_abs() as usize),
+        _ => Ok((cores + 1).saturating_sub(n_jobs.unsigned_abs() as usize).max(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+
+    #[test]
+    fn n_jobs_means_what_it_means_in_joblib() {
+        for (n_jobs, workers) in [(1, 1), (7, 7), (-1, 8), (-2, 7), (-8, 1), (-9, 1), (i32::MIN, 1)] {
+            assert_eq!(resolve(n_jobs, 8).unwrap(), workers, "n_jobs = {n_jobs}");
+        }
+        let error = resolve(0, 8).unwrap_err();
+        assert!(error.is_invalid_option() && error.to_string().contains("-1 for every core"), "{error}");
+    }
+}

@@ -1,0 +1,163 @@
+//! The kinds of work: delayed calls, delayed calls through a memory, closures, closures that can fail.
+
+use std::marker::PhantomData;
+
+use super::dispatch::Work;
+use crate::key::describe;
+use crate::memory::{Cached, Memory};
+use crate::task::{Delayed, Task, TaskError};
+
+/// What is kept of a call's arguments while it runs.
+pub(super) enum ArgsTrace<'a, T: Task> {
+    /// A copy, which costs nothing, made text if the call fails.
+    Copied(T::Args<'a>),
+    /// The text, since the call takes the arguments away.
+    Text(String),
+}
+
+fn trace<'a, T: Task>(call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
+    match T::copy_args(&call.args) {
+        Some(args) => ArgsTrace::Copied(args),
+        None => ArgsTrace::Text(describe::arguments(&call.args, T::PARAMETERS)),
+    }
+}
+
+fn describe<T: Task>(trace: ArgsTrace<'_, T>) -> Option<String> {
+    Some(match trace {
+        ArgsTrace::Copied(args) => describe::arguments(&args, T::PARAMETERS),
+        ArgsTrace::Text(text) => text,
+    })
+}
+
+pub(super) struct Calls<'a, T>(PhantomData<fn(&'a T)>);
+
+impl<T> Calls<'_, T> {
+    pub(super) fn new() -> Self {
+        Calls(PhantomData)
+    }
+}
+
+impl<'a, T: Task> Work for Calls<'a, T>
+where
+    T::Args<'a>: Send,
+    T::Value: Send,
+{
+    type Item = Delayed<'a, T>;
+    type Output = T::Value;
+    type Trace = ArgsTrace<'a, T>;
+
+    #[inline]
+    fn trace(&self, call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
+        trace(call)
+    }
+    fn describe(&self, trace: ArgsTrace<'a, T>) -> Option<String> {
+        describe(trace)
+    }
+    fn task(&self) -> Option<&'static str> {
+        Some(T::NAME)
+    }
+    #[inline]
+    fn run(&self, call: Delayed<'a, T>) -> Result<T::Value, TaskError> {
+        T::into_value(call.call())
+    }
+}
+
+pub(super) struct Remembered<'a, T: Task> {
+    cached: Cached<T>,
+    _calls: PhantomData<fn(&'a T)>,
+}
+
+impl<T: Task> Remembered<'_, T> {
+    pub(super) fn new(memory: &Memory) -> Self {
+        Remembered { cached: memory.cached(), _calls: PhantomData }
+    }
+}
+
+impl<'a, T: Task> Work for Remembered<'a, T>
+where
+    T::Args<'a>: Send,
+    T::Value: Send,
+{
+    type Item = Delayed<'a, T>;
+    type Output = T::Value;
+    type Trace = ArgsTrace<'a, T>;
+
+    fn trace(&self, call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
+        trace(call)
+    }
+    fn describe(&self, trace: ArgsTrace<'a, T>) -> Option<String> {
+        describe(trace)
+    }
+    fn task(&self) -> Option<&'static str> {
+        Some(T::NAME)
+    }
+    fn run(&self, call: Delayed<'a, T>) -> Result<T::Value, TaskError> {
+        T::into_value(self.cached.call(call.args))
+    }
+}
+
+pub(super) struct Closure<I, F> {
+    function: F,
+    _item: PhantomData<fn(I)>,
+}
+
+impl<I, F> Closure<I, F> {
+    pub(super) fn new(function: F) -> Closure<I, F> {
+        Closure { function, _item: PhantomData }
+    }
+}
+
+impl<I: Send, R: Send, F: Fn(I) -> R + Sync> Work for Closure<I, F> {
+    type Item = I;
+    type Output = R;
+    type Trace = ();
+
+    #[inline]
+    fn trace(&self, _: &I) {}
+    fn describe(&self, (): ()) -> Option<String> {
+        None
+    }
+    fn task(&self) -> Option<&'static str> {
+        None
+    }
+    #[inline]
+    fn run(&self, item: I) -> Result<R, TaskError> {
+        Ok((self.function)(item))
+    }
+}
+
+pub(super) struct Fallible<I, F> {
+    function: F,
+    _item: PhantomData<fn(I)>,
+}
+
+impl<I, F> Fallible<I, F> {
+    pub(super) fn new(function: F) -> Fallible<I, F> {
+        Fallible { function, _item: PhantomData }
+    }
+}
+
+impl<I, R, E, F> Work for Fallible<I, F>
+where
+    I: Send,
+    R: Send,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    F: Fn(I) -> Result<R, E> + Sync,
+{
+    type Item = I;
+    type Output = R;
+    type Trace = ();
+
+    #[inline]
+    fn trace(&self, _: &I) {}
+    fn describe(&self, (): ()) -> Option<String> {
+        None
+    }
+    fn task(&self) -> Option<&'static str> {
+        None
+    }
+    #[inline]
+    fn run(&self, item: I) -> Result<R, TaskError> {
+        (self.function)(item).map_err(|error| TaskError::from_error(error.into()))
+    }
+}

@@ -1,0 +1,219 @@
+//! Large values as files: written beside, renamed into place, never modified.
+//!
+//! A blob's name is the digest of its header, and the header holds the digest of the value: one name vouches for every
+//! byte. The header also holds the key and all that the index says, so the index can be made anew from the files.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::Builder;
+
+use super::bytes::{Guard, Reader, digest, put_block};
+use super::entry::FORMAT;
+use super::{Absent, NewEntry, StoreError};
+use crate::codec::CodecId;
+use crate::key::{Key, hex};
+
+const MAGIC: &[u8; 8] = b"LARDBLOB";
+/// The value starts at a multiple of this, so that a mapped array is aligned.
+const ALIGN: usize = 64;
+/// The header's end follows from its own length field; a longer one than this is damage.
+const MAX_HEADER_BYTES: usize = 1 << 20;
+
+/// The directory of blobs.
+pub(crate) struct Blobs {
+    dir: PathBuf,
+    temp: PathBuf,
+}
+
+/// What a blob's header says.
+pub(crate) struct Header<'h> {
+    pub(crate) key: Key,
+    pub(crate) codec: CodecId,
+    pub(crate) shape: u64,
+    pub(crate) created_at_ms: u64,
+    pub(crate) compute_nanos: u64,
+    pub(crate) value_bytes: u64,
+    pub(crate) value_digest: [u8; 32],
+    pub(crate) origin: &'h [u8],
+}
+
+impl Blobs {
+    pub(crate) fn new(dir: PathBuf, temp: PathBuf) -> Blobs {
+        Blobs { dir, temp }
+    }
+
+    /// The path of a blob: two digits of folder keep directories small.
+    pub(crate) fn path(&self, name: &[u8; 32]) -> PathBuf {
+        let hex = hex(name);
+        self.dir.join(&hex[..2]).join(hex)
+    }
+
+    /// Writes a value and answers its name.
+    ///
+    /// The file appears whole or not at all; with `entry.costly` it is on the disk before this returns.
+    pub(crate) fn write(
+        &self,
+        entry: &NewEntry<'_>,
+        origin: &[u8],
+        created_at_ms: u64,
+    ) -> Result<[u8; 32], StoreError> {
+        let header = encode_header(entry, origin, created_at_ms);
+        let name = digest(Guard::BlobHeader, &[&header]);
+        let path = self.path(&name);
+        self.write_file(&path, &header, entry)
+            .map_err(|error| StoreError::new(format!("writing the blob `{}`", path.display()), error))?;
+        Ok(name)
+    }
+
+    fn write_file(&self, path: &Path, header: &[u8], entry: &NewEntry<'_>) -> io::Result<()> {
+        // Dropped on any failure below, and its file with it.
+        let mut temp = Builder::new().prefix("blob-").tempfile_in(&self.temp)?;
+        temp.write_all(header)?;
+        temp.write_all(entry.value)?;
+        if entry.costly {
+            temp.as_file().sync_data()?;
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        temp.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// Reads and verifies a blob: the whole file and where its value starts.
+    pub(crate) fn read(&self, key: &Key, name: &[u8; 32]) -> Result<(Vec<u8>, usize), Absent> {
+        let path = self.path(name);
+        let file = match fs::read(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Absent::MissingBlob),
+            Err(error) => {
+                return Err(Absent::Unreadable(StoreError::new(
+                    format!("reading the blob `{}`", path.display()),
+                    error,
+                )));
+            }
+        };
+        let header_bytes = header_len(&file).ok_or(Absent::TruncatedBlob)?;
+        let (head, value) = file.split_at_checked(header_bytes).ok_or(Absent::TruncatedBlob)?;
+        if digest(Guard::BlobHeader, &[head]) != *name {
+            return Err(Absent::AlteredBlob);
+        }
+        let header = parse_header(head).ok_or(Absent::AlteredBlob)?;
+        if header.value_bytes != value.len() as u64 {
+            return Err(Absent::TruncatedBlob);
+        }
+        if header.key != *key || digest(Guard::Value, &[value]) != header.value_digest {
+            return Err(Absent::AlteredBlob);
+        }
+        Ok((file, header_bytes))
+    }
+
+    /// Removes a blob; one that is gone already is no error.
+    pub(crate) fn remove(&self, name: &[u8; 32]) -> Result<(), StoreError> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::new(format!("removing the blob `{}`", path.display()), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the header of every blob and tells it with its verified name. Files that are no blobs are passed over.
+    ///
+    /// # Errors
+    /// A folder cannot be listed.
+    pub(crate) fn for_each(&self, mut each: impl FnMut([u8; 32], &Header<'_>)) -> io::Result<()> {
+        for folder in fs::read_dir(&self.dir)? {
+            let folder = folder?;
+            if !folder.file_type()?.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(folder.path())? {
+                let file = file?;
+                if let Some((name, head)) = read_head(&file.path())
+                    && let Some(header) = parse_header(&head)
+                {
+                    each(name, &header);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes every blob and temporary file.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        for dir in [&self.dir, &self.temp] {
+            for item in fs::read_dir(dir)? {
+                let path = item?.path();
+                if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The header of the file at `path`, if its name is the header's digest and the file is as long as it says.
+fn read_head(path: &Path) -> Option<([u8; 32], Vec<u8>)> {
+    let mut file = File::open(path).ok()?;
+    let mut start = [0; 16];
+    file.read_exact(&mut start).ok()?;
+    let header_bytes = header_len(&start)?;
+    let mut head = start.to_vec();
+    head.resize(header_bytes, 0);
+    file.read_exact(head.get_mut(start.len()..)?).ok()?;
+    let name = digest(Guard::BlobHeader, &[&head]);
+    let whole = parse_header(&head)?.value_bytes.checked_add(header_bytes as u64)?;
+    let named = path.file_name().is_some_and(|file| file.to_str() == Some(&hex(&name)));
+    (named && file.metadata().ok()?.len() == whole).then_some((name, head))
+}
+
+fn encode_header(entry: &NewEntry<'_>, origin: &[u8], created_at_ms: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256 + origin.len());
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&[FORMAT, entry.codec.as_byte(), 0, 0]);
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(entry.key.as_bytes());
+    out.extend_from_slice(&created_at_ms.to_le_bytes());
+    out.extend_from_slice(&entry.compute_nanos.to_le_bytes());
+    out.extend_from_slice(&entry.shape.to_le_bytes());
+    out.extend_from_slice(&(entry.value.len() as u64).to_le_bytes());
+    out.extend_from_slice(&digest(Guard::Value, &[entry.value]));
+    put_block(&mut out, origin);
+    out.resize(out.len().next_multiple_of(ALIGN), 0);
+    // Origins are short texts: far below the limit.
+    let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
+    out[12..16].copy_from_slice(&len.to_le_bytes());
+    out
+}
+
+/// The header's length, from its first 16 bytes, if they can be a header's.
+fn header_len(start: &[u8]) -> Option<usize> {
+    let mut reader = Reader::new(start);
+    (reader.array::<8>()? == *MAGIC).then_some(())?;
+    reader.take(4)?;
+    let len = usize::try_from(reader.u32()?).ok()?;
+    (len > start.len().min(16) && len <= MAX_HEADER_BYTES && len.is_multiple_of(ALIGN)).then_some(len)
+}
+
+fn parse_header(head: &[u8]) -> Option<Header<'_>> {
+    let mut reader = Reader::new(head);
+    reader.take(MAGIC.len())?;
+    let [format, codec, _, _] = reader.array()?;
+    if format != FORMAT {
+        return None;
+    }
+    reader.u32()?;
+    Some(Header {
+        codec: CodecId::from_byte(codec)?,
+        key: Key::from_bytes(reader.array()?),
+        created_at_ms: reader.u64()?,
+        compute_nanos: reader.u64()?,
+        shape: reader.u64()?,
+        value_bytes: reader.u64()?,
+        value_digest: reader.array()?,
+        origin: reader.block()?,
+    })
+}

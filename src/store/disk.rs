@@ -1,0 +1,186 @@
+//! The store on disk: index and blobs as one.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::blob::Blobs;
+use super::entry::{self, Origin, Place, Record};
+use super::index::{self, Index, OpenFailure, Prefix};
+use super::location::{Location, failed};
+use super::{Absent, Bytes, Found, INLINE_BYTES, NewEntry, StoreError};
+use crate::error::{Error, LocationReason};
+use crate::key::Key;
+
+/// An open cache directory.
+pub(crate) struct DiskStore {
+    index: Index,
+    blobs: Blobs,
+    // Last, so that the index is closed before the directory is free for others.
+    location: Location,
+}
+
+/// What opening had to repair, as words for the user.
+pub(crate) type Repair = Option<String>;
+
+impl DiskStore {
+    /// Opens the cache at `path`; a damaged index is set aside and made anew from the blobs.
+    ///
+    /// # Errors
+    /// See [`Location::open`]; or the system refuses the index its files.
+    pub(crate) fn open(path: &Path) -> Result<(DiskStore, Repair), Error> {
+        let location = Location::open(path)?;
+        let blobs = Blobs::new(path.join("blobs"), path.join("temp"));
+        let dir = path.join("index");
+        let refused = |error| {
+            let what = "cannot hold an index: check its permissions and the free space, or choose another directory";
+            failed(path, what, LocationReason::Io, Some(error))
+        };
+        let (index, repair) = match Index::open(&dir) {
+            Ok(index) => (index, None),
+            Err(OpenFailure::System(error)) => return Err(refused(error)),
+            Err(OpenFailure::Damaged(why)) => {
+                let aside = index::set_aside(&dir, now_ms()).map_err(refused)?;
+                let index = match Index::open(&dir) {
+                    Ok(index) => index,
+                    Err(OpenFailure::System(error)) => return Err(refused(error)),
+                    Err(OpenFailure::Damaged(why)) => return Err(refused(io::Error::other(why))),
+                };
+                let found = rebuild(&index, &blobs).map_err(refused)?;
+                let words = format!(
+                    "the index of the cache `{}` was damaged ({why}); it was set aside as `{}` and made anew: \
+                     {found} large results were kept, small ones will be computed again",
+                    path.display(),
+                    aside.display()
+                );
+                (index, Some(words))
+            }
+        };
+        remove_orphans(&path.join("temp")).map_err(refused)?;
+        Ok((DiskStore { index, blobs, location }, repair))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.location.path
+    }
+
+    /// Looks a key up and verifies what is found.
+    pub(crate) fn get(&self, prefix: Prefix, key: &Key) -> Result<Found, Absent> {
+        let bytes = self.index.get(&prefix.slot(key)).map_err(Absent::Unreadable)?.ok_or(Absent::Never)?;
+        let record = entry::parse(key, &bytes)?;
+        let value = match record.place {
+            Place::Inline { start } => Bytes::Inline { record: bytes, start },
+            Place::Blob { name } => {
+                let (file, start) = self.blobs.read(key, &name)?;
+                Bytes::Blob { file, start }
+            }
+        };
+        Ok(Found { codec: record.codec, shape: record.shape, compute_nanos: record.compute_nanos, value })
+    }
+
+    /// Stores an entry in place of the one its key may have had.
+    ///
+    /// # Errors
+    /// The system refuses; then the entry is not there, and what was there before is.
+    pub(crate) fn put(&self, prefix: Prefix, new: &NewEntry<'_>) -> Result<(), StoreError> {
+        let created_at_ms = now_ms();
+        let origin = new.origin.encode();
+        let place = if new.value.len() > INLINE_BYTES {
+            Place::Blob { name: self.blobs.write(new, &origin, created_at_ms)? }
+        } else {
+            Place::Inline { start: 0 }
+        };
+        let record = Record {
+            codec: new.codec,
+            shape: new.shape,
+            created_at_ms,
+            compute_nanos: new.compute_nanos,
+            value_bytes: new.value.len() as u64,
+            place,
+        };
+        let bytes = entry::encode(&new.key, &record, &origin, new.value);
+        let replaced = match self.index.insert(&prefix.slot(&new.key), bytes) {
+            Ok(replaced) => replaced,
+            Err(error) => {
+                // An unnamed blob would be an orphan; if even its removal fails, a rebuild finds it.
+                if let Place::Blob { name } = place {
+                    let _ = self.blobs.remove(&name);
+                }
+                return Err(error);
+            }
+        };
+        if new.costly {
+            self.index.flush()?;
+        }
+        match replaced.map(|bytes| entry::fields(&bytes).map(|(record, _)| record.place)) {
+            Some(Ok(Place::Blob { name })) if place != (Place::Blob { name }) => self.blobs.remove(&name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the entries of a function, in all versions of its code; answers how many there were.
+    pub(crate) fn clear_function(&self, prefix: Prefix, function: &str) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for (slot, bytes) in self.index.of_function(prefix)? {
+            let Ok((record, origin)) = entry::fields(&bytes) else {
+                // Damage belongs to nobody: it goes with the function it stands under.
+                self.index.remove(&slot)?;
+                continue;
+            };
+            if Origin::parse(origin).is_some_and(|origin| origin.function != function) {
+                continue;
+            }
+            self.index.remove(&slot)?;
+            removed += 1;
+            if let Place::Blob { name } = record.place {
+                self.blobs.remove(&name)?;
+            }
+        }
+        self.index.flush()?;
+        Ok(removed)
+    }
+
+    /// Removes every entry.
+    pub(crate) fn clear(&self) -> Result<(), StoreError> {
+        self.index.clear()?;
+        self.index.flush()?;
+        self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error))
+    }
+}
+
+/// Milliseconds since 1970; 0 on a machine whose clock stands before that.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Puts a record for every blob into an empty index; answers how many.
+fn rebuild(index: &Index, blobs: &Blobs) -> io::Result<u64> {
+    let mut found = 0;
+    let mut failure = None;
+    blobs.for_each(|name, header| {
+        let Some(origin) = Origin::parse(header.origin) else { return };
+        let record = Record {
+            codec: header.codec,
+            shape: header.shape,
+            created_at_ms: header.created_at_ms,
+            compute_nanos: header.compute_nanos,
+            value_bytes: header.value_bytes,
+            place: Place::Blob { name },
+        };
+        let bytes = entry::encode(&header.key, &record, header.origin, &[]);
+        match index.insert(&Prefix::of(&origin.function).slot(&header.key), bytes) {
+            Ok(_) => found += 1,
+            Err(error) => failure = Some(error),
+        }
+    })?;
+    index.flush().err().or(failure).map_or(Ok(found), |error| Err(io::Error::other(error.to_string())))
+}
+
+/// What a killed writer left: the lock is ours, so nobody is writing.
+fn remove_orphans(temp: &Path) -> io::Result<()> {
+    for file in fs::read_dir(temp)? {
+        fs::remove_file(file?.path())?;
+    }
+    Ok(())
+}

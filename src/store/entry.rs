@@ -1,0 +1,196 @@
+//! The record of one entry, and the ingredients of its key that stand beside it.
+
+use std::borrow::Cow;
+
+use super::Absent;
+use super::bytes::{Guard, Reader, digest, put_block};
+use crate::codec::CodecId;
+use crate::key::Key;
+
+/// The version of the record and of the blob header. A reader meets a higher one with a miss, never with a guess.
+pub(crate) const FORMAT: u8 = 1;
+
+/// What the key was made of: kept with every entry, so that a later miss can be explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin<'o> {
+    pub(crate) function: Cow<'o, str>,
+    /// `None` for a closure, whose code only its version speaks for.
+    pub(crate) fingerprint: Option<[u8; 32]>,
+    pub(crate) version: u64,
+    pub(crate) arguments: Vec<Argument<'o>>,
+}
+
+/// One argument: its name, the digest of its canonical form, and a short text of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Argument<'o> {
+    pub(crate) name: Cow<'o, str>,
+    pub(crate) digest: [u8; 32],
+    pub(crate) text: Cow<'o, str>,
+}
+
+impl<'o> Origin<'o> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.function.len() + 96 * self.arguments.len());
+        put_block(&mut out, self.function.as_bytes());
+        out.push(u8::from(self.fingerprint.is_some()));
+        out.extend_from_slice(&self.fingerprint.unwrap_or_default());
+        out.extend_from_slice(&self.version.to_le_bytes());
+        // The attributes stop at 16 parameters.
+        out.push(u8::try_from(self.arguments.len()).unwrap_or(u8::MAX));
+        for argument in self.arguments.iter().take(usize::from(u8::MAX)) {
+            put_block(&mut out, argument.name.as_bytes());
+            out.extend_from_slice(&argument.digest);
+            put_block(&mut out, argument.text.as_bytes());
+        }
+        out
+    }
+
+    pub(crate) fn parse(bytes: &'o [u8]) -> Option<Origin<'o>> {
+        let mut reader = Reader::new(bytes);
+        let function = Cow::Borrowed(reader.text()?);
+        let has_fingerprint = reader.u8()? == 1;
+        let fingerprint = reader.array::<32>()?;
+        let version = reader.u64()?;
+        let count = reader.u8()?;
+        let arguments = (0..count)
+            .map(|_| {
+                let name = Cow::Borrowed(reader.text()?);
+                let digest = reader.array()?;
+                Some(Argument { name, digest, text: Cow::Borrowed(reader.text()?) })
+            })
+            .collect::<Option<Vec<_>>>()?;
+        Some(Origin { function, fingerprint: has_fingerprint.then_some(fingerprint), version, arguments })
+    }
+}
+
+/// Where the value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the record, from this offset to its end.
+    Inline { start: usize },
+    /// In the blob of this name.
+    Blob { name: [u8; 32] },
+}
+
+/// A record, parsed and verified.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub(crate) codec: CodecId,
+    pub(crate) shape: u64,
+    pub(crate) created_at_ms: u64,
+    pub(crate) compute_nanos: u64,
+    pub(crate) value_bytes: u64,
+    pub(crate) place: Place,
+}
+
+const INLINE: u8 = 0;
+const BLOB: u8 = 1;
+const DIGEST_BYTES: usize = 32;
+
+/// Writes a record: a digest over the key and all that follows, then the fields, then the value if it stands inline.
+pub(crate) fn encode(key: &Key, record: &Record, origin: &[u8], inline: &[u8]) -> Vec<u8> {
+    let (place, tail): (u8, &[u8]) = match &record.place {
+        Place::Blob { name } => (BLOB, name),
+        Place::Inline { .. } => (INLINE, inline),
+    };
+    let mut out = Vec::with_capacity(DIGEST_BYTES + 40 + origin.len() + tail.len());
+    out.extend_from_slice(&[0; DIGEST_BYTES]);
+    out.extend_from_slice(&[FORMAT, record.codec.as_byte(), place, 0]);
+    out.extend_from_slice(&record.created_at_ms.to_le_bytes());
+    out.extend_from_slice(&record.compute_nanos.to_le_bytes());
+    out.extend_from_slice(&record.shape.to_le_bytes());
+    out.extend_from_slice(&record.value_bytes.to_le_bytes());
+    put_block(&mut out, origin);
+    out.extend_from_slice(tail);
+    let digest = digest(Guard::Record, &[key.as_bytes(), &out[DIGEST_BYTES..]]);
+    out[..DIGEST_BYTES].copy_from_slice(&digest);
+    out
+}
+
+/// Parses and verifies the record of `key`.
+///
+/// # Errors
+/// `NewerRecord` or `DamagedRecord`; bytes that verify but do not parse count as damaged too.
+pub(crate) fn parse(key: &Key, bytes: &[u8]) -> Result<Record, Absent> {
+    fields(bytes).and_then(|(record, _)| {
+        let (stored, rest) = bytes.split_at_checked(DIGEST_BYTES).ok_or(Absent::DamagedRecord)?;
+        let actual = digest(Guard::Record, &[key.as_bytes(), rest]);
+        if actual == stored { Ok(record) } else { Err(Absent::DamagedRecord) }
+    })
+}
+
+/// The fields of a record and the bytes of its origin, not verified.
+pub(crate) fn fields(bytes: &[u8]) -> Result<(Record, &[u8]), Absent> {
+    let mut reader = Reader::new(bytes);
+    let head = reader.take(DIGEST_BYTES).and_then(|_| reader.array::<4>()).ok_or(Absent::DamagedRecord)?;
+    let [format, codec, place, _] = head;
+    if format > FORMAT {
+        return Err(Absent::NewerRecord);
+    }
+    let mut parse = || {
+        let codec = CodecId::from_byte(codec)?;
+        let created_at_ms = reader.u64()?;
+        let compute_nanos = reader.u64()?;
+        let shape = reader.u64()?;
+        let value_bytes = reader.u64()?;
+        let origin = reader.block()?;
+        let tail = reader.rest();
+        let place = match place {
+            INLINE if tail.len() as u64 == value_bytes => Place::Inline { start: bytes.len() - tail.len() },
+            BLOB => Place::Blob { name: tail.try_into().ok()? },
+            _ => return None,
+        };
+        Some((Record { codec, shape, created_at_ms, compute_nanos, value_bytes, place }, origin))
+    };
+    parse().ok_or(Absent::DamagedRecord)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin<'static> {
+        Origin {
+            function: "a::b".into(),
+            fingerprint: Some([7; 32]),
+            version: 3,
+            arguments: vec![Argument { name: "x".into(), digest: [9; 32], text: "1.0".into() }],
+        }
+    }
+
+    #[test]
+    fn origins_come_back() {
+        let bytes = origin().encode();
+        assert_eq!(Origin::parse(&bytes), Some(origin()));
+        for cut in 0..bytes.len() {
+            assert_eq!(Origin::parse(&bytes[..cut]), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_of_a_record_is_noticed() {
+        let key = Key::from_bytes([1; 32]);
+        let sample = Record {
+            codec: CodecId::Compact,
+            shape: 5,
+            created_at_ms: 1_700_000_000_000,
+            compute_nanos: 11,
+            value_bytes: 5,
+            place: Place::Inline { start: 0 },
+        };
+        let bytes = encode(&key, &sample, &origin().encode(), b"value");
+        let record = parse(&key, &bytes).unwrap();
+        assert_eq!((record.compute_nanos, record.value_bytes, record.shape), (11, 5, 5));
+        let Place::Inline { start } = record.place else { panic!("a small value stands in its record") };
+        assert_eq!(&bytes[start..], b"value");
+        for at in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            assert!(parse(&key, &flipped).is_err(), "bit {at}");
+        }
+        for cut in 0..bytes.len() {
+            assert!(parse(&key, &bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(parse(&Key::from_bytes([2; 32]), &bytes).is_err(), "a record under another key");
+    }
+}

@@ -1,0 +1,150 @@
+//! A cache directory: what makes it one, and who holds it.
+//!
+//! ```text
+//! larder-format     "larder cache format 1"
+//! CACHEDIR.TAG      so that backup programs pass it by (https://bford.info/cachedir/)
+//! .gitignore        "*"
+//! lock              held by the process that owns the index
+//! index/            sled
+//! blobs/ab/abcd…    large values
+//! temp/             what is being written
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, LocationReason};
+
+/// The version of the directory's layout.
+const FORMAT: u32 = 1;
+const FORMAT_WORDS: &str = "larder cache format ";
+const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of the larder crate: safe to delete.\n";
+
+/// An existing cache directory, held by this process.
+pub(crate) struct Location {
+    pub(crate) path: PathBuf,
+    /// Its lock ends with the file.
+    _lock: File,
+}
+
+impl Location {
+    /// Opens the directory at `path` and takes its lock; makes it a cache if it is new or empty.
+    ///
+    /// # Errors
+    /// `path` is a file, foreign, from a newer release, in use, or the system refuses.
+    pub(crate) fn open(path: &Path) -> Result<Location, Error> {
+        let io = |what: &str, error: io::Error| failed(path, what, LocationReason::Io, Some(error));
+        match fs::metadata(path) {
+            Ok(found) if !found.is_dir() => {
+                let what = "is a file, not a directory: give the path of a directory, which is made if it is missing";
+                return Err(failed(path, what, LocationReason::Io, None));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path).map_err(|error| {
+                io("cannot be created: check the path and its permissions, or choose another directory", error)
+            })?,
+            Err(error) => return Err(io("cannot be looked at: check the path and its permissions", error)),
+        }
+        check_format(path)?;
+        let refused = |error| {
+            io("cannot be written to: check its permissions and the free space, or choose another directory", error)
+        };
+        for folder in ["blobs", "temp"] {
+            fs::create_dir_all(path.join(folder)).map_err(refused)?;
+        }
+        let lock = take_lock(path)?;
+        write_missing(&path.join("CACHEDIR.TAG"), TAG).map_err(refused)?;
+        write_missing(&path.join(".gitignore"), "*\n").map_err(refused)?;
+        write_missing(&path.join("larder-format"), &format!("{FORMAT_WORDS}{FORMAT}\n")).map_err(refused)?;
+        Ok(Location { path: path.to_owned(), _lock: lock })
+    }
+}
+
+pub(crate) fn failed(path: &Path, what: &str, reason: LocationReason, source: Option<io::Error>) -> Error {
+    Error::new(Kind::Location {
+        path: path.to_owned(),
+        what: what.to_owned(),
+        reason,
+        source: source.map(|error| error.into()),
+    })
+}
+
+fn check_format(path: &Path) -> Result<(), Error> {
+    let words = match fs::read_to_string(path.join("larder-format")) {
+        Ok(words) => words,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return check_unused(path),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
+        Err(error) => {
+            return Err(failed(path, "has a `larder-format` that cannot be read", LocationReason::Io, Some(error)));
+        }
+    };
+    match words.strip_prefix(FORMAT_WORDS).and_then(|number| number.trim_end().parse::<u32>().ok()) {
+        Some(FORMAT) => Ok(()),
+        Some(newer) if newer > FORMAT => {
+            let what = format!(
+                "was written by a newer release (format {newer}, this one knows {FORMAT}): \
+                 upgrade the `larder` crate, or choose another directory"
+            );
+            Err(failed(path, &what, LocationReason::NewerFormat, None))
+        }
+        _ => {
+            let what = format!(
+                "has a damaged `larder-format`: if it is a cache, write `{FORMAT_WORDS}{FORMAT}` into that file; \
+                 otherwise choose another directory"
+            );
+            Err(failed(path, &what, LocationReason::Foreign, None))
+        }
+    }
+}
+
+/// A directory without a format file is taken over only if it holds nothing, or just what a cache cut short at its
+/// birth holds.
+fn check_unused(path: &Path) -> Result<(), Error> {
+    const OURS: [&str; 5] = ["blobs", "temp", "lock", "CACHEDIR.TAG", ".gitignore"];
+    let list = fs::read_dir(path)
+        .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+        .map_err(|error| failed(path, "cannot be listed: check its permissions", LocationReason::Io, Some(error)))?;
+    match list.iter().find(|item| !OURS.iter().any(|ours| item.file_name() == *ours)) {
+        None => Ok(()),
+        Some(foreign) => {
+            let what = format!(
+                "is not a cache and not empty (it holds `{}`): give an empty or a new directory",
+                foreign.file_name().display()
+            );
+            Err(failed(path, &what, LocationReason::Foreign, None))
+        }
+    }
+}
+
+fn take_lock(path: &Path) -> Result<File, Error> {
+    let io = |error| {
+        let what = "cannot be locked: check its permissions and the free space, or choose another directory";
+        failed(path, what, LocationReason::Io, Some(error))
+    };
+    let lock = path.join("lock");
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {
+            let holder = format!("process {}\n", std::process::id());
+            file.set_len(0)
+                .and_then(|()| file.rewind())
+                .and_then(|()| file.write_all(holder.as_bytes()))
+                .map_err(io)?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // The words only help a person; without them the message is still true.
+            let _ = file.read_to_string(&mut holder);
+            let holder = if holder.is_empty() { "another process" } else { holder.trim_end() };
+            let what = format!("is in use by {holder}: wait for it to end, or give this program its own directory");
+            Err(failed(path, &what, LocationReason::InUse, None))
+        }
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+fn write_missing(path: &Path, words: &str) -> io::Result<()> {
+    if path.exists() { Ok(()) } else { fs::write(path, words) }
+}

@@ -1,0 +1,8 @@
+struct Result;
+
+#[larder::task]
+fn other() -> Result {
+    Result
+}
+
+fn main() {}

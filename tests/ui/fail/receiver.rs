@@ -1,0 +1,10 @@
+struct Table;
+
+impl Table {
+    #[larder::task]
+    fn rows(&self) -> u64 {
+        0
+    }
+}
+
+fn main() {}

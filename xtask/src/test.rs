@@ -1,0 +1,10 @@
+//! `cargo xtask test`: every test there is.
+
+use crate::step::Step;
+
+/// Runs the tests of all members, doc tests included.
+///
+/// Without target options `cargo test` also builds the examples, which the integration tests then run.
+pub(crate) fn run() -> Result<(), String> {
+    Step::cargo("test", "test --workspace --locked").run()
+}
