@@ -1,19 +1,33 @@
 //! bincode: the only file that names it.
 
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::CodecError;
 
 /// The configuration is part of what codec 1 means on disk and must never change.
-const CONFIG: bincode::config::Configuration = bincode::config::standard();
+const CONFIG: Configuration = bincode::config::standard();
 
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     bincode::serde::encode_to_vec(value, CONFIG).map_err(CodecError::new)
 }
 
+/// bincode makes room for a text before it reads it, so bytes that lie about a length could ask for all of memory. A
+/// limit, which it only takes as a constant, bounds what the bytes may claim: 64 times what they are, on three rungs.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let (value, read) = bincode::serde::decode_from_slice(bytes, CONFIG).map_err(CodecError::new)?;
+    match bytes.len() {
+        0..=0x1000 => decode_within(bytes, CONFIG.with_limit::<0x4_0000>()),
+        0x1001..=0x100_0000 => decode_within(bytes, CONFIG.with_limit::<0x4000_0000>()),
+        _ => decode_within(bytes, CONFIG.with_limit::<{ usize::MAX >> 24 }>()),
+    }
+}
+
+fn decode_within<T: DeserializeOwned, const BYTES: usize>(
+    bytes: &[u8],
+    config: Configuration<LittleEndian, Varint, Limit<BYTES>>,
+) -> Result<T, CodecError> {
+    let (value, read) = bincode::serde::decode_from_slice(bytes, config).map_err(CodecError::new)?;
     if read != bytes.len() {
         return Err(CodecError::new(format_args!("{} bytes are left over", bytes.len() - read)));
     }

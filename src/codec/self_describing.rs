@@ -10,11 +10,11 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
 }
 
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
-    let value = T::deserialize(&mut reader).map_err(CodecError::new)?;
-    let left = reader.get_ref().len();
-    if left != 0 {
-        return Err(CodecError::new(format_args!("{left} bytes are left over")));
+    // Reading moves the start of `rest` on, so that what is left over can be seen.
+    let mut rest = bytes;
+    let value = T::deserialize(&mut rmp_serde::Deserializer::new(&mut rest)).map_err(CodecError::new)?;
+    if !rest.is_empty() {
+        return Err(CodecError::new(format_args!("{} bytes are left over", rest.len())));
     }
     Ok(value)
 }

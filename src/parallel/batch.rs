@@ -51,16 +51,17 @@ impl Sizer {
         self.fixed.is_some()
     }
 
-    /// The size of the next batch, with so many items left, if that is known.
-    pub(crate) fn next(&self, left: Option<usize>) -> usize {
+    /// The size of the next batch, with so many items left, if that is known, and room for so many at once, which
+    /// automatic sizes respect.
+    pub(crate) fn next(&self, left: Option<usize>, room: usize) -> usize {
         match (self.fixed, left) {
             (Some(fixed), _) => fixed.get(),
-            (None, None) => self.size,
+            (None, None) => self.size.min(room).max(1),
             (None, Some(left)) => {
                 let share = left.div_ceil(self.workers * TAIL);
                 let shortest = self.item_nanos.map_or(1.0, |nanos| SHORTEST.as_nanos() as f64 / nanos.max(0.1));
                 // `as` saturates, which is what a floor wants.
-                self.size.min(share.max(shortest as usize)).max(1)
+                self.size.min(share.max(shortest as usize)).min(room).max(1)
             }
         }
     }
@@ -87,7 +88,7 @@ mod tests {
         let mut sizer = Sizer::new(None, workers);
         let (mut left, mut sizes) = (items, Vec::new());
         while left > 0 {
-            let size = sizer.next(Some(left)).min(left);
+            let size = sizer.next(Some(left), usize::MAX).min(left);
             sizer.finished(size, item * u32::try_from(size).unwrap());
             left -= size;
             sizes.push(size);
@@ -113,19 +114,24 @@ mod tests {
     fn a_slow_stretch_shrinks_the_batches() {
         let mut sizer = Sizer::new(None, 2);
         for _ in 0..6 {
-            sizer.finished(sizer.next(None), Duration::from_micros(1));
+            sizer.finished(sizer.next(None, usize::MAX), Duration::from_micros(1));
         }
-        let before = sizer.next(None);
+        let before = sizer.next(None, usize::MAX);
         for _ in 0..20 {
             sizer.finished(10, Duration::from_millis(100));
         }
-        assert!(sizer.next(None) < before && sizer.next(None) == 1, "{} -> {}", before, sizer.next(None));
+        assert!(
+            sizer.next(None, usize::MAX) < before && sizer.next(None, usize::MAX) == 1,
+            "{} -> {}",
+            before,
+            sizer.next(None, usize::MAX)
+        );
     }
 
     #[test]
     fn a_fixed_size_stays() {
         let mut sizer = Sizer::new(NonZeroUsize::new(7), 2);
         sizer.finished(7, Duration::from_secs(9));
-        assert_eq!(sizer.next(Some(3)), 7);
+        assert_eq!(sizer.next(Some(3), 1), 7);
     }
 }

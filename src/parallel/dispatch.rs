@@ -63,6 +63,13 @@ struct Batch<'s, R> {
     out: Written<'s, R>,
 }
 
+/// Quick items, which automatic sizes bundle by the thousand, are handed over within this: in a core's own cache.
+const BUFFER_BYTES: usize = 64 << 10;
+
+const fn at_least_one(bytes: usize) -> usize {
+    if bytes == 0 { 1 } else { bytes }
+}
+
 /// Between so many items a worker looks whether to stop, and counts. One for fixed sizes, whose items may be long; quick
 /// ones, which automatic sizes bundle, are left to the compiler's loop.
 const STRIDE: usize = 32;
@@ -124,7 +131,8 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
         if feed.ended || self.stop.load(Relaxed) {
             return None;
         }
-        let size = feed.sizer.next(feed.items.size_hint().1);
+        let size =
+            feed.sizer.next(feed.items.size_hint().1, const { BUFFER_BYTES / at_least_one(size_of::<W::Item>()) });
         let Feed { items: source, .. } = feed;
         if let Err(panic) = panics::catch(|| items.extend(source.by_ref().take(size))) {
             feed.ended = true;

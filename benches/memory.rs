@@ -1,0 +1,157 @@
+//! A memory's hits and misses, each beside its floor in the same group. docs/benchmarks.md reads the figures.
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::sync::RwLock;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use larder::Memory;
+
+#[larder::task]
+fn add(a: u64, b: u64) -> u64 {
+    a.wrapping_add(b)
+}
+
+#[larder::task]
+fn length(values: &[f64]) -> u64 {
+    values.len() as u64
+}
+
+fn memory() -> (tempfile::TempDir, Memory) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let memory = Memory::open(dir.path().join("cache")).expect("a fresh cache");
+    (dir, memory)
+}
+
+fn raw_sled() -> (tempfile::TempDir, sled::Db) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let db = sled::Config::new()
+        .path(dir.path())
+        .mode(sled::Mode::HighThroughput)
+        .cache_capacity(128 << 20)
+        .flush_every_ms(Some(200))
+        .open()
+        .expect("a fresh database");
+    (dir, db)
+}
+
+fn bytes(a: u64, b: u64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&a.to_le_bytes());
+    bytes[8..].copy_from_slice(&b.to_le_bytes());
+    bytes
+}
+
+/// A call whose value is in memory, beside hashing the arguments and looking them up in a map.
+fn hot_hit(c: &mut Criterion) {
+    let mut group = c.benchmark_group("hot_hit");
+    let (_dir, memory) = memory();
+    let cached = memory.cached::<add>();
+    cached.call((1, 2));
+    group.bench_function("larder", |b| b.iter(|| cached.call((black_box(1), black_box(2)))));
+
+    let map = RwLock::new(HashMap::from([(blake3::hash(&bytes(1, 2)), 3_u64)]));
+    group.bench_function("floor: blake3 + map", |b| {
+        b.iter(|| {
+            let key = blake3::hash(&bytes(black_box(1), black_box(2)));
+            map.read().expect("not poisoned").get(&key).copied()
+        });
+    });
+    let twice = memory.cached_fn("closure", 1, |(a, b): &(u64, u64)| a.wrapping_add(*b));
+    twice.call(&(1, 2));
+    group.bench_function("larder, closure", |b| b.iter(|| twice.call(&(black_box(1), black_box(2)))));
+    group.finish();
+}
+
+const ENTRIES: u64 = 100_000;
+
+/// A call whose value is in the index but not in memory, beside a get of as many bytes from sled.
+fn index_hit(c: &mut Criterion) {
+    let mut group = c.benchmark_group("index_hit");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // No memory tier: each call goes to the index.
+    let memory = Memory::builder().memory_tier_bytes(0).open(dir.path().join("cache")).expect("a fresh cache");
+    let cached = memory.cached::<add>();
+    for i in 0..ENTRIES {
+        cached.call((i, 1));
+    }
+    let mut i = 0_u64;
+    group.bench_function("larder", |b| {
+        b.iter(|| {
+            i = (i + 7919) % ENTRIES;
+            cached.call((black_box(i), 1))
+        });
+    });
+    assert_eq!(memory.stats().misses(), ENTRIES, "the bench measured hits only");
+
+    let (_raw, db) = raw_sled();
+    for i in 0..ENTRIES {
+        db.insert(blake3::hash(&bytes(i, 1)).as_bytes(), &[7_u8; 200][..]).expect("room");
+    }
+    group.bench_function("floor: raw sled get", |b| {
+        b.iter(|| {
+            i = (i + 7919) % ENTRIES;
+            db.get(blake3::hash(&bytes(black_box(i), 1)).as_bytes()).expect("readable")
+        });
+    });
+    group.finish();
+}
+
+/// A call that computes a trivial result and stores it, beside an insert of as many bytes into sled.
+fn miss(c: &mut Criterion) {
+    let mut group = c.benchmark_group("miss");
+    let (_dir, memory) = memory();
+    let cached = memory.cached::<add>();
+    let mut i = 0_u64;
+    group.bench_function("larder", |b| {
+        b.iter(|| {
+            i += 1;
+            cached.call((black_box(i), 1))
+        });
+    });
+    assert_eq!(memory.stats().hits(), 0, "the bench measured misses only");
+
+    let (_raw, db) = raw_sled();
+    group.bench_function("floor: raw sled insert", |b| {
+        b.iter(|| {
+            i += 1;
+            db.insert(blake3::hash(&bytes(black_box(i), 1)).as_bytes(), &[7_u8; 200][..]).expect("room")
+        });
+    });
+    group.finish();
+}
+
+/// The key of a call with an 80 MB array, beside blake3 over the same bytes on one thread.
+fn large_key(c: &mut Criterion) {
+    let mut group = c.benchmark_group("key_80_MB");
+    group.sample_size(20);
+    let values: Vec<f64> = (0..10_000_000).map(f64::from).collect();
+    group.throughput(Throughput::Bytes(80_000_000));
+    let (_dir, memory) = memory();
+    let cached = memory.cached::<length>();
+    cached.call((&values,));
+    group.bench_function("larder", |b| b.iter(|| cached.call((black_box(&values),))));
+    let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    group.bench_function("floor: blake3, one thread", |b| b.iter(|| blake3::hash(black_box(&raw))));
+    group.finish();
+}
+
+/// An 80 MB result: from its blob, beside reading a file of that size into fresh memory.
+fn large_blob(c: &mut Criterion) {
+    let mut group = c.benchmark_group("blob_80_MB");
+    group.sample_size(10);
+    group.throughput(Throughput::Bytes(80_000_000));
+    let (dir, memory) = memory();
+    let ramp = memory.cached_fn("ramp", 1, |n: &u32| (0..*n).map(f64::from).collect::<Vec<f64>>());
+    ramp.call(&10_000_000);
+    group.bench_function("larder: load", |b| b.iter(|| ramp.call(&10_000_000)));
+    let file = dir.path().join("floor");
+    std::fs::write(&file, vec![1_u8; 80_000_000]).expect("room");
+    group.bench_function("floor: read a file", |b| {
+        b.iter_batched(|| (), |()| std::fs::read(&file).expect("readable"), BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, hot_hit, index_hit, miss, large_key, large_blob);
+criterion_main!(benches);

@@ -1,0 +1,6 @@
+//! Integration tests as one binary: one module per capability.
+
+mod memory;
+mod support;
+mod tidy;
+mod ui;
