@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Stop, timed};
+use csv::ByteRecord;
 use larder::{Memory, Parallel, Payload, delayed};
 use lexopt::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,9 @@ fn run(options: &Options) -> Result<(), Stop> {
     let (in_parallel, parallel) = timed(all_columns);
     let computed = memory.stats().misses();
     let (from_cache, cached) = timed(all_columns);
+    if let Some(column) = means.iter().position(|mean| !mean.is_finite()) {
+        return Err(Stop::Failed(format!("the sum of column `{}` is too large", table[column].name)));
+    }
     if in_parallel? != means || from_cache? != means {
         return Err(Stop::Failed("the three runs do not agree".to_owned()));
     }
@@ -128,23 +132,21 @@ fn read(path: &Path) -> Result<Csv, Stop> {
     let failed = |words: String| Stop::Failed(format!("`{}`: {words}", path.display()));
     let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
     let complain = |line: usize, cell: usize, words: &str| failed(format!("line {line}, column {}: {words}", cell + 1));
+    let complain_at = |record: &ByteRecord, cell, words: &str| complain(line(&bytes, record, cell), cell, words);
     let mut records =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes.as_slice()).into_byte_records();
 
+    let Some(header) = records.next() else {
+        return Err(complain(1, 0, "the file is empty: a header row is wanted"));
+    };
+    let header = header.map_err(|error| failed(error.to_string()))?;
     let mut columns = Vec::<Column>::new();
-    match records.next() {
-        None => return Err(complain(1, 0, "the file is empty: a header row is wanted")),
-        Some(header) => {
-            let header = header.map_err(|error| failed(error.to_string()))?;
-            for cell in 0..header.len() {
-                let name = text(&header, cell).map_err(|words| complain(line(&bytes, &header, cell), cell, &words))?;
-                if let Some(first) = columns.iter().position(|column| column.name == name) {
-                    let words = format!("`{name}` is the name of column {} already", first + 1);
-                    return Err(complain(line(&bytes, &header, cell), cell, &words));
-                }
-                columns.push(Column { name: name.to_owned(), values: Vec::new() });
-            }
+    for cell in 0..header.len() {
+        let name = text(&header, cell).map_err(|words| complain_at(&header, cell, &words))?;
+        if let Some(first) = columns.iter().position(|column| column.name == name) {
+            return Err(complain_at(&header, cell, &format!("`{name}` is the name of column {} already", first + 1)));
         }
+        columns.push(Column { name: name.to_owned(), values: Vec::new() });
     }
 
     let mut rows = 0;
@@ -153,13 +155,13 @@ fn read(path: &Path) -> Result<Csv, Stop> {
     for record in records {
         let record = record.map_err(|error| failed(error.to_string()))?;
         rows += 1;
-        if record.len() != columns.len() {
-            let words = format!("the row has {} cells, the header has {}", record.len(), columns.len());
-            let cell = record.len().min(columns.len());
-            return Err(complain(line(&bytes, &record, cell), cell, &words));
+        let (length, wanted) = (record.len(), columns.len());
+        if length != wanted {
+            let words = format!("a row of length {length} below a header of length {wanted}");
+            return Err(complain_at(&record, length.min(wanted), &words));
         }
         for (cell, column) in columns.iter_mut().enumerate() {
-            let text = text(&record, cell).map_err(|words| complain(line(&bytes, &record, cell), cell, &words))?;
+            let text = text(&record, cell).map_err(|words| complain_at(&record, cell, &words))?;
             if text.is_empty() || text == "NA" || refused[cell].is_some() {
                 continue;
             }
@@ -192,13 +194,13 @@ fn read(path: &Path) -> Result<Csv, Stop> {
 }
 
 /// The text of a cell, without the spaces around it.
-fn text(record: &csv::ByteRecord, cell: usize) -> Result<&str, String> {
+fn text(record: &ByteRecord, cell: usize) -> Result<&str, String> {
     let text = str::from_utf8(&record[cell]).map_err(|error| format!("not UTF-8 text: {error}"))?;
     Ok(text.trim())
 }
 
 /// The line of the file in which a cell begins.
-fn line(bytes: &[u8], record: &csv::ByteRecord, cell: usize) -> usize {
+fn line(bytes: &[u8], record: &ByteRecord, cell: usize) -> usize {
     let breaks = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
     // The reader's position is behind the record before; a line break and empty lines may follow there.
     let behind = record.position().map_or(0, |position| position.byte() as usize).min(bytes.len());
@@ -238,6 +240,7 @@ fn options() -> Result<Options, Stop> {
             other => return Err(other.unexpected().into()),
         }
     }
+    larder::effective_n_jobs(options.jobs)?; // 0 means nothing, and is said before the work
     Ok(options)
 }
 

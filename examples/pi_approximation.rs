@@ -95,6 +95,7 @@ fn options() -> Result<Options, Stop> {
     if options.order > 12 {
         return Err(Stop::Usage(format!("`--order {}`: 12 is the most; that takes an hour per item", options.order)));
     }
+    larder::effective_n_jobs(options.jobs)?; // 0 means nothing, and is said before the work
     Ok(options)
 }
 

@@ -185,6 +185,7 @@ fn options() -> Result<Options, Stop> {
             other => return Err(other.unexpected().into()),
         }
     }
+    larder::effective_n_jobs(options.jobs)?; // 0 means nothing, and is said before the work
     let Options { items, batch, rows, cols, depth, .. } = options;
     let counts = [("items", items), ("batch", batch), ("rows", rows), ("cols", cols), ("depth", depth)];
     match counts.iter().find(|(_, count)| *count == 0) {

@@ -6,8 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::key::Canonical;
-use crate::key::canonical::{canonical, is_canonical, splice};
+use crate::key::canonical::{Canonical, canonical, is_canonical, splice};
 
 /// A value that many calls share: kept once, hashed once.
 ///

@@ -20,45 +20,53 @@ const NONE: u8 = b'N';
 const UNIT_VARIANT: u8 = b'E';
 
 /// Up to this many bytes stand in a form as they are; more are replaced by their digest.
-const INLINE_BYTES: usize = 64;
+pub(super) const INLINE_BYTES: usize = 64;
 const INLINE_RUN_BYTES: usize = 1024;
 const RUN_BUFFER_BYTES: usize = 64 * 1024;
 
 /// The canonical form of one value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Canonical {
-    /// The form itself.
-    Short { len: u8, bytes: [u8; INLINE_BYTES] },
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form<'f> {
+    /// The form itself, at most [`INLINE_BYTES`].
+    Short(&'f [u8]),
     /// The digest of a longer form.
     Digest([u8; 32]),
 }
 
-impl Canonical {
+impl Form<'_> {
     /// The digest of the form, short or not.
     pub(crate) fn digest(&self) -> [u8; 32] {
         match self {
-            Canonical::Short { len, bytes } => {
-                let mut sink = Sink::new(Purpose::Value);
-                sink.put(&bytes[..usize::from(*len)]);
-                sink.digest()
-            }
-            Canonical::Digest(digest) => *digest,
+            Form::Short(bytes) => Purpose::Value.digest(bytes),
+            Form::Digest(digest) => *digest,
         }
     }
+}
 
-    /// Writes the form with its length, so that forms can stand side by side.
-    #[inline]
-    pub(super) fn put_framed(&self, sink: &mut Sink) {
-        match self {
-            Canonical::Short { len, bytes } => {
-                sink.put(&[*len]);
-                sink.put(&bytes[..usize::from(*len)]);
-            }
-            Canonical::Digest(digest) => {
-                sink.put(&[u8::MAX]);
-                sink.put(digest);
-            }
-        }
+/// A form that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Canonical(Box<[u8]>);
+
+impl Canonical {
+    fn new(form: Form<'_>) -> Canonical {
+        Canonical(match form {
+            Form::Short(bytes) => bytes.into(),
+            Form::Digest(digest) => [&[DIGEST][..], &digest].concat().into(),
+        })
+    }
+
+    /// The digest of the form, short or not.
+    #[cfg(test)]
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        as_form(&self.0).digest()
+    }
+}
+
+/// Reads what [`Canonical`] keeps: no form of a value starts with the tag of a digest.
+fn as_form(bytes: &[u8]) -> Form<'_> {
+    match bytes.split_first().map(|(tag, rest)| (*tag, <[u8; 32]>::try_from(rest))) {
+        Some((DIGEST, Ok(digest))) => Form::Digest(digest),
+        _ => Form::Short(bytes),
     }
 }
 
@@ -69,16 +77,28 @@ impl Canonical {
 pub(crate) fn canonical<T: Serialize + ?Sized>(value: &T) -> Result<Canonical, Halt> {
     let mut canon = Canon::new(None);
     walk(value, &mut canon)?;
-    Ok(canon.finish())
+    Ok(Canonical::new(canon.finish()))
 }
 
-/// Tells the canonical form of each element of a tuple in order; `()` has none.
+/// Tells the canonical form of each element of a tuple in order (`()` has none), or of `value` itself if it is not to
+/// be taken apart.
 ///
 /// # Errors
 /// As [`canonical`].
-pub(super) fn elements<T: Serialize + ?Sized>(tuple: &T, mut each: impl FnMut(usize, Canonical)) -> Result<(), Halt> {
-    let mut canon = Canon::new(Some(&mut each));
-    walk(tuple, &mut canon)
+#[inline]
+pub(super) fn elements<T: Serialize + ?Sized>(
+    value: &T,
+    take_apart: bool,
+    mut each: impl FnMut(usize, Form<'_>),
+) -> Result<(), Halt> {
+    if take_apart {
+        walk(value, &mut Canon::new(Some(&mut each)))
+    } else {
+        let mut canon = Canon::new(None);
+        walk(value, &mut canon)?;
+        each(0, canon.finish());
+        Ok(())
+    }
 }
 
 /// The name under which a payload hands over the form it already knows. No type of a user's is called so.
@@ -101,14 +121,10 @@ pub(crate) fn splice<S: serde::Serializer>(form: &Canonical, serializer: S) -> R
             serializer.serialize_bytes(self.0)
         }
     }
-    let bytes = match form {
-        Canonical::Short { len, bytes } => &bytes[..usize::from(*len)],
-        Canonical::Digest(digest) => &[&[DIGEST][..], digest].concat()[..],
-    };
-    serializer.serialize_newtype_struct(SPLICE, &Bytes(bytes))
+    serializer.serialize_newtype_struct(SPLICE, &Bytes(&form.0))
 }
 
-type Each<'e> = &'e mut dyn FnMut(usize, Canonical);
+type Each<'e> = &'e mut dyn FnMut(usize, Form<'_>);
 
 pub(crate) struct Canon<'e> {
     sink: Sink,
@@ -167,28 +183,32 @@ impl<'e> Canon<'e> {
         }
     }
 
-    fn finish(&mut self) -> Canonical {
+    #[inline]
+    fn finish(&mut self) -> Form<'_> {
         if let Some(digest) = self.only.take() {
-            return Canonical::Digest(digest);
+            return Form::Digest(digest);
         }
-        match self.sink.short() {
-            Some(short) if short.len() <= INLINE_BYTES => {
-                let mut bytes = [0; INLINE_BYTES];
-                bytes[..short.len()].copy_from_slice(short);
-                // At most 64, checked above.
-                Canonical::Short { len: short.len() as u8, bytes }
-            }
-            _ => Canonical::Digest(self.sink.digest()),
+        if self.sink.short().is_none_or(|short| short.len() > INLINE_BYTES) {
+            return Form::Digest(self.sink.digest());
         }
+        Form::Short(self.sink.short().unwrap_or_default())
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, bytes: &[u8]) {
+        if self.only.is_some() {
+            self.put_only();
+        }
+        self.sink.put(bytes);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_only(&mut self) {
         if let Some(digest) = self.only.take() {
             self.sink.put(&[DIGEST]);
             self.sink.put(&digest);
         }
-        self.sink.put(bytes);
     }
 
     fn put_name(&mut self, name: &str) {
@@ -198,15 +218,9 @@ impl<'e> Canon<'e> {
 
     fn splice(&mut self, form: &[u8]) {
         self.splicing = false;
-        match form.split_first() {
-            Some((&DIGEST, digest)) if digest.len() == 32 => {
-                let digest: [u8; 32] = std::array::from_fn(|at| digest[at]);
-                if self.only.is_none() && self.sink.short().is_some_and(<[u8]>::is_empty) {
-                    self.only = Some(digest);
-                } else {
-                    self.put(&[DIGEST]);
-                    self.put(&digest);
-                }
+        match as_form(form) {
+            Form::Digest(digest) if self.only.is_none() && self.sink.short().is_some_and(<[u8]>::is_empty) => {
+                self.only = Some(digest);
             }
             _ => self.put(form),
         }
@@ -220,10 +234,14 @@ impl<'e> Canon<'e> {
         self.run.tag = tag;
     }
 
+    #[inline]
     fn close_run(&mut self) {
-        if self.run.count == 0 {
-            return;
+        if self.run.count > 0 {
+            self.put_run();
         }
+    }
+
+    fn put_run(&mut self) {
         let mut run = std::mem::take(&mut self.run);
         if run.hasher.is_none() && run.bytes.len() <= INLINE_RUN_BYTES {
             self.put(&[RUN, run.tag]);
@@ -402,9 +420,8 @@ impl<'e> Visit for Canon<'e> {
                 self.sink.clear();
             }
             FrameKind::Elements { each, index } => {
-                let element = self.finish();
+                each(*index, self.finish());
                 self.sink.clear();
-                each(*index, element);
                 *index += 1;
             }
         }

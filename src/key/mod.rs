@@ -13,13 +13,13 @@ mod test;
 
 use std::fmt;
 
+use arrayvec::ArrayVec;
 use serde::Serialize;
-use smallvec::SmallVec;
 
-pub(crate) use canonical::Canonical;
+use canonical::Form;
 pub(crate) use identity::Identity;
-use sink::Sink;
 
+use crate::store::bytes::Reader;
 use crate::walk::Halt;
 
 /// The key of one call: 32 bytes, shown as hexadecimal digits.
@@ -74,6 +74,10 @@ impl Layout {
         items.into_iter().enumerate().filter(move |(index, _)| self.keeps(*index))
     }
 
+    fn is_tuple(self) -> bool {
+        matches!(self, Layout::Tuple { .. })
+    }
+
     #[inline]
     fn keeps(self, index: usize) -> bool {
         match self {
@@ -84,32 +88,66 @@ impl Layout {
     }
 }
 
-/// The key of a call, and the forms of the arguments that it was made of.
-pub(crate) struct Keyed {
-    pub(crate) key: Key,
-    pub(crate) forms: SmallVec<[Canonical; 4]>,
+/// A function's digest, and 16 arguments (where the attributes and serde's tuples stop) in their longest form.
+const MOST_BYTES: usize = 32 + 16 * (1 + canonical::INLINE_BYTES);
+
+/// What a key is made of: the function's digest and the forms of the arguments, each behind its length.
+#[derive(Default)]
+pub(crate) struct MadeOf(ArrayVec<u8, MOST_BYTES>);
+
+/// Stands in a form's length for "a digest follows".
+const DIGEST_FOLLOWS: u8 = u8::MAX;
+
+impl MadeOf {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        self.0.try_extend_from_slice(bytes).map_err(|_| Halt::Refused("there are more than 16 arguments".to_owned()))
+    }
+
+    #[inline]
+    fn put_form(&mut self, form: Form<'_>) -> Result<(), Halt> {
+        match form {
+            Form::Short(bytes) => {
+                // At most 64.
+                self.put(&[bytes.len() as u8])?;
+                self.put(bytes)
+            }
+            Form::Digest(digest) => {
+                self.put(&[DIGEST_FOLLOWS])?;
+                self.put(&digest)
+            }
+        }
+    }
+
+    /// The digest of each argument in the key.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = [u8; 32]> {
+        let mut reader = Reader::new(&self.0);
+        reader.take(32);
+        std::iter::from_fn(move || match reader.u8()? {
+            DIGEST_FOLLOWS => reader.array(),
+            len => reader.take(usize::from(len)).map(|form| Form::Short(form).digest()),
+        })
+    }
 }
 
-/// The key of calling `function` with `args`.
+/// The key of calling `function` with `args`; `made_of`, empty before, tells afterwards what it was made of.
 ///
 /// # Errors
 /// An argument that refuses to be serialized, in its own words.
 #[inline]
-pub(crate) fn key<A: Serialize + ?Sized>(function: &Identity, args: &A, layout: Layout) -> Result<Keyed, Halt> {
-    let mut sink = Sink::new(sink::Purpose::Key);
-    sink.put(function.digest());
-    let mut forms = SmallVec::new();
-    let mut take = |form: Canonical| {
-        form.put_framed(&mut sink);
-        forms.push(form);
-    };
-    match layout {
-        Layout::Single => take(canonical::canonical(args)?),
-        Layout::Tuple { .. } => canonical::elements(args, |index, form| {
-            if layout.keeps(index) {
-                take(form);
-            }
-        })?,
-    }
-    Ok(Keyed { key: Key(sink.digest()), forms })
+pub(crate) fn key<A: Serialize + ?Sized>(
+    function: &Identity,
+    args: &A,
+    layout: Layout,
+    made_of: &mut MadeOf,
+) -> Result<Key, Halt> {
+    made_of.put(function.digest())?;
+    let mut fits = Ok(());
+    canonical::elements(args, layout.is_tuple(), |index, form| {
+        if layout.keeps(index) && fits.is_ok() {
+            fits = made_of.put_form(form);
+        }
+    })?;
+    fits?;
+    Ok(Key(sink::Purpose::Key.digest(&made_of.0)))
 }

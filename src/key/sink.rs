@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use arrayvec::ArrayVec;
 use blake3::Hasher;
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 
@@ -30,8 +31,14 @@ impl Purpose {
         &KEYS[self as usize]
     }
 
+    #[inline]
     pub(crate) fn hasher(self) -> Hasher {
         Hasher::new_from_context_key(self.context())
+    }
+
+    #[inline]
+    pub(crate) fn digest(self, bytes: &[u8]) -> [u8; 32] {
+        *self.hasher().update(bytes).finalize().as_bytes()
     }
 }
 
@@ -39,59 +46,53 @@ const BUFFER_BYTES: usize = 256;
 
 pub(crate) struct Sink {
     purpose: Purpose,
-    len: usize,
-    buffer: [u8; BUFFER_BYTES],
+    buffer: ArrayVec<u8, BUFFER_BYTES>,
     hasher: Option<Box<Hasher>>,
 }
 
 impl Sink {
     #[inline]
     pub(crate) fn new(purpose: Purpose) -> Sink {
-        Sink { purpose, len: 0, buffer: [0; BUFFER_BYTES], hasher: None }
+        Sink { purpose, buffer: ArrayVec::new_const(), hasher: None }
     }
 
     /// Starts anew.
     #[inline]
     pub(crate) fn clear(&mut self) {
-        self.len = 0;
+        self.buffer.clear();
         self.hasher = None;
     }
 
     /// All bytes so far, while they still fit the buffer.
     #[inline]
     pub(crate) fn short(&self) -> Option<&[u8]> {
-        self.hasher.is_none().then(|| &self.buffer[..self.len])
+        self.hasher.is_none().then(|| &self.buffer[..])
     }
 
-    #[inline]
+    /// Inlined always: most callers put one tag or one number, whose constant length makes this a plain store.
+    #[inline(always)]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.buffer.get_mut(self.len..self.len + bytes.len()) {
-            room.copy_from_slice(bytes);
-            self.len += bytes.len();
-        } else {
+        if self.buffer.try_extend_from_slice(bytes).is_err() {
             self.spill(bytes);
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn spill(&mut self, bytes: &[u8]) {
         let hasher = self.hasher.get_or_insert_with(|| Box::new(self.purpose.hasher()));
-        hasher.update(&self.buffer[..self.len]);
-        self.len = 0;
-        if bytes.len() < BUFFER_BYTES {
-            self.buffer[..bytes.len()].copy_from_slice(bytes);
-            self.len = bytes.len();
-        } else {
+        hasher.update(&self.buffer);
+        self.buffer.clear();
+        if self.buffer.try_extend_from_slice(bytes).is_err() {
             hasher.update(bytes);
         }
     }
 
     #[inline]
     pub(crate) fn digest(&mut self) -> [u8; 32] {
-        let rest = &self.buffer[..self.len];
         match &mut self.hasher {
-            Some(hasher) => *hasher.update(rest).finalize().as_bytes(),
-            None => *self.purpose.hasher().update(rest).finalize().as_bytes(),
+            Some(hasher) => *hasher.update(&self.buffer).finalize().as_bytes(),
+            None => self.purpose.digest(&self.buffer),
         }
     }
 }

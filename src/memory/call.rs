@@ -12,7 +12,7 @@ use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
 use super::{Memory, Shelves};
 use crate::codec;
-use crate::key::{self, Canonical, Identity, Key, Layout, describe};
+use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
 use crate::store::entry::{Argument, Origin};
 use crate::store::index::Prefix;
 use crate::store::{Absent, Found, NewEntry};
@@ -33,6 +33,12 @@ pub(super) struct Subject<O, V> {
     pub(super) sharing: Option<Sharing<V>>,
 }
 
+/// The key of the call at hand, with what its record says of it.
+struct Keyed<'k> {
+    key: Key,
+    made_of: &'k MadeOf,
+}
+
 impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     /// Answers one call, from wherever its result is.
     #[inline]
@@ -40,8 +46,9 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let Some(shelves) = &memory.inner.place else {
             return Computation { subject: self, memory }.unkeyed(args, compute, MissReason::Disabled);
         };
-        let keyed = match key::key(&self.identity, &args, self.layout) {
-            Ok(keyed) => keyed,
+        let mut made_of = MadeOf::default();
+        let key = match key::key(&self.identity, &args, self.layout, &mut made_of) {
+            Ok(key) => key,
             Err(refused) => {
                 memory.inner.reporter.warn_once(&format!("key {}", self.identity.name()), || {
                     format!(
@@ -52,10 +59,10 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                 return Computation { subject: self, memory }.unkeyed(args, compute, MissReason::NoKey);
             }
         };
-        if let Some(output) = self.from_hot(memory, shelves, &keyed.key) {
+        if let Some(output) = self.from_hot(memory, shelves, &key) {
             return output;
         }
-        self.beyond_hot(memory, shelves, keyed, args, compute)
+        self.beyond_hot(memory, shelves, &Keyed { key, made_of: &made_of }, args, compute)
     }
 
     #[inline]
@@ -76,7 +83,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         &self,
         memory: &Memory,
         shelves: &Shelves,
-        keyed: key::Keyed,
+        keyed: &Keyed<'_>,
         args: A,
         compute: impl FnOnce(A) -> O,
     ) -> O {
@@ -171,14 +178,15 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         }
     }
 
-    fn origin<'o>(&'o self, forms: &[Canonical], texts: Vec<String>) -> Origin<'o> {
+    fn origin<'o>(&'o self, keyed: &Keyed<'_>, texts: Vec<String>) -> Origin<'o> {
         let kept = self.layout.kept(texts);
-        let arguments = forms
-            .iter()
+        let arguments = keyed
+            .made_of
+            .digests()
             .zip(kept)
-            .map(|(form, (index, text))| Argument {
+            .map(|(digest, (index, text))| Argument {
                 name: Cow::Borrowed(self.parameters.get(index).map_or("", |parameter| parameter.name)),
-                digest: form.digest(),
+                digest,
                 text: Cow::Owned(text),
             })
             .collect();
@@ -207,7 +215,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
     fn keyed<A: Serialize>(
         &self,
         shelves: &Shelves,
-        keyed: key::Keyed,
+        keyed: &Keyed<'_>,
         args: A,
         compute: impl FnOnce(A) -> O,
         reason: MissReason,
@@ -218,7 +226,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             self.not_stored(NotStoredReason::ErrorResult);
             return (output, false);
         };
-        let origin = self.subject.origin(&keyed.forms, texts);
+        let origin = self.subject.origin(keyed, texts);
         let stored = self.store(shelves, keyed.key, value, &origin, took);
         (output, stored)
     }

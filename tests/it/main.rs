@@ -1,6 +1,10 @@
 //! Integration tests as one binary: one module per capability.
 
+mod damage;
+mod examples;
+mod location;
 mod memory;
+mod parallel;
 mod support;
 mod tidy;
 mod ui;
