@@ -72,3 +72,7 @@ pub mod __private {
     pub use crate::task::registry::{TaskEntry, run_encoded};
     pub use inventory;
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
