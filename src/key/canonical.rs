@@ -7,6 +7,7 @@
 
 use serde::Serialize;
 
+use super::run::{Content, Run};
 use super::sink::{Purpose, Sink};
 use crate::walk::{Group, Halt, Primitive, Step, Visit, walk};
 
@@ -21,8 +22,6 @@ const UNIT_VARIANT: u8 = b'E';
 
 /// Up to this many bytes stand in a form as they are; more are replaced by their digest.
 pub(super) const INLINE_BYTES: usize = 64;
-const INLINE_RUN_BYTES: usize = 1024;
-const RUN_BUFFER_BYTES: usize = 64 * 1024;
 
 /// The canonical form of one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,15 +138,6 @@ pub(crate) struct Canon<'e> {
     each: Option<Each<'e>>,
 }
 
-/// Numbers of one type that follow each other in a list.
-#[derive(Default)]
-struct Run {
-    tag: u8,
-    count: u64,
-    bytes: Vec<u8>,
-    hasher: Option<Box<blake3::Hasher>>,
-}
-
 pub(crate) struct Frame<'e> {
     was_in_list: bool,
     kind: FrameKind<'e>,
@@ -228,80 +218,36 @@ impl<'e> Canon<'e> {
 
     #[inline]
     fn enter_run(&mut self, tag: u8) {
-        if self.run.count > 0 && self.run.tag != tag {
-            self.close_run();
+        if !self.run.takes(tag) {
+            self.put_run();
         }
-        self.run.tag = tag;
+        self.run.open(tag);
     }
 
     #[inline]
     fn close_run(&mut self) {
-        if self.run.count > 0 {
+        if self.run.is_open() {
             self.put_run();
         }
     }
 
     fn put_run(&mut self) {
-        let mut run = std::mem::take(&mut self.run);
-        if run.hasher.is_none() && run.bytes.len() <= INLINE_RUN_BYTES {
-            self.put(&[RUN, run.tag]);
-            self.put(&run.count.to_le_bytes());
-            self.put(&run.bytes);
-        } else {
-            run.flush();
-            self.put(&[LONG_RUN, run.tag]);
-            self.put(&run.count.to_le_bytes());
-            if let Some(hasher) = &run.hasher {
-                self.put(hasher.finalize().as_bytes());
+        let run = self.run.close();
+        let count = run.count.to_le_bytes();
+        match run.content {
+            Content::Short(bytes) => {
+                self.put(&[RUN, run.tag]);
+                self.put(&count);
+                self.put(&bytes);
+                self.run.reuse(bytes);
             }
-        }
-        // The buffer serves the next run.
-        run.bytes.clear();
-        self.run.bytes = run.bytes;
-    }
-}
-
-impl Run {
-    fn flush(&mut self) {
-        let hasher = self.hasher.get_or_insert_with(|| Box::new(Purpose::Run.hasher()));
-        hasher.update(&self.bytes);
-        self.bytes.clear();
-    }
-
-    #[inline]
-    fn push<P: Primitive>(&mut self, value: P) {
-        self.bytes.extend_from_slice(value.canonical().as_ref());
-        self.count += 1;
-        if self.bytes.len() >= RUN_BUFFER_BYTES {
-            self.flush();
-        }
-    }
-
-    /// Many numbers at once: hashed where they lie, but for stretches that hold a NaN.
-    fn extend<P: Primitive>(&mut self, values: &[P]) {
-        let stretch = RUN_BUFFER_BYTES / size_of::<P>().max(1);
-        for values in values.chunks(stretch) {
-            match P::as_bytes(values) {
-                Some(bytes) if !has_nan(values) => {
-                    if self.hasher.is_none() && self.bytes.len() + bytes.len() <= INLINE_RUN_BYTES {
-                        self.bytes.extend_from_slice(bytes);
-                    } else {
-                        self.flush();
-                        if let Some(hasher) = &mut self.hasher {
-                            hasher.update(bytes);
-                        }
-                    }
-                    self.count += values.len() as u64;
-                }
-                _ => values.iter().for_each(|value| self.push(*value)),
+            Content::Long(digest) => {
+                self.put(&[LONG_RUN, run.tag]);
+                self.put(&count);
+                self.put(&digest);
             }
         }
     }
-}
-
-/// Looks at every value, without stopping early: the loop then runs on vectors.
-fn has_nan<P: Primitive>(values: &[P]) -> bool {
-    values.iter().fold(false, |found, value| found | value.is_nan())
 }
 
 impl<'e> Visit for Canon<'e> {

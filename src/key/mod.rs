@@ -7,6 +7,7 @@
 pub(crate) mod canonical;
 pub(crate) mod describe;
 pub(crate) mod identity;
+mod run;
 mod sink;
 #[cfg(test)]
 mod test;

@@ -23,7 +23,7 @@ fn small(memory: &Memory, x: u64) -> String {
 }
 
 fn large(memory: &Memory, x: u64) -> Vec<u64> {
-    memory.cached_fn("large", 1, |x: &u64| vec![x << 40; 600]).call(&x)
+    memory.cached_fn("large", 1, |x: &u64| vec![(x + 1) << 40; 600]).call(&x)
 }
 
 /// Calls everything and checks each value; the store may be in any state.
@@ -33,7 +33,7 @@ fn check_values(memory: &Memory) {
         assert_eq!(small(memory, x), format!("the text of {x}"));
     }
     for x in 0..LARGE {
-        assert_eq!(large(memory, x), [x << 40; 600]);
+        assert_eq!(large(memory, x), [(x + 1) << 40; 600]);
     }
     let stats = memory.stats();
     assert_eq!(stats.hits() + stats.misses(), SMALL + LARGE);
@@ -478,12 +478,12 @@ fn a_blob_in_the_place_of_another_is_noticed() {
     fs::write(&blobs[0], &second).unwrap();
     fs::write(&blobs[1], &first).unwrap();
     let memory = open(dir.path());
-    miss!(memory, AlteredBlob, large(&memory, 1), [1 << 40; 600]);
-    miss!(memory, AlteredBlob, large(&memory, 2), [2 << 40; 600]);
+    miss!(memory, AlteredBlob, large(&memory, 1), [2 << 40; 600]);
+    miss!(memory, AlteredBlob, large(&memory, 2), [3 << 40; 600]);
     drop(memory);
     let memory = open(dir.path());
-    hit!(memory, hits_blob, large(&memory, 1), [1 << 40; 600]);
-    hit!(memory, hits_blob, large(&memory, 2), [2 << 40; 600]);
+    hit!(memory, hits_blob, large(&memory, 1), [2 << 40; 600]);
+    hit!(memory, hits_blob, large(&memory, 2), [3 << 40; 600]);
 }
 
 #[test]

@@ -406,6 +406,7 @@ fn without_room_for_the_index_calls_go_on() {
 fn without_room_for_an_index_opening_says_so() {
     for blocks in [0, 1, 64] {
         let dir = tempfile::tempdir().unwrap();
+        println!("{blocks} blocks");
         run_limited("no-room-at-all", blocks, dir.path());
         // Once there is room, the place is as good as new.
         let memory = open(dir.path());

@@ -236,7 +236,9 @@ fn items_and_results_of_a_failed_run_are_dropped_once() {
                     assert!(item.number != at || !panics, "at {at} (this panic belongs to the test)");
                     if item.number == at { Err(format!("at {at}")) } else { Ok(Held::new(item.number, &results)) }
                 };
-                let Err(error) = parallel.try_map(Lying { items: input, hint }, work) else { panic!("{way}: no error") };
+                let Err(error) = parallel.try_map(Lying { items: input, hint }, work) else {
+                    panic!("{way}: no error")
+                };
                 let failure = error.task_failure().unwrap();
                 assert_eq!((failure.index() as u64, failure.is_panic()), (at, panics), "{way}: {error}");
                 assert_eq!((Arc::strong_count(&items), Arc::strong_count(&results)), (1, 1), "{way}, at {at}");
@@ -476,9 +478,9 @@ fn nested_runs_make_no_threads() {
         let found = Parallel::new().n_jobs(n_jobs).batch_size(1).map(0..20, |x| {
             let threads = inner.map(0..10, |_| thread::current().id()).expect("nothing fails");
             assert!(threads.iter().all(|thread| *thread == thread::current().id()), "the outer run's thread");
-            let deeper = Parallel::new().n_jobs(2).map(0..3, |y| {
-                Parallel::new().map(0..2, |z| (x, y, z)).expect("nothing fails")
-            });
+            let deeper = Parallel::new()
+                .n_jobs(2)
+                .map(0..3, |y| Parallel::new().map(0..2, |z| (x, y, z)).expect("nothing fails"));
             (thread::current().id(), deeper.expect("nothing fails").concat().len())
         });
         let found = found.unwrap();

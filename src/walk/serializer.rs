@@ -1,201 +1,16 @@
-//! Walks any `Serialize` value and tells a visitor what it meets.
-//!
-//! serde's `Serializer` has some thirty methods; the toolkit looks at values in several ways (a canonical hash, a
-//! short text, "is this an `Err`?", "does it skip fields?"). This file speaks serde once, and a [`Visit`] hears a
-//! handful of events.
-//!
-//! Two distinctions that serde does not make are made here by the type's own name, since keys need them: an array
-//! from a tuple (serde calls `serialize_tuple` for both), and a set from a list (`collect_seq` for both). A name that
-//! cannot be read as either is a tuple or a list, which at worst tells apart what could be equal.
+//! The only serde `Serializer` of the crate: tells a visitor what it hears.
 
 use std::any::type_name;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::marker::PhantomData;
 
 use serde::ser::{
-    self, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
+use super::{Group, Halt, Step, Visit};
 use crate::sys::cast::as_slice;
-
-/// Why a walk ended early.
-#[derive(Debug)]
-pub(crate) enum Halt {
-    /// The visitor has seen enough.
-    Enough,
-    /// The value refused to be serialized, with its words.
-    Refused(String),
-}
-
-impl Display for Halt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Halt::Enough => f.write_str("stopped by the visitor"),
-            Halt::Refused(words) => f.write_str(words),
-        }
-    }
-}
-
-impl std::error::Error for Halt {}
-
-impl ser::Error for Halt {
-    fn custom<T: Display>(message: T) -> Halt {
-        Halt::Refused(message.to_string())
-    }
-}
-
-pub(crate) type Step = Result<(), Halt>;
-
-/// A number, `bool` or `char`: what has a fixed width and no parts.
-pub(crate) trait Primitive: Copy + Display + 'static {
-    /// Its type's letter, in keys for ever (docs/key.md).
-    const TAG: u8;
-    /// Many side by side as the bytes they would be written as (NaNs apart), if memory holds them so.
-    fn as_bytes(values: &[Self]) -> Option<&[u8]>;
-    /// Its width in bytes as an array.
-    type Bytes: AsRef<[u8]>;
-    /// Its little-endian bytes, all NaNs made one.
-    fn canonical(self) -> Self::Bytes;
-    /// Whether its bytes are not yet canonical (a NaN).
-    fn is_nan(self) -> bool {
-        false
-    }
-}
-
-macro_rules! primitive {
-    ($($type:ty = $tag:literal),*) => {$(
-        impl Primitive for $type {
-            const TAG: u8 = $tag;
-            fn as_bytes(values: &[Self]) -> Option<&[u8]> {
-                cfg!(target_endian = "little").then(|| bytemuck::cast_slice(values))
-            }
-            type Bytes = [u8; size_of::<$type>()];
-            #[inline]
-            fn canonical(self) -> Self::Bytes {
-                self.to_le_bytes()
-            }
-        }
-    )*};
-}
-
-primitive!(
-    u8 = b'B',
-    u16 = b'H',
-    u32 = b'I',
-    u64 = b'L',
-    u128 = b'O',
-    i8 = b'b',
-    i16 = b'h',
-    i32 = b'i',
-    i64 = b'l',
-    i128 = b'o'
-);
-
-macro_rules! float {
-    ($($type:ty = $tag:literal),*) => {$(
-        impl Primitive for $type {
-            const TAG: u8 = $tag;
-            fn as_bytes(values: &[Self]) -> Option<&[u8]> {
-                cfg!(target_endian = "little").then(|| bytemuck::cast_slice(values))
-            }
-            type Bytes = [u8; size_of::<$type>()];
-            #[inline]
-            fn canonical(self) -> Self::Bytes {
-                // The quiet NaN is spelled out, since the bits of `NAN` are not promised by the language.
-                const QUIET: u32 = <$type>::MANTISSA_DIGITS - 2;
-                let nan = <$type>::INFINITY.to_bits() | (1 << QUIET);
-                (if self.is_nan() { nan } else { self.to_bits() }).to_le_bytes()
-            }
-            #[inline]
-            fn is_nan(self) -> bool {
-                <$type>::is_nan(self)
-            }
-        }
-    )*};
-}
-
-float!(f32 = b'f', f64 = b'd');
-
-impl Primitive for bool {
-    const TAG: u8 = b'?';
-    fn as_bytes(_: &[bool]) -> Option<&[u8]> {
-        None
-    }
-    type Bytes = [u8; 1];
-    fn canonical(self) -> [u8; 1] {
-        [u8::from(self)]
-    }
-}
-
-impl Primitive for char {
-    const TAG: u8 = b'c';
-    fn as_bytes(_: &[char]) -> Option<&[u8]> {
-        None
-    }
-    type Bytes = [u8; 4];
-    fn canonical(self) -> [u8; 4] {
-        u32::from(self).to_le_bytes()
-    }
-}
-
-/// What holds other values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Group {
-    Some,
-    Newtype(&'static str),
-    /// A list: `Vec`, slice, array, deque.
-    List,
-    /// A collection whose order means nothing.
-    Set,
-    Map,
-    Tuple,
-    TupleStruct(&'static str),
-    Struct(&'static str),
-    NewtypeVariant(&'static str, &'static str),
-    TupleVariant(&'static str, &'static str),
-    StructVariant(&'static str, &'static str),
-}
-
-/// What a walk tells.
-pub(crate) trait Visit {
-    /// What the visitor keeps between the start and the end of a group.
-    type Frame;
-    /// Whether types should show their form for people (a date as text) or for machines.
-    const FOR_PEOPLE: bool;
-
-    fn primitive<P: Primitive>(&mut self, value: P) -> Step;
-    /// Many primitives of a list, side by side in memory.
-    fn run<P: Primitive>(&mut self, values: &[P]) -> Step {
-        values.iter().try_for_each(|value| self.primitive(*value))
-    }
-    fn text(&mut self, value: &str) -> Step;
-    /// `()`, a unit struct.
-    fn unit(&mut self, name: &'static str) -> Step;
-    fn none(&mut self) -> Step;
-    fn unit_variant(&mut self, name: &'static str, variant: &'static str) -> Step;
-
-    fn begin(&mut self, group: Group) -> Result<Self::Frame, Halt>;
-    /// Before each element, field value or map entry; `field` is a struct field's name.
-    fn item(&mut self, frame: &mut Self::Frame, field: Option<&'static str>) -> Step;
-    /// Between the key and the value of a map entry.
-    fn arrow(&mut self) -> Step {
-        Ok(())
-    }
-    fn item_end(&mut self, _frame: &mut Self::Frame) -> Step {
-        Ok(())
-    }
-    /// Whether an item that was stopped with [`Halt::Enough`] is followed by the next one.
-    #[inline]
-    fn goes_on(&self, _frame: &Self::Frame) -> bool {
-        false
-    }
-    /// A field that the value leaves out this time (`skip_serializing_if`).
-    fn skipped(&mut self, _field: &'static str) -> Step {
-        Ok(())
-    }
-    fn end(&mut self, group: Group, frame: Self::Frame) -> Step;
-}
 
 /// Walks `value`, telling `visitor`.
 ///
@@ -203,6 +18,12 @@ pub(crate) trait Visit {
 /// What the visitor halted with, or the value's own refusal to be serialized.
 pub(crate) fn walk<T: Serialize + ?Sized, V: Visit>(value: &T, visitor: &mut V) -> Step {
     value.serialize(Walker::<V, T> { visitor, _type: PhantomData })
+}
+
+/// How the name of a serializer that tells a `V` begins, up to the type it serves.
+pub(crate) fn serializer_name<V: Visit + 'static>() -> &'static str {
+    let name = type_name::<Walker<'static, V, ()>>();
+    name.strip_suffix("()>").unwrap_or(name)
 }
 
 struct Walker<'v, V, T: ?Sized> {
@@ -513,10 +334,4 @@ impl<V: Visit> SerializeStructVariant for Open<'_, V> {
     fn end(self) -> Step {
         self.close()
     }
-}
-
-/// How the name of a serializer that tells a `V` begins, up to the type it serves.
-pub(crate) fn serializer_name<V: Visit + 'static>() -> &'static str {
-    let name = type_name::<Walker<'static, V, ()>>();
-    name.strip_suffix("()>").unwrap_or(name)
 }
