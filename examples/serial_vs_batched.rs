@@ -9,9 +9,8 @@ mod common;
 use std::process::ExitCode;
 
 use common::{Stop, timed};
-use larder::{CodecId, Delayed, Parallel, Payload, Task, delayed, registry};
+use larder::{Delayed, Parallel, Payload, Task, delayed, registry};
 use lexopt::prelude::*;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -57,18 +56,10 @@ type Sent<R> = (R, usize);
 
 /// Makes a call as a worker process would be asked to: encoded, found by name, run, and its result decoded.
 fn send<T: Task>(call: &Delayed<'_, T>) -> Result<Sent<T::Value>, String> {
-    let (codec, args) = call.encode().map_err(|error| error.to_string())?;
+    let args = call.encode().map_err(|error| error.to_string())?;
     let task = registry::find(T::NAME, &T::FINGERPRINT).ok_or_else(|| format!("no task `{}`", T::NAME))?;
-    let (codec, value) = task.call_encoded(codec, &args).map_err(|error| format!("`{}`: {error:?}", T::NAME))?;
-    Ok((decode(codec, &value)?, args.len()))
-}
-
-fn decode<V: DeserializeOwned>(codec: CodecId, bytes: &[u8]) -> Result<V, String> {
-    if codec != CodecId::Compact {
-        return Err(format!("the result came in the codec {codec:?}"));
-    }
-    let decoded = bincode::serde::decode_from_slice(bytes, bincode::config::standard());
-    decoded.map(|(value, _)| value).map_err(|error| error.to_string())
+    let value = task.call(&args).map_err(|error| format!("`{}`: {error}", T::NAME))?;
+    Ok((value.decode().map_err(|error| error.to_string())?, args.as_bytes().len()))
 }
 
 /// One way to have the payload where it is needed.

@@ -54,7 +54,7 @@ mod task;
 mod walk;
 
 pub use backend::Backend;
-pub use codec::{CodecError, CodecId};
+pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use key::Key;
 pub use larder_macros::{cached, task};

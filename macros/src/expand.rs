@@ -121,8 +121,8 @@ impl Expansion<'_> {
             #[allow(deprecated, clippy::all, clippy::pedantic, clippy::nursery)]
             const _: () = {
                 ::larder::__private::inventory::submit! {
-                    ::larder::__private::TaskEntry::new::<#name>(|codec, bytes| {
-                        ::larder::__private::run_encoded::<#name, #owned>(codec, bytes, |(#(#arguments,)*)| {
+                    ::larder::__private::TaskEntry::new::<#name>(|encoded| {
+                        ::larder::__private::run_encoded::<#name, #owned>(encoded, |(#(#arguments,)*)| {
                             #name(#(#passed),*)
                         })
                     })

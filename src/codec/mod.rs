@@ -49,6 +49,38 @@ impl CodecId {
     }
 }
 
+/// A value as bytes, with the codec that wrote them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    pub(crate) codec: CodecId,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Encoded {
+    /// Bytes that were encoded elsewhere.
+    pub fn new(codec: CodecId, bytes: Vec<u8>) -> Encoded {
+        Encoded { codec, bytes }
+    }
+
+    /// The codec that wrote the bytes.
+    pub fn codec(&self) -> CodecId {
+        self.codec
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The value.
+    ///
+    /// # Errors
+    /// The bytes are not a whole value of this type.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
+        decode(self.codec, &self.bytes)
+    }
+}
+
 /// Why a value has no bytes, or bytes have no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodecError {
@@ -80,18 +112,18 @@ const ALWAYS_TRIED_BYTES: usize = 64 * 1024;
 ///
 /// # Errors
 /// Neither codec carries the value; says what each one met.
-pub(crate) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<(CodecId, Vec<u8>), CodecError> {
+pub(crate) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Encoded, CodecError> {
     let compact = if shape::skips_fields(value) {
         Err(CodecError::new("the value leaves fields out, which the compact codec cannot express"))
     } else {
         try_codec(CodecId::Compact, value)
     };
     let compact = match compact {
-        Ok(bytes) => return Ok((CodecId::Compact, bytes)),
+        Ok(bytes) => return Ok(Encoded::new(CodecId::Compact, bytes)),
         Err(error) => error,
     };
     match try_codec(CodecId::SelfDescribing, value) {
-        Ok(bytes) => Ok((CodecId::SelfDescribing, bytes)),
+        Ok(bytes) => Ok(Encoded::new(CodecId::SelfDescribing, bytes)),
         Err(error) => Err(CodecError::new(format_args!("compact codec: {compact}; self-describing codec: {error}"))),
     }
 }
@@ -101,11 +133,11 @@ pub(crate) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<(Code
 ///
 /// # Errors
 /// The value refuses to be serialized.
-pub(crate) fn encode_args<T: Serialize>(value: &T) -> Result<(CodecId, Vec<u8>), CodecError> {
+pub(crate) fn encode_args<T: Serialize>(value: &T) -> Result<Encoded, CodecError> {
     if shape::skips_fields(value) {
-        Ok((CodecId::SelfDescribing, self_describing::encode(value)?))
+        Ok(Encoded::new(CodecId::SelfDescribing, self_describing::encode(value)?))
     } else {
-        Ok((CodecId::Compact, compact::encode(value)?))
+        Ok(Encoded::new(CodecId::Compact, compact::encode(value)?))
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::*;
 
 fn round_trip<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T, expected: CodecId) {
-    let (codec, bytes) = encode(&value).unwrap();
+    let Encoded { codec, bytes } = encode(&value).unwrap();
     assert_eq!(codec, expected, "{value:?}");
     assert_eq!(decode::<T>(codec, &bytes).unwrap(), value);
     let mut longer = bytes.clone();
@@ -157,7 +157,7 @@ proptest! {
 
     #[test]
     fn any_value_comes_back(value in prop::collection::btree_map("[a-z]{0,4}", prop::collection::vec(prop::option::of(any::<i64>()), 0..9), 0..9)) {
-        let (codec, bytes) = encode(&value).unwrap();
+        let Encoded { codec, bytes } = encode(&value).unwrap();
         prop_assert_eq!(decode::<BTreeMap<String, Vec<Option<i64>>>>(codec, &bytes).unwrap(), value);
     }
 }

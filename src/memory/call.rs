@@ -11,7 +11,7 @@ use super::hot::{Hot, HotValue};
 use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
 use super::{Memory, Shelves};
-use crate::codec;
+use crate::codec::{self, Encoded};
 use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
 use crate::store::entry::{Argument, Origin};
 use crate::store::index::Prefix;
@@ -59,14 +59,14 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                 return Computation { subject: self, memory }.unkeyed(args, compute, MissReason::NoKey);
             }
         };
-        if let Some(output) = self.from_hot(memory, shelves, &key) {
+        if let Some(output) = self.hot_value(memory, shelves, &key) {
             return output;
         }
         self.beyond_hot(memory, shelves, &Keyed { key, made_of: &made_of }, args, compute)
     }
 
     #[inline]
-    fn from_hot(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Option<O> {
+    fn hot_value(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Option<O> {
         let hot = shelves.hot.get(key)?;
         let value = match (&hot.value, &self.sharing) {
             (HotValue::Decoded(any), Some(sharing)) => (sharing.copy)(&**any)?,
@@ -92,7 +92,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             Claim::Mine(guard) => guard,
             Claim::Ended(End::Stored) => {
                 // In memory, or on disk if it is too large for that.
-                if let Some(output) = self.from_hot(memory, shelves, &keyed.key) {
+                if let Some(output) = self.hot_value(memory, shelves, &keyed.key) {
                     return output;
                 }
                 return match self.load(memory, shelves, &keyed.key) {
@@ -261,7 +261,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
 
     fn store(&self, shelves: &Shelves, key: Key, value: &V, origin: &Origin<'_>, took: Duration) -> bool {
         let name = self.subject.identity.name();
-        let (codec, encoded) = match codec::encode(value) {
+        let Encoded { codec, bytes: encoded } = match codec::encode(value) {
             Ok(encoded) => encoded,
             Err(error) => {
                 self.not_stored(NotStoredReason::NotSerializable);

@@ -55,7 +55,7 @@ struct Feed<'s, W: Work, I> {
     /// The slots of the final list not given out yet.
     slots: &'s mut [MaybeUninit<W::Output>],
     written: Vec<Written<'s, W::Output>>,
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
 }
 
 struct Batch<'s, R> {
@@ -116,7 +116,7 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
     }
 
     /// The results of the batches in no order, or the failure with the lowest index.
-    pub(super) fn end(self) -> Result<Vec<Written<'s, W::Output>>, Failure> {
+    pub(super) fn end(self) -> Result<Vec<Written<'s, W::Output>>, Box<Failure>> {
         let feed = self.feed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         feed.failure.map_or(Ok(feed.written), Err)
     }
@@ -138,7 +138,7 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
             feed.ended = true;
             self.stop.store(true, Relaxed);
             let index = feed.taken + items.len();
-            feed.fail(Failure { index, task: None, arguments: None, worker, cause: Cause::Input(panic) });
+            feed.fail(Box::new(Failure { index, task: None, arguments: None, worker, cause: Cause::Input(panic) }));
             return None;
         }
         // Not every iterator goes on answering `None`.
@@ -165,7 +165,7 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
         worker: usize,
         items: &mut Vec<W::Item>,
         stride: usize,
-    ) -> Result<Written<'s, W::Output>, Failure> {
+    ) -> Result<Written<'s, W::Output>, Box<Failure>> {
         let Batch { start, mut out } = batch;
         let mut trace = None;
         let caught = panics::catch(|| {
@@ -193,12 +193,12 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
         };
         // A description runs the user's `Serialize`, which may panic too; the failure is worth more than its text.
         let arguments = trace.and_then(|trace| panics::catch(|| self.work.describe(trace)).ok().flatten());
-        Err(Failure { index: start + out.len(), task: self.work.task(), arguments, worker, cause })
+        Err(Box::new(Failure { index: start + out.len(), task: self.work.task(), arguments, worker, cause }))
     }
 }
 
 impl<W: Work, I> Feed<'_, W, I> {
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, failure: Box<Failure>) {
         if self.failure.as_ref().is_none_or(|first| failure.index < first.index) {
             self.failure = Some(failure);
         }

@@ -245,7 +245,7 @@ impl Parallel {
             let ended = match (run.end(), crew) {
                 (Ok(written), Ok(())) => written,
                 (Err(failure), _) => {
-                    failed = Err(failure.into());
+                    failed = Err((*failure).into());
                     return Vec::new();
                 }
                 (Ok(_), Err(error)) => {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Task;
-use crate::codec::{self, CodecError, CodecId};
+use crate::codec::{self, CodecError, Encoded};
 use crate::key::describe;
 
 /// One delayed call: a task and its arguments. Made by [`delayed!`](crate::delayed), run by
@@ -38,11 +38,11 @@ impl<'a, T: Task> Delayed<'a, T> {
         T::call(self.args)
     }
 
-    /// The arguments as bytes, as [`TaskEntry::call_encoded`](super::registry::TaskEntry::call_encoded) takes them.
+    /// The arguments as bytes, as [`TaskEntry::call`](super::registry::TaskEntry::call) takes them.
     ///
     /// # Errors
     /// An argument refuses to be serialized.
-    pub fn encode(&self) -> Result<(CodecId, Vec<u8>), CodecError> {
+    pub fn encode(&self) -> Result<Encoded, CodecError> {
         codec::encode_args(&self.args)
     }
 }

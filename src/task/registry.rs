@@ -3,10 +3,12 @@
 //! Filled before `main` by [`#[larder::task]`](macro@crate::task), so a function crosses to another process by its
 //! name and fingerprint, never by an address.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 
 use super::{Parameter, Task, TaskError};
-use crate::codec::{self, CodecId};
+use crate::codec::{self, CodecError, Encoded};
 use crate::panics::{self, Panic};
 
 /// What went wrong in a call by name.
@@ -14,28 +16,43 @@ use crate::panics::{self, Panic};
 #[non_exhaustive]
 pub enum CallError {
     /// The arguments do not decode as this task's arguments. A retry cannot help.
-    Arguments(codec::CodecError),
+    Arguments(CodecError),
     /// The function returned an error.
     Failed(TaskError),
     /// The function panicked.
     Panicked(Panic),
     /// The result cannot be encoded. A retry cannot help.
-    Result(codec::CodecError),
+    Result(CodecError),
 }
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallError::Arguments(error) => write!(f, "the arguments do not decode: {error}"),
+            CallError::Failed(error) => write!(f, "the task failed: {error}"),
+            CallError::Panicked(panic) => write!(f, "the task panicked: {panic}"),
+            CallError::Result(error) => write!(f, "the result cannot be encoded: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+type Run = fn(&Encoded) -> Result<Encoded, CallError>;
 
 /// One registered task.
 pub struct TaskEntry {
     name: &'static str,
     fingerprint: [u8; 32],
     parameters: &'static [Parameter],
-    run: fn(CodecId, &[u8]) -> Result<(CodecId, Vec<u8>), CallError>,
+    run: Run,
 }
 
 inventory::collect!(TaskEntry);
 
 impl TaskEntry {
     #[doc(hidden)]
-    pub const fn new<T: Task>(run: fn(CodecId, &[u8]) -> Result<(CodecId, Vec<u8>), CallError>) -> TaskEntry {
+    pub const fn new<T: Task>(run: Run) -> TaskEntry {
         TaskEntry { name: T::NAME, fingerprint: T::FINGERPRINT, parameters: T::PARAMETERS, run }
     }
 
@@ -58,8 +75,33 @@ impl TaskEntry {
     ///
     /// # Errors
     /// Arguments that do not decode, an `Err` or a panic of the function, a result that no codec carries.
-    pub fn call_encoded(&self, codec: CodecId, args: &[u8]) -> Result<(CodecId, Vec<u8>), CallError> {
-        (self.run)(codec, args)
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{Task, delayed, registry};
+    ///
+    /// #[larder::task]
+    /// fn shout(word: &str) -> String {
+    ///     word.to_uppercase()
+    /// }
+    ///
+    /// let args = delayed!(shout("psst")).encode()?;
+    /// let task = registry::find(shout::NAME, &shout::FINGERPRINT).expect("the attribute registered it");
+    /// let word: String = task.call(&args)?.decode()?;
+    /// assert_eq!(word, "PSST");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call(&self, args: &Encoded) -> Result<Encoded, CallError> {
+        (self.run)(args)
+    }
+}
+
+impl fmt::Debug for TaskEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskEntry")
+            .field("name", &self.name)
+            .field("parameters", &self.parameters)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,11 +128,10 @@ pub fn find(name: &str, fingerprint: &[u8; 32]) -> Option<&'static TaskEntry> {
 /// The far side of a call by name, with the types that only the attribute knows.
 #[doc(hidden)]
 pub fn run_encoded<T: Task, Owned: DeserializeOwned>(
-    codec: CodecId,
-    args: &[u8],
+    args: &Encoded,
     call: fn(Owned) -> T::Output,
-) -> Result<(CodecId, Vec<u8>), CallError> {
-    let owned: Owned = codec::decode(codec, args).map_err(CallError::Arguments)?;
+) -> Result<Encoded, CallError> {
+    let owned: Owned = args.decode().map_err(CallError::Arguments)?;
     let output = panics::catch(|| call(owned)).map_err(CallError::Panicked)?;
     let value = T::into_value(output).map_err(CallError::Failed)?;
     codec::encode(&value).map_err(CallError::Result)

@@ -298,6 +298,8 @@ fn one_worker_is_the_calling_thread() {
 
 // ---- Failures.
 
+const CHECKED_PANICS_AT: u32 = line!() + 4;
+
 #[larder::task]
 fn checked(row: usize, name: &str, limits: &[u8]) -> Result<u64, ParseIntError> {
     assert!(row != 41, "row {row} of {name} is broken (this panic belongs to the test)");
@@ -307,7 +309,6 @@ fn checked(row: usize, name: &str, limits: &[u8]) -> Result<u64, ParseIntError> 
 #[test]
 fn a_panic_is_carried_with_its_call() {
     for (way, parallel) in ways() {
-        let line = line!() - 8;
         let error = parallel.run((0..100).map(|row| delayed!(checked(row, "rain", &[1])))).unwrap_err();
         let failure = error.task_failure().unwrap();
         assert_eq!(failure.index(), 41, "{way}");
@@ -315,7 +316,7 @@ fn a_panic_is_carried_with_its_call() {
         assert_eq!(failure.arguments(), Some("row = 41, name = \"rain\", limits = [1]"), "{way}");
         assert_eq!(failure.message(), "row 41 of rain is broken (this panic belongs to the test)", "{way}");
         let place = failure.location().unwrap();
-        assert!(place.starts_with(&format!("tests/it/parallel.rs:{line}:")), "{way}: {place}");
+        assert!(place.starts_with(&format!("tests/it/parallel.rs:{CHECKED_PANICS_AT}:")), "{way}: {place}");
         assert!(failure.is_panic() && failure.panic().is_some(), "{way}");
         assert!(error.source().is_none(), "{way}");
         let words = error.to_string();
@@ -613,7 +614,7 @@ fn a_failed_call_shows_its_payload_and_what_it_consumed() {
 fn of_results_the_ok_sides_are_given() {
     #[larder::task]
     fn half(x: u64) -> Result<u64, String> {
-        if x % 2 == 0 { Ok(x / 2) } else { Err("odd".to_owned()) }
+        if x.is_multiple_of(2) { Ok(x / 2) } else { Err("odd".to_owned()) }
     }
 
     for (way, parallel) in ways() {

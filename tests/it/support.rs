@@ -14,6 +14,9 @@ use larder::{Memory, MemoryBuilder};
 /// Far longer than any of these tests takes on a busy machine: only what would never end meets it.
 pub(crate) const FOREVER: Duration = Duration::from_secs(60);
 
+/// What [`files_in`] an empty folder are.
+pub(crate) const NO_FILES: [PathBuf; 0] = [];
+
 /// A load: `hit!(memory, hits_index, call, value)`. Nothing may be computed.
 macro_rules! hit {
     ($memory:expr, $source:ident, $call:expr, $value:expr) => {{
