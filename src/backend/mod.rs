@@ -4,7 +4,7 @@
 mod sequential;
 mod threads;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, TryLockError};
 
 use crate::error::Result;
 
@@ -22,14 +22,14 @@ pub enum Backend {
 /// What outlives a run: the pool, made at the first one.
 #[derive(Default)]
 pub(crate) struct Crew {
-    threads: OnceLock<threads::Pool>,
+    threads: Mutex<Option<threads::Pool>>,
 }
 
 impl Crew {
     /// Runs `worker` once for each of `workers` workers, all at once, and returns when the last returned.
     ///
-    /// `worker` must not panic. Within a worker of another run there is no second crew: the calling worker does the work
-    /// itself, so nested runs never have more threads than the outer one.
+    /// `worker` must not panic. On a thread of another run's pool there is no second crew: it does the work itself, so
+    /// nested runs never have more threads than the outer one.
     ///
     /// # Errors
     /// The system refuses a thread.
@@ -38,14 +38,21 @@ impl Crew {
             sequential::run(worker);
             return Ok(());
         }
-        let pool = match self.threads.get() {
-            Some(pool) => pool,
-            None => {
-                let pool = threads::Pool::new(workers)?;
-                self.threads.get_or_init(|| pool)
+        // A run that meets another under way has a pool of its own: were it started by a task of the other, waiting for
+        // the same threads would never end.
+        let mut kept = match self.threads.try_lock() {
+            Ok(kept) => kept,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                threads::Pool::new(workers)?.run(worker);
+                return Ok(());
             }
         };
-        pool.run(worker);
+        let pool = match kept.take() {
+            Some(pool) => pool,
+            None => threads::Pool::new(workers)?,
+        };
+        kept.insert(pool).run(worker);
         Ok(())
     }
 }

@@ -15,14 +15,18 @@ thread_local! {
     static IS_WORKER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is just then working for a run.
+/// Whether this thread belongs to a run's pool.
 pub(super) fn is_worker() -> bool {
     IS_WORKER.get()
 }
 
 impl Pool {
     pub(super) fn new(workers: usize) -> Result<Pool> {
-        let build = rayon::ThreadPoolBuilder::new().num_threads(workers).thread_name(|index| format!("larder-{index}"));
+        // Whatever such a thread does, its own share or a part of a neighbour's task, it does for a run.
+        let build = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .thread_name(|index| format!("larder-{index}"))
+            .start_handler(|_| IS_WORKER.set(true));
         match build.build() {
             Ok(pool) => Ok(Pool { pool }),
             Err(error) => Err(Error::new(Kind::Resource {
@@ -33,11 +37,6 @@ impl Pool {
     }
 
     pub(super) fn run(&self, worker: &(dyn Fn(usize) + Sync)) {
-        self.pool.broadcast(|context| {
-            // Work that this thread takes over while it waits within a task is nested too.
-            let before = IS_WORKER.replace(true);
-            worker(context.index());
-            IS_WORKER.set(before);
-        });
+        self.pool.broadcast(|context| worker(context.index()));
     }
 }

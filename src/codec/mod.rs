@@ -11,10 +11,7 @@ mod shape;
 #[cfg(test)]
 mod test;
 
-use std::any::TypeId;
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::{LazyLock, RwLock};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -101,14 +98,11 @@ impl fmt::Display for CodecError {
 
 impl std::error::Error for CodecError {}
 
-/// Encodings up to this size are always tried backwards; longer ones once per type.
-const ALWAYS_TRIED_BYTES: usize = 64 * 1024;
-
 /// Encodes `value` with the first codec that gives it back unchanged.
 ///
-/// "Unchanged" is judged by the canonical form, the one that keys use. Small values are decoded again every time; of
-/// larger ones only the first of each type is, and any that skips a field goes to the self-describing codec unasked
-/// (it is the one shape that decodes into something *else* instead of failing).
+/// "Unchanged" is judged by the canonical form, the one that keys use, after decoding the bytes again. That is done for
+/// every value but plain vectors of numbers: one value of a type says nothing of the next (an `Option`, an enum, a
+/// `serde_json::Value` deep within), and a value that cannot come back would be a miss for ever.
 ///
 /// # Errors
 /// Neither codec carries the value; says what each one met.
@@ -157,31 +151,13 @@ fn try_codec<T: Serialize + DeserializeOwned>(codec: CodecId, value: &T) -> Resu
         CodecId::Compact => compact::encode(value)?,
         CodecId::SelfDescribing => self_describing::encode(value)?,
     };
-    let tried = (typeid::of::<T>(), codec);
-    if bytes.len() > ALWAYS_TRIED_BYTES && was_tried(&tried) {
+    if shape::is_plain(value) {
         return Ok(bytes);
     }
     let back: T = decode(codec, &bytes)?;
-    let (sent, returned) = (canonical(value), canonical(&back));
-    match (sent, returned) {
-        (Ok(sent), Ok(returned)) if sent == returned => {
-            if bytes.len() > ALWAYS_TRIED_BYTES {
-                remember_tried(tried);
-            }
-            Ok(bytes)
-        }
+    match (canonical(value), canonical(&back)) {
+        (Ok(sent), Ok(returned)) if sent == returned => Ok(bytes),
         (Ok(_), Ok(_)) => Err(CodecError::new("the value comes back changed")),
         (Err(refused), _) | (_, Err(refused)) => Err(CodecError::new(refused)),
     }
-}
-
-type Tried = (TypeId, CodecId);
-static TRIED: LazyLock<RwLock<HashSet<Tried>>> = LazyLock::new(RwLock::default);
-
-fn was_tried(tried: &Tried) -> bool {
-    TRIED.read().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(tried)
-}
-
-fn remember_tried(tried: Tried) {
-    TRIED.write().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(tried);
 }

@@ -1,8 +1,23 @@
-//! Questions about a value's shape, answered by a walk that keeps nothing.
+//! Questions about a value's shape, answered by walks that keep nothing of its content.
 
 use serde::Serialize;
 
+use crate::sys::cast::as_slice;
 use crate::walk::{Group, Halt, Primitive, Step, Visit, walk};
+
+/// Whether `value` is a vector of numbers, told by its type: what any codec carries.
+pub(super) fn is_plain<T>(value: &T) -> bool {
+    fn is<T, P: 'static>(value: &T) -> bool {
+        as_slice::<&T, P>(&value).is_some()
+    }
+    is::<T, f64>(value)
+        || is::<T, f32>(value)
+        || is::<T, u8>(value)
+        || is::<T, u32>(value)
+        || is::<T, u64>(value)
+        || is::<T, i32>(value)
+        || is::<T, i64>(value)
+}
 
 /// Whether `value` leaves out a field somewhere (`skip_serializing_if`).
 ///
@@ -93,83 +108,164 @@ pub(crate) fn is_err<T: Serialize + ?Sized>(value: &T) -> bool {
     first.0
 }
 
-/// How many events a shape is made of at most: a look at any value costs about a microsecond.
-const SHAPE_EVENTS: u32 = 256;
-const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
-
-/// A digest of how the first parts of `value` are built: names of types, fields and variants, kinds of numbers; not
-/// their content.
+/// A digest of how `value` is built: names of types, fields and variants, kinds of numbers; not their content.
 ///
 /// bincode stores no names, so bytes written by one layout of a type can decode as another (two fields exchanged, a
-/// variant inserted). The shape stands beside the bytes, and a value that comes back in another shape is a miss.
+/// variant inserted). The shape stands beside the bytes, and a value that comes back in another shape is a miss. A run
+/// of numbers is one step, so an array costs nothing; other values cost about as much as their decoding.
 pub(crate) fn shape_of<T: Serialize + ?Sized>(value: &T) -> u64 {
-    struct Shape {
-        left: u32,
-        // FNV-1a: this guards against mistakes, not against malice, and most shapes are a few bytes.
-        state: u64,
-        /// Within this many maps or sets: their entries come back in any order, so nothing is noted of them.
-        muted: u32,
-    }
-    impl Shape {
-        fn note(&mut self, kind: u8, name: &str, second: &str) -> Step {
-            self.left = self.left.checked_sub(1).ok_or(Halt::Enough)?;
-            if self.muted == 0 {
-                let bytes = [kind].into_iter().chain(name.bytes()).chain([0]).chain(second.bytes()).chain([0]);
-                self.state = bytes.fold(self.state, |state, byte| (state ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
-            }
-            Ok(())
-        }
-    }
-    impl Visit for Shape {
-        type Frame = ();
-        const FOR_PEOPLE: bool = false;
-
-        fn primitive<P: Primitive>(&mut self, _: P) -> Step {
-            self.note(P::TAG, "", "")
-        }
-        fn text(&mut self, _: &str) -> Step {
-            self.note(b'"', "", "")
-        }
-        fn unit(&mut self, name: &'static str) -> Step {
-            self.note(b'0', name, "")
-        }
-        fn none(&mut self) -> Step {
-            self.note(b'N', "", "")
-        }
-        fn unit_variant(&mut self, name: &'static str, variant: &'static str) -> Step {
-            self.note(b'E', name, variant)
-        }
-        fn begin(&mut self, group: Group) -> Result<(), Halt> {
-            match group {
-                Group::Some => self.note(b'S', "", ""),
-                Group::Newtype(name) => self.note(b'w', name, ""),
-                Group::List => self.note(b'[', "", ""),
-                Group::Set | Group::Map => {
-                    let noted = self.note(b'm', "", "");
-                    self.muted += 1;
-                    noted
-                }
-                Group::Tuple => self.note(b'(', "", ""),
-                Group::TupleStruct(name) => self.note(b't', name, ""),
-                Group::Struct(name) => self.note(b's', name, ""),
-                Group::NewtypeVariant(name, variant) => self.note(b'1', name, variant),
-                Group::TupleVariant(name, variant) => self.note(b'2', name, variant),
-                Group::StructVariant(name, variant) => self.note(b'3', name, variant),
-            }
-        }
-        fn item(&mut self, (): &mut (), field: Option<&'static str>) -> Step {
-            field.map_or(Ok(()), |field| self.note(b'.', field, ""))
-        }
-        fn end(&mut self, group: Group, (): ()) -> Step {
-            if matches!(group, Group::Set | Group::Map) {
-                self.muted -= 1;
-            }
-            self.note(b')', "", "")
-        }
-    }
-    let mut shape = Shape { left: SHAPE_EVENTS, state: FNV_BASIS, muted: 0 };
-    // Ended early or not, the state is the answer; a value that refuses is refused elsewhere, with its words.
+    let mut shape = Shape { state: 0, last_number: None };
+    // A value that refuses to be serialized is refused elsewhere, with its words; it has no shape that is stored.
     let _ = walk(value, &mut shape);
     shape.state
+}
+
+struct Shape {
+    state: u64,
+    /// Within a list, the kind of the number before: the next of the same kind adds nothing.
+    last_number: Option<u8>,
+}
+
+/// What is put back when a group ends.
+struct Outer {
+    last_number: Option<u8>,
+    /// Within a map or a set: the state outside, and the sum of the entries so far, which come back in any order.
+    unordered: Option<(u64, u64)>,
+}
+
+impl Shape {
+    /// Multiply and rotate: this guards against mistakes, not against malice, and must be quick. The bytes on disk depend
+    /// on it (docs/format.md).
+    #[inline]
+    fn mix(&mut self, word: u64) {
+        self.state = (self.state ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+
+    #[inline]
+    fn note(&mut self, kind: u8) {
+        self.last_number = self.last_number.map(|_| LIST_START);
+        self.mix(u64::from(kind) + 1);
+    }
+
+    #[inline]
+    fn name(&mut self, name: &str) {
+        let (words, rest) = name.as_bytes().as_chunks::<8>();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.mix(u64::from_le_bytes(last));
+        self.mix(name.len() as u64);
+    }
+
+    #[inline]
+    fn number(&mut self, kind: u8) {
+        if self.last_number != Some(kind) {
+            self.mix(u64::from(kind) + 1);
+        }
+        self.last_number = self.last_number.map(|_| kind);
+    }
+}
+
+/// In a list, set by `begin`, this stands for "no number yet".
+const LIST_START: u8 = 0;
+
+impl Visit for Shape {
+    type Frame = Outer;
+    const FOR_PEOPLE: bool = false;
+
+    #[inline]
+    fn primitive<P: Primitive>(&mut self, _: P) -> Step {
+        self.number(P::TAG);
+        Ok(())
+    }
+
+    fn run<P: Primitive>(&mut self, values: &[P]) -> Step {
+        if !values.is_empty() {
+            self.number(P::TAG);
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, _: &str) -> Step {
+        self.note(b'"');
+        Ok(())
+    }
+
+    fn unit(&mut self, name: &'static str) -> Step {
+        self.note(b'0');
+        self.name(name);
+        Ok(())
+    }
+
+    fn none(&mut self) -> Step {
+        self.note(b'N');
+        Ok(())
+    }
+
+    fn unit_variant(&mut self, name: &'static str, variant: &'static str) -> Step {
+        self.note(b'E');
+        self.name(name);
+        self.name(variant);
+        Ok(())
+    }
+
+    fn begin(&mut self, group: Group) -> Result<Outer, Halt> {
+        let last_number = self.last_number;
+        match group {
+            Group::Some => self.note(b'S'),
+            Group::List => self.note(b'['),
+            Group::Set | Group::Map => self.note(b'm'),
+            Group::Tuple => self.note(b'('),
+            Group::Newtype(name) => {
+                self.note(b'w');
+                self.name(name);
+            }
+            Group::TupleStruct(name) | Group::Struct(name) => {
+                self.note(b's');
+                self.name(name);
+            }
+            Group::NewtypeVariant(name, variant)
+            | Group::TupleVariant(name, variant)
+            | Group::StructVariant(name, variant) => {
+                self.note(b'1');
+                self.name(name);
+                self.name(variant);
+            }
+        }
+        self.last_number = (group == Group::List).then_some(LIST_START);
+        let unordered = matches!(group, Group::Set | Group::Map).then_some((self.state, 0));
+        Ok(Outer { last_number, unordered })
+    }
+
+    #[inline]
+    fn item(&mut self, outer: &mut Outer, field: Option<&'static str>) -> Step {
+        if outer.unordered.is_some() {
+            self.state = 0;
+        }
+        if let Some(field) = field {
+            self.name(field);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn item_end(&mut self, outer: &mut Outer) -> Step {
+        if let Some((_, sum)) = &mut outer.unordered {
+            *sum = sum.wrapping_add(self.state);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _: Group, outer: Outer) -> Step {
+        if let Some((state, sum)) = outer.unordered {
+            self.state = state;
+            self.mix(sum);
+        }
+        // The group was an element of its own: the next number of a list around it is noted again.
+        self.last_number = outer.last_number;
+        self.note(b')');
+        Ok(())
+    }
 }

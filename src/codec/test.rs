@@ -77,7 +77,6 @@ fn a_skipped_field_never_shifts_the_next_one_into_its_place() {
     round_trip(Skipping { first: None, second: Some(5) }, CodecId::SelfDescribing);
     let large: Vec<Skipping> = (0..100_000).map(|i| Skipping { first: Some(i as u8), second: None }).collect();
     round_trip(large.clone(), CodecId::Compact);
-    // A large value of a type that was tried before is not tried again, and its last element skips.
     let mut last_skips = large;
     last_skips.push(Skipping { first: None, second: Some(5) });
     round_trip(last_skips, CodecId::SelfDescribing);
@@ -132,8 +131,15 @@ fn a_shape_sees_names_and_kinds_but_no_content() {
     assert_ne!(shape_of(&Tagged::A { x: 1 }), shape_of(&Tagged::B));
     let map = |order: [u32; 3]| order.map(|at| (at, (at > 1).then_some(at))).into_iter().collect::<HashMap<_, _>>();
     assert_eq!(shape_of(&map([1, 2, 3])), shape_of(&map([3, 2, 1])), "a map comes back in any order");
-    // Long before its end, a long value has shown its shape.
-    assert_eq!(shape_of(&vec![1.0f64; 300]), shape_of(&vec![1.0f64; 1_000_000]));
+    let late = |last: Tagged| (0..100_000).map(|_| Tagged::B).chain([last]).collect::<Vec<_>>();
+    assert_ne!(shape_of(&late(Tagged::B)), shape_of(&late(Tagged::A { x: 1 })), "a variant late in a long list");
+    assert_eq!(shape_of(&vec![1.0f64; 3]), shape_of(&vec![2.0f64; 1_000_000]), "a run is one step");
+    assert_eq!(shape_of(&vec![1.0f64; 3]), shape_of(&std::collections::LinkedList::from([1.0, 2.0])));
+    assert_ne!(shape_of(&(1u8, 2u8)), shape_of(&(1u8,)));
+    assert_ne!(
+        shape_of(&HashMap::from([(1, Ab { a: 1.0, b: 2.0 })])),
+        shape_of(&HashMap::from([(1, Ba { b: 1.0, a: 2.0 })]))
+    );
 }
 
 #[test]

@@ -60,6 +60,24 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The 32 bytes that [`hex`] wrote so.
+pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    let mut bytes = [0; 32];
+    if pairs.len() != bytes.len() {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let digit = |letter: u8| match letter {
+            b'0'..=b'9' => Some(letter - b'0'),
+            b'a'..=b'f' => Some(letter - b'a' + 10),
+            _ => None,
+        };
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
 /// How the arguments of a call are laid out in its `Serialize` value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Layout {

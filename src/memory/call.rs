@@ -11,7 +11,7 @@ use super::hot::{Hot, HotValue};
 use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
 use super::{Memory, Shelves};
-use crate::codec::{self, Encoded};
+use crate::codec::{self, CodecId, Encoded};
 use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
 use crate::store::entry::{Argument, Origin};
 use crate::store::index::Prefix;
@@ -70,7 +70,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let hot = shelves.hot.get(key)?;
         let value = match (&hot.value, &self.sharing) {
             (HotValue::Decoded(any), Some(sharing)) => (sharing.copy)(&**any)?,
-            (HotValue::Encoded(codec, bytes), _) => codec::decode(*codec, bytes).ok()?,
+            (HotValue::Encoded { codec, shape, bytes }, _) => self.decode(*codec, *shape, bytes)?,
             (HotValue::Decoded(_), None) => return None,
         };
         memory.inner.counters.hit(Source::Hot, hot.compute_nanos);
@@ -123,10 +123,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     fn load(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Result<O, MissReason> {
         let found = shelves.store.get(self.prefix, key).map_err(|absent| self.miss_reason(memory, absent))?;
         let bytes = found.value.as_slice();
-        let value: V = codec::decode(found.codec, bytes)
-            .ok()
-            .filter(|value| codec::shape_of(value) == found.shape)
-            .ok_or(MissReason::Undecodable)?;
+        let value = self.decode(found.codec, found.shape, bytes).ok_or(MissReason::Undecodable)?;
         let source = match &found.value {
             crate::store::Bytes::Inline { .. } => Source::Index,
             crate::store::Bytes::Blob { .. } => Source::Blob,
@@ -134,23 +131,25 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         memory.inner.counters.hit(source, found.compute_nanos);
         memory.inner.counters.loaded(bytes.len() as u64);
         self.say_loaded(memory, source);
-        self.warm(shelves, *key, &value, &found);
+        let Found { codec, shape, compute_nanos, .. } = found;
+        self.keep(shelves, *key, &value, &Kept { codec, shape, compute_nanos, encoded: bytes });
         Ok((self.restore)(value))
     }
 
-    fn warm(&self, shelves: &Shelves, key: Key, value: &V, found: &Found) {
-        let Found { codec, compute_nanos, value: stored, .. } = found;
-        self.keep(shelves, key, value, *codec, stored.as_slice(), *compute_nanos);
+    /// The value, if the bytes are one and it is built as it was when it was stored.
+    fn decode(&self, codec: CodecId, shape: u64, bytes: &[u8]) -> Option<V> {
+        codec::decode(codec, bytes).ok().filter(|value| codec::shape_of(value) == shape)
     }
 
-    fn keep(&self, shelves: &Shelves, key: Key, value: &V, codec: codec::CodecId, encoded: &[u8], compute_nanos: u64) {
-        let bytes = encoded.len() as u64;
+    /// Keeps a value in memory.
+    fn keep(&self, shelves: &Shelves, key: Key, value: &V, entry: &Kept<'_>) {
+        let bytes = entry.encoded.len() as u64;
         if shelves.hot.admits(bytes) {
             let value = match &self.sharing {
                 Some(sharing) => HotValue::Decoded((sharing.share)((sharing.clone)(value))),
-                None => HotValue::Encoded(codec, encoded.into()),
+                None => HotValue::Encoded { codec: entry.codec, shape: entry.shape, bytes: entry.encoded.into() },
             };
-            shelves.hot.insert(key, Hot { value, compute_nanos, bytes });
+            shelves.hot.insert(key, Hot { value, compute_nanos: entry.compute_nanos, bytes });
         }
     }
 
@@ -197,6 +196,14 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             arguments,
         }
     }
+}
+
+/// What memory keeps beside a value.
+struct Kept<'k> {
+    codec: CodecId,
+    shape: u64,
+    compute_nanos: u64,
+    encoded: &'k [u8],
 }
 
 /// A call that has to be computed.
@@ -281,7 +288,8 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             costly: took >= COSTLY,
         };
         // A store that fails does not take the result from this process.
-        self.subject.keep(shelves, key, value, codec, &encoded, entry.compute_nanos);
+        let NewEntry { codec, shape, compute_nanos, .. } = entry;
+        self.subject.keep(shelves, key, value, &Kept { codec, shape, compute_nanos, encoded: &encoded });
         match shelves.store.put(self.subject.prefix, &entry) {
             Ok(()) => {
                 self.memory.inner.counters.stored(encoded.len() as u64);

@@ -6,7 +6,8 @@
 //! Waiting is an optimisation, computing twice is always right (tasks are pure), and a wait can deadlock: a rayon worker
 //! that waits may be the very thread whose other work the holder is waiting for (rayon #592). So only threads outside
 //! any rayon pool wait without limit; a pool's worker does other work of its pool, waits a little, and then computes a
-//! duplicate; and a thread that meets its own claim (recursion, or work it stole while holding it) does so at once.
+//! duplicate; and a thread that meets its own claim (recursion, or work it stole while holding it) does so at once, as
+//! does one that would close a ring of threads that wait for each other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -25,6 +26,8 @@ const SHARDS: usize = 16;
 #[derive(Default)]
 pub(crate) struct Claims {
     shards: [Mutex<HashMap<Key, Arc<Flight>>>; SHARDS],
+    /// Which thread waits for which other's computation. Only waiting touches it.
+    waits: Mutex<HashMap<ThreadId, ThreadId>>,
 }
 
 /// A computation under way.
@@ -93,7 +96,33 @@ impl Claims {
                 }
             }
         };
-        flight.wait().map_or(Claim::MustNotWait, Claim::Ended)
+        self.wait(&flight).map_or(Claim::MustNotWait, Claim::Ended)
+    }
+
+    /// The end of another's computation, or `None` where this thread must not wait for it.
+    fn wait(&self, flight: &Flight) -> Option<End> {
+        let me = thread::current().id();
+        if rayon::current_thread_index().is_some() {
+            return if flight.holder == me { None } else { flight.wait_on_pool() };
+        }
+        {
+            let mut waits = lock(&self.waits);
+            let mut holder = flight.holder;
+            // Whoever waits is followed to whom it waits for; an end of the chain is at work.
+            loop {
+                if holder == me {
+                    return None;
+                }
+                match waits.get(&holder) {
+                    Some(next) => holder = *next,
+                    None => break,
+                }
+            }
+            waits.insert(me, flight.holder);
+        }
+        let end = flight.wait_outside();
+        lock(&self.waits).remove(&me);
+        Some(end)
     }
 
     fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Arc<Flight>>> {
@@ -102,14 +131,6 @@ impl Claims {
 }
 
 impl Flight {
-    /// The end, or `None` where this thread must not wait for it.
-    fn wait(&self) -> Option<End> {
-        if self.holder == thread::current().id() {
-            return None;
-        }
-        if rayon::current_thread_index().is_some() { self.wait_on_pool() } else { Some(self.wait_outside()) }
-    }
-
     fn wait_outside(&self) -> End {
         let mut end = lock(&self.end);
         loop {

@@ -26,8 +26,8 @@ pub(crate) struct Hot {
 pub(crate) enum HotValue {
     /// A value that can be cloned.
     Decoded(Arc<dyn Any + Send + Sync>),
-    /// One that cannot: it is decoded each time.
-    Encoded(CodecId, Arc<[u8]>),
+    /// One that cannot: it is decoded each time, and must come back in its shape.
+    Encoded { codec: CodecId, shape: u64, bytes: Arc<[u8]> },
 }
 
 pub(crate) struct HotTier {

@@ -16,7 +16,7 @@ mod stats;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,7 +27,7 @@ pub use global::CachedCell;
 pub use stats::{MissReason, NotStoredReason, Stats};
 
 use crate::error::Result;
-use crate::store::DiskStore;
+use crate::store::{DiskStore, location};
 use crate::task::Task;
 use claim::Claims;
 use hot::HotTier;
@@ -80,10 +80,28 @@ struct Shelves {
     store: DiskStore,
     hot: HotTier,
     claims: Claims,
+    // Last: the directory is struck off the list once the store is closed.
+    _listed: Listed,
 }
 
-/// The directories open in this process.
-static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Shelves>>>> = LazyLock::new(Mutex::default);
+/// The directories open in this process, by their canonical paths.
+#[derive(Default)]
+struct OpenDirectories {
+    list: Mutex<HashMap<PathBuf, Weak<Shelves>>>,
+    struck_off: Condvar,
+}
+
+static OPEN: LazyLock<OpenDirectories> = LazyLock::new(OpenDirectories::default);
+
+/// A directory's place on the list of open ones.
+struct Listed(PathBuf);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        OPEN.list.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&self.0);
+        OPEN.struck_off.notify_all();
+    }
+}
 
 impl Memory {
     /// Opens the cache in the directory `location`, with the default options.
@@ -251,17 +269,25 @@ impl fmt::Debug for MemoryBuilder {
 impl Shelves {
     /// The shelves of the directory, those already open in this process if there are any.
     fn open(path: &Path, hot_bytes: u64) -> Result<(Arc<Shelves>, Option<String>)> {
-        // The lock is held while opening: two threads that open one directory must not race for its lock file.
-        let mut open = OPEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        open.retain(|_, shelves| shelves.strong_count() > 0);
-        if let Some(shelves) = path.canonicalize().ok().and_then(|path| open.get(&path)?.upgrade()) {
-            return Ok((shelves, None));
+        location::prepare(path)?;
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        // The list stays locked while the store opens: two threads must not race for one directory's lock file.
+        let mut list = OPEN.list.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        while let Some(listed) = list.get(&path) {
+            match listed.upgrade() {
+                Some(shelves) => return Ok((shelves, None)),
+                // Its last holder is just closing it.
+                None => list = OPEN.struck_off.wait(list).unwrap_or_else(|poisoned| poisoned.into_inner()),
+            }
         }
-        let (store, repair) = DiskStore::open(path)?;
-        let shelves = Arc::new(Shelves { store, hot: HotTier::new(hot_bytes), claims: Claims::default() });
-        if let Ok(path) = path.canonicalize() {
-            open.insert(path, Arc::downgrade(&shelves));
-        }
+        let (store, repair) = DiskStore::open(&path)?;
+        let shelves = Arc::new(Shelves {
+            store,
+            hot: HotTier::new(hot_bytes),
+            claims: Claims::default(),
+            _listed: Listed(path.clone()),
+        });
+        list.insert(path, Arc::downgrade(&shelves));
         Ok((shelves, repair))
     }
 }

@@ -131,10 +131,14 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
         if feed.ended || self.stop.load(Relaxed) {
             return None;
         }
-        let size =
-            feed.sizer.next(feed.items.size_hint().1, const { BUFFER_BYTES / at_least_one(size_of::<W::Item>()) });
-        let Feed { items: source, .. } = feed;
-        if let Err(panic) = panics::catch(|| items.extend(source.by_ref().take(size))) {
+        let Feed { items: source, sizer, .. } = feed;
+        let mut size = 0;
+        let read = panics::catch(|| {
+            let room = const { BUFFER_BYTES / at_least_one(size_of::<W::Item>()) };
+            size = sizer.next(source.size_hint().1, room);
+            items.extend(source.by_ref().take(size));
+        });
+        if let Err(panic) = read {
             feed.ended = true;
             self.stop.store(true, Relaxed);
             let index = feed.taken + items.len();
@@ -168,17 +172,18 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
     ) -> Result<Written<'s, W::Output>, Box<Failure>> {
         let Batch { start, mut out } = batch;
         let mut trace = None;
+        let mut counted = 0;
         let caught = panics::catch(|| {
             let mut items = items.drain(..);
             while items.len() > 0 && !self.stop.load(Relaxed) {
-                let before = out.len();
                 let mut step = |item| {
                     trace = Some(self.work.trace(&item));
                     self.work.run(item)
                 };
                 let ran = out.extend(items.by_ref().take(stride).map(&mut step));
                 if let Some(meter) = self.meter {
-                    meter.add(worker, (out.len() - before) as u64);
+                    meter.add(worker, (out.len() - counted) as u64);
+                    counted = out.len();
                 }
                 if let ControlFlow::Break(error) = ran {
                     return Some(error);
@@ -186,6 +191,10 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
             }
             None
         });
+        if let Some(meter) = self.meter {
+            // What was done since, before a panic.
+            meter.add(worker, (out.len() - counted) as u64);
+        }
         let cause = match caught {
             Ok(None) => return Ok(out),
             Ok(Some(error)) => Cause::Erred(error),

@@ -36,7 +36,7 @@ use progress::{Meter, Reporter};
 ///
 /// The input is read lazily, a batch ahead of the work. The first failure ends the run: no further item is started,
 /// what is running is finished, and the error says which item failed, with which arguments, and why. A run within a
-/// task of another run works on the outer run's thread, so nesting never multiplies threads.
+/// task that another run has put on a thread works on that thread, so nesting never multiplies threads.
 ///
 /// # Examples
 /// ```

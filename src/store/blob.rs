@@ -13,7 +13,7 @@ use super::bytes::{Guard, Reader, digest, put_block};
 use super::entry::FORMAT;
 use super::{Absent, NewEntry, StoreError};
 use crate::codec::CodecId;
-use crate::key::{Key, hex};
+use crate::key::{Key, hex, unhex};
 
 const MAGIC: &[u8; 8] = b"LARDBLOB";
 /// The value starts at a multiple of this, so that a mapped array is aligned.
@@ -121,26 +121,35 @@ impl Blobs {
         }
     }
 
-    /// Reads the header of every blob and tells it with its verified name. Files that are no blobs are passed over.
+    /// The names of all blobs, sound or not. Files that are not called like a blob are passed over.
     ///
     /// # Errors
     /// A folder cannot be listed.
-    pub(crate) fn for_each(&self, mut each: impl FnMut([u8; 32], &Header<'_>)) -> io::Result<()> {
+    pub(crate) fn names(&self) -> io::Result<Vec<[u8; 32]>> {
+        let mut names = Vec::new();
         for folder in fs::read_dir(&self.dir)? {
             let folder = folder?;
-            if !folder.file_type()?.is_dir() {
-                continue;
-            }
-            for file in fs::read_dir(folder.path())? {
-                let file = file?;
-                if let Some((name, head)) = read_head(&file.path())
-                    && let Some(header) = parse_header(&head)
-                {
-                    each(name, &header);
+            if folder.file_type()?.is_dir() {
+                for file in fs::read_dir(folder.path())? {
+                    names.extend(file?.file_name().to_str().and_then(unhex));
                 }
             }
         }
-        Ok(())
+        Ok(names)
+    }
+
+    /// The header of a blob, if the file is as long as it says and is named after it.
+    pub(crate) fn head(&self, name: &[u8; 32]) -> Option<Vec<u8>> {
+        let mut file = File::open(self.path(name)).ok()?;
+        let mut start = [0; 16];
+        file.read_exact(&mut start).ok()?;
+        let header_bytes = header_len(&start)?;
+        let mut head = start.to_vec();
+        head.resize(header_bytes, 0);
+        file.read_exact(head.get_mut(start.len()..)?).ok()?;
+        let whole = parse_header(&head)?.value_bytes.checked_add(header_bytes as u64)?;
+        let named = digest(Guard::BlobHeader, &[&head]) == *name;
+        (named && file.metadata().ok()?.len() == whole).then_some(head)
     }
 
     /// Removes every blob and temporary file.
@@ -153,21 +162,6 @@ impl Blobs {
         }
         Ok(())
     }
-}
-
-/// The header of the file at `path`, if its name is the header's digest and the file is as long as it says.
-fn read_head(path: &Path) -> Option<([u8; 32], Vec<u8>)> {
-    let mut file = File::open(path).ok()?;
-    let mut start = [0; 16];
-    file.read_exact(&mut start).ok()?;
-    let header_bytes = header_len(&start)?;
-    let mut head = start.to_vec();
-    head.resize(header_bytes, 0);
-    file.read_exact(head.get_mut(start.len()..)?).ok()?;
-    let name = digest(Guard::BlobHeader, &[&head]);
-    let whole = parse_header(&head)?.value_bytes.checked_add(header_bytes as u64)?;
-    let named = path.file_name().is_some_and(|file| file.to_str() == Some(&hex(&name)));
-    (named && file.metadata().ok()?.len() == whole).then_some((name, head))
 }
 
 fn encode_header(entry: &NewEntry<'_>, origin: &[u8], created_at_ms: u64) -> Vec<u8> {
@@ -198,7 +192,7 @@ fn header_len(start: &[u8]) -> Option<usize> {
     (len > start.len().min(16) && len <= MAX_HEADER_BYTES && len.is_multiple_of(ALIGN)).then_some(len)
 }
 
-fn parse_header(head: &[u8]) -> Option<Header<'_>> {
+pub(super) fn parse_header(head: &[u8]) -> Option<Header<'_>> {
     let mut reader = Reader::new(head);
     reader.take(MAGIC.len())?;
     let [format, codec, _, _] = reader.array()?;

@@ -9,6 +9,7 @@ use super::blob::Blobs;
 use super::entry::{self, Origin, Place, Record};
 use super::index::{self, Index, OpenFailure, Prefix};
 use super::location::{Location, failed};
+use super::reconcile::reconcile;
 use super::{Absent, Bytes, Found, INLINE_BYTES, NewEntry, StoreError};
 use crate::error::{Error, LocationReason};
 use crate::key::Key;
@@ -25,7 +26,8 @@ pub(crate) struct DiskStore {
 pub(crate) type Repair = Option<String>;
 
 impl DiskStore {
-    /// Opens the cache at `path`; a damaged index is set aside and made anew from the blobs.
+    /// Opens the cache in a [prepared](super::location::prepare) directory; a damaged index is set aside, and blobs that
+    /// it does not know are taken in.
     ///
     /// # Errors
     /// See [`Location::open`]; or the system refuses the index its files.
@@ -37,25 +39,42 @@ impl DiskStore {
             let what = "cannot hold an index: check its permissions and the free space, or choose another directory";
             failed(path, what, LocationReason::Io, Some(error))
         };
-        let (index, repair) = match Index::open(&dir) {
-            Ok(index) => (index, None),
+        let in_use = || {
+            let what = "has an index that another program holds: wait for it to end, or choose another directory";
+            failed(path, what, LocationReason::InUse, None)
+        };
+        let (index, as_closed, damage) = match Index::open(&dir) {
+            Ok((index, as_closed)) => (index, as_closed, None),
             Err(OpenFailure::System(error)) => return Err(refused(error)),
+            Err(OpenFailure::InUse) => return Err(in_use()),
             Err(OpenFailure::Damaged(why)) => {
                 let aside = index::set_aside(&dir, now_ms()).map_err(refused)?;
-                let index = match Index::open(&dir) {
-                    Ok(index) => index,
+                match Index::open(&dir) {
+                    Ok((index, _)) => (index, false, Some((why, aside))),
                     Err(OpenFailure::System(error)) => return Err(refused(error)),
+                    Err(OpenFailure::InUse) => return Err(in_use()),
                     Err(OpenFailure::Damaged(why)) => return Err(refused(io::Error::other(why))),
-                };
-                let found = rebuild(&index, &blobs).map_err(refused)?;
-                let words = format!(
-                    "the index of the cache `{}` was damaged ({why}); it was set aside as `{}` and made anew: \
-                     {found} large results were kept, small ones will be computed again",
-                    path.display(),
-                    aside.display()
-                );
-                (index, Some(words))
+                }
             }
+        };
+        let taken_in = if as_closed {
+            0
+        } else {
+            reconcile(&index, &blobs).map_err(|error| refused(io::Error::other(error.to_string())))?
+        };
+        let repair = match damage {
+            Some((why, aside)) => Some(format!(
+                "the index of the cache `{}` was damaged ({why}); it was set aside as `{}` and made anew: \
+                 {taken_in} large results were kept, small ones will be computed again",
+                path.display(),
+                aside.display()
+            )),
+            None if taken_in > 0 => Some(format!(
+                "the index of the cache `{}` did not know {taken_in} of the large results beside it, after a crash or \
+                 damage; they were taken in again",
+                path.display()
+            )),
+            None => None,
         };
         remove_orphans(&path.join("temp")).map_err(refused)?;
         Ok((DiskStore { index, blobs, location }, repair))
@@ -152,29 +171,6 @@ impl DiskStore {
 /// Milliseconds since 1970; 0 on a machine whose clock stands before that.
 pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
-/// Puts a record for every blob into an empty index; answers how many.
-fn rebuild(index: &Index, blobs: &Blobs) -> io::Result<u64> {
-    let mut found = 0;
-    let mut failure = None;
-    blobs.for_each(|name, header| {
-        let Some(origin) = Origin::parse(header.origin) else { return };
-        let record = Record {
-            codec: header.codec,
-            shape: header.shape,
-            created_at_ms: header.created_at_ms,
-            compute_nanos: header.compute_nanos,
-            value_bytes: header.value_bytes,
-            place: Place::Blob { name },
-        };
-        let bytes = entry::encode(&header.key, &record, header.origin, &[]);
-        match index.insert(&Prefix::of(&origin.function).slot(&header.key), bytes) {
-            Ok(_) => found += 1,
-            Err(error) => failure = Some(error),
-        }
-    })?;
-    index.flush().err().or(failure).map_or(Ok(found), |error| Err(io::Error::other(error.to_string())))
 }
 
 /// What a killed writer left: the lock is ours, so nobody is writing.

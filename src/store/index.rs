@@ -4,7 +4,9 @@
 //! leaves a mark, and the next opening sets it aside and makes a new one from the blobs.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sled::IVec;
 
@@ -46,21 +48,52 @@ impl Prefix {
 pub(crate) struct Index {
     db: sled::Db,
     dir: PathBuf,
+    // Last: it notes how the closed files look.
+    closed: Closed,
+}
+
+/// Notes, when sled has closed its files, how long each is. A crash leaves no note, and files that were cut, emptied or
+/// removed do not fit theirs: then the blobs are compared with the index at the next opening.
+struct Closed {
+    dir: PathBuf,
+    /// Cleared where sled failed: what it left then is not to be trusted.
+    sound: AtomicBool,
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        if self.sound.load(Relaxed)
+            && let Ok(files) = lengths(&self.dir)
+        {
+            // Without the note, the next opening takes longer and is right.
+            let _ = fs::write(note(&self.dir), files);
+        }
+    }
 }
 
 /// Why an index did not open.
 pub(crate) enum OpenFailure {
     /// The index is damaged: it can be set aside.
     Damaged(String),
+    /// Someone holds sled's own lock.
+    InUse,
     /// The system refused: setting the index aside would not help.
-    System(std::io::Error),
+    System(io::Error),
 }
 
 impl Index {
-    /// Opens the index in `dir`, made if there is none.
-    pub(crate) fn open(dir: &Path) -> Result<Index, OpenFailure> {
+    /// Opens the index in `dir`, made if there is none. The answer's second half says whether it is as it was closed.
+    pub(crate) fn open(dir: &Path) -> Result<(Index, bool), OpenFailure> {
         if let Ok(why) = fs::read_to_string(mark(dir)) {
             return Err(OpenFailure::Damaged(why));
+        }
+        if dir.exists() && !dir.is_dir() {
+            return Err(OpenFailure::Damaged("it is no directory".to_owned()));
+        }
+        let as_closed = fs::read_to_string(note(dir)).is_ok_and(|note| lengths(dir).is_ok_and(|files| files == note));
+        match fs::remove_file(note(dir)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(OpenFailure::System(error)),
+            _ => {}
         }
         let config = sled::Config::new()
             .path(dir)
@@ -68,7 +101,12 @@ impl Index {
             .cache_capacity(PAGE_CACHE_BYTES)
             .flush_every_ms(Some(FLUSH_EVERY_MS));
         match panics::catch(|| config.open()) {
-            Ok(Ok(db)) => Ok(Index { db, dir: dir.to_owned() }),
+            Ok(Ok(db)) => {
+                let closed = Closed { dir: dir.to_owned(), sound: AtomicBool::new(true) };
+                Ok((Index { db, dir: dir.to_owned(), closed }, as_closed))
+            }
+            // sled words it so; the kind is only `Other`.
+            Ok(Err(sled::Error::Io(error))) if error.to_string().contains("acquire lock") => Err(OpenFailure::InUse),
             Ok(Err(sled::Error::Io(error))) if !is_damage(&error) => Err(OpenFailure::System(error)),
             Ok(Err(error)) => Err(OpenFailure::Damaged(error.to_string())),
             Err(panic) => Err(OpenFailure::Damaged(panic.to_string())),
@@ -98,6 +136,17 @@ impl Index {
         self.guarded("listing the index", || self.db.scan_prefix(prefix.0).collect())
     }
 
+    /// Tells every record.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&[u8])) -> Result<(), StoreError> {
+        self.guarded("listing the index", || {
+            for item in self.db.iter() {
+                let (_, record) = item?;
+                each(&record);
+            }
+            Ok(())
+        })
+    }
+
     pub(crate) fn clear(&self) -> Result<(), StoreError> {
         self.guarded("clearing the index", || self.db.clear())
     }
@@ -106,6 +155,7 @@ impl Index {
         match panics::catch(work) {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => {
+                self.closed.sound.store(false, Relaxed);
                 if matches!(error, sled::Error::Corruption { .. }) {
                     self.leave_mark(&error.to_string());
                 }
@@ -120,6 +170,7 @@ impl Index {
 
     #[cold]
     fn leave_mark(&self, why: &str) {
+        self.closed.sound.store(false, Relaxed);
         // Where even this cannot be written, the next opening meets the damage by itself.
         let _ = fs::write(mark(&self.dir), why);
     }
@@ -130,8 +181,23 @@ fn mark(dir: &Path) -> PathBuf {
     dir.with_extension("damaged")
 }
 
+fn note(dir: &Path) -> PathBuf {
+    dir.with_extension("closed")
+}
+
+/// The names and lengths of the index's files, a line each, sorted.
+fn lengths(dir: &Path) -> io::Result<String> {
+    let mut lines = Vec::new();
+    for file in fs::read_dir(dir)? {
+        let file = file?;
+        lines.push(format!("{} {}\n", file.file_name().display(), file.metadata()?.len()));
+    }
+    lines.sort_unstable();
+    Ok(lines.concat())
+}
+
 /// sled reports some damage as an input error of these kinds.
-fn is_damage(error: &std::io::Error) -> bool {
+fn is_damage(error: &io::Error) -> bool {
     use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | Other | UnexpectedEof) && error.raw_os_error().is_none()
 }
@@ -140,11 +206,11 @@ fn is_damage(error: &std::io::Error) -> bool {
 ///
 /// # Errors
 /// The system refuses to rename.
-pub(crate) fn set_aside(dir: &Path, now_ms: u64) -> std::io::Result<PathBuf> {
+pub(crate) fn set_aside(dir: &Path, now_ms: u64) -> io::Result<PathBuf> {
     let aside = dir.with_extension(format!("damaged-{now_ms}"));
     fs::rename(dir, &aside)?;
     match fs::remove_file(mark(dir)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(aside),
     }
 }

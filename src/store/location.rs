@@ -28,35 +28,43 @@ pub(crate) struct Location {
     _lock: File,
 }
 
+/// Makes the directory at `path` if it is missing, and checks that it is a cache or can become one.
+///
+/// # Errors
+/// `path` is a file, foreign, from a newer release, or the system refuses.
+pub(crate) fn prepare(path: &Path) -> Result<(), Error> {
+    let io = |what: &str, error: io::Error| failed(path, what, LocationReason::Io, Some(error));
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => {
+            let what = "is a file, not a directory: give the path of a directory, which is made if it is missing";
+            return Err(failed(path, what, LocationReason::Io, None));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path).map_err(|error| {
+            io("cannot be created: check the path and its permissions, or choose another directory", error)
+        })?,
+        Err(error) => return Err(io("cannot be looked at: check the path and its permissions", error)),
+    }
+    check_format(path)
+}
+
 impl Location {
-    /// Opens the directory at `path` and takes its lock; makes it a cache if it is new or empty.
+    /// Takes the lock of a directory that is [prepared](prepare), and makes it a cache if it is new.
     ///
     /// # Errors
-    /// `path` is a file, foreign, from a newer release, in use, or the system refuses.
+    /// It is in use, or the system refuses.
     pub(crate) fn open(path: &Path) -> Result<Location, Error> {
-        let io = |what: &str, error: io::Error| failed(path, what, LocationReason::Io, Some(error));
-        match fs::metadata(path) {
-            Ok(found) if !found.is_dir() => {
-                let what = "is a file, not a directory: give the path of a directory, which is made if it is missing";
-                return Err(failed(path, what, LocationReason::Io, None));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path).map_err(|error| {
-                io("cannot be created: check the path and its permissions, or choose another directory", error)
-            })?,
-            Err(error) => return Err(io("cannot be looked at: check the path and its permissions", error)),
-        }
-        check_format(path)?;
         let refused = |error| {
-            io("cannot be written to: check its permissions and the free space, or choose another directory", error)
+            let what = "cannot be written to: check its permissions and the free space, or choose another directory";
+            failed(path, what, LocationReason::Io, Some(error))
         };
         for folder in ["blobs", "temp"] {
             fs::create_dir_all(path.join(folder)).map_err(refused)?;
         }
         let lock = take_lock(path)?;
-        write_missing(&path.join("CACHEDIR.TAG"), TAG).map_err(refused)?;
-        write_missing(&path.join(".gitignore"), "*\n").map_err(refused)?;
-        write_missing(&path.join("larder-format"), &format!("{FORMAT_WORDS}{FORMAT}\n")).map_err(refused)?;
+        write_missing(path, "CACHEDIR.TAG", TAG).map_err(refused)?;
+        write_missing(path, ".gitignore", "*\n").map_err(refused)?;
+        write_missing(path, "larder-format", &format!("{FORMAT_WORDS}{FORMAT}\n")).map_err(refused)?;
         Ok(Location { path: path.to_owned(), _lock: lock })
     }
 }
@@ -145,6 +153,14 @@ fn take_lock(path: &Path) -> Result<File, Error> {
     }
 }
 
-fn write_missing(path: &Path, words: &str) -> io::Result<()> {
-    if path.exists() { Ok(()) } else { fs::write(path, words) }
+/// Writes a file that is missing, whole or not at all.
+fn write_missing(path: &Path, name: &str, words: &str) -> io::Result<()> {
+    let path_to = path.join(name);
+    if path_to.exists() {
+        return Ok(());
+    }
+    let mut temp = tempfile::NamedTempFile::new_in(path.join("temp"))?;
+    temp.write_all(words.as_bytes())?;
+    temp.persist(path_to).map_err(|error| error.error)?;
+    Ok(())
 }

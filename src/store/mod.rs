@@ -8,7 +8,8 @@ pub(crate) mod bytes;
 pub(crate) mod disk;
 pub(crate) mod entry;
 pub(crate) mod index;
-mod location;
+pub(crate) mod location;
+mod reconcile;
 
 use crate::codec::CodecId;
 use crate::key::Key;
