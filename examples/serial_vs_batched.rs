@@ -57,7 +57,7 @@ type Sent<R> = (R, usize);
 /// Makes a call as a worker process would be asked to: encoded, found by name, run, and its result decoded.
 fn send<T: Task>(call: &Delayed<'_, T>) -> Result<Sent<T::Value>, String> {
     let args = call.encode().map_err(|error| error.to_string())?;
-    let task = registry::find(T::NAME, &T::FINGERPRINT).ok_or_else(|| format!("no task `{}`", T::NAME))?;
+    let task = registry::entry::<T>().ok_or_else(|| format!("no task `{}`", T::NAME))?;
     let value = task.call(&args).map_err(|error| format!("`{}`: {error}", T::NAME))?;
     Ok((value.decode().map_err(|error| error.to_string())?, args.as_bytes().len()))
 }

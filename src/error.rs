@@ -158,6 +158,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.kind {
             Kind::InvalidOption { .. } => None,
+            // In the text too: most programs print an error and not its chain.
             Kind::Location { source, .. } => source.as_deref().map(|source| source as _),
             Kind::Task(failure) => failure.source(),
             Kind::Resource { source, .. } => Some(&**source),

@@ -37,6 +37,8 @@
 //! The README has the first five minutes, docs/key.md what enters a key, docs/format.md the bytes on disk,
 //! docs/benchmarks.md the figures beside their floors, docs/design.md why things are as they are.
 
+#![deny(unsafe_code)]
+
 // So that the attributes, which name this crate from outside, work within it.
 extern crate self as larder;
 
@@ -56,7 +58,6 @@ mod walk;
 pub use backend::Backend;
 pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
-pub use key::Key;
 pub use larder_macros::{cached, task};
 pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, NotStoredReason, Stats};
 pub use panics::Panic;

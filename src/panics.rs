@@ -67,12 +67,22 @@ thread_local! {
     static LAST: RefCell<Option<Place>> = const { RefCell::new(None) };
 }
 
+fn take_last() -> Option<Place> {
+    LAST.try_with(RefCell::take).ok().flatten()
+}
+
 /// Runs `f`; its panic, if any, becomes the error.
 ///
 /// What `f` was changing when it panicked may be half changed: callers drop it or do not look at it again.
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
+    // The hook cannot be changed by a thread that is panicking; then this catch is without a place.
+    let install = |hook: &Once, set: &dyn Fn()| {
+        if !std::thread::panicking() {
+            hook.call_once(set)
+        }
+    };
+    install(&HOOK, &|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if CATCHING.get() == 0 {
@@ -83,9 +93,12 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
                 location: info.location().map_or_else(|| "unknown".to_owned(), ToString::to_string),
                 backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string()),
             };
-            LAST.with_borrow_mut(|last| *last = Some(place));
+            // Gone at the very end of a thread: then the panic has no place.
+            let _ = LAST.try_with(|last| last.replace(Some(place)));
         }));
     });
+    // What an earlier panic left, that was caught by others.
+    take_last();
     CATCHING.set(CATCHING.get() + 1);
     let end = panic::catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(CATCHING.get() - 1);
@@ -95,7 +108,7 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
             (_, Some(text)) => text.clone(),
             _ => "a panic with a payload that is no text".to_owned(),
         };
-        Panic { message, place: LAST.take(), payload: Some(payload) }
+        Panic { message, place: take_last(), payload: Some(payload) }
     })
 }
 

@@ -4,7 +4,7 @@
 mod sequential;
 mod threads;
 
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::error::Result;
 
@@ -22,7 +22,8 @@ pub enum Backend {
 /// What outlives a run: the pool, made at the first one.
 #[derive(Default)]
 pub(crate) struct Crew {
-    threads: Mutex<Option<threads::Pool>>,
+    /// Idle pools: as many as runs ever went on at once.
+    idle: Mutex<Vec<threads::Pool>>,
 }
 
 impl Crew {
@@ -40,19 +41,17 @@ impl Crew {
         }
         // A run that meets another under way has a pool of its own: were it started by a task of the other, waiting for
         // the same threads would never end.
-        let mut kept = match self.threads.try_lock() {
-            Ok(kept) => kept,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                threads::Pool::new(workers)?.run(worker);
-                return Ok(());
-            }
-        };
-        let pool = match kept.take() {
+        let idle = self.idle().pop();
+        let pool = match idle {
             Some(pool) => pool,
             None => threads::Pool::new(workers)?,
         };
-        kept.insert(pool).run(worker);
+        pool.run(worker);
+        self.idle().push(pool);
         Ok(())
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<threads::Pool>> {
+        self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

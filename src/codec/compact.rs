@@ -9,6 +9,9 @@ use super::CodecError;
 /// The configuration is part of what codec 1 means on disk and must never change.
 const CONFIG: Configuration = bincode::config::standard();
 
+/// A TiB, or on a smaller machine half of what it can address.
+const LAST_LIMIT: usize = if usize::BITS > 40 { 1 << 40 } else { usize::MAX >> 1 };
+
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     bincode::serde::encode_to_vec(value, CONFIG).map_err(CodecError::new)
 }
@@ -19,7 +22,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
     match bytes.len() {
         0..=0x1000 => decode_within(bytes, CONFIG.with_limit::<0x4_0000>()),
         0x1001..=0x100_0000 => decode_within(bytes, CONFIG.with_limit::<0x4000_0000>()),
-        _ => decode_within(bytes, CONFIG.with_limit::<{ usize::MAX >> 24 }>()),
+        _ => decode_within(bytes, CONFIG.with_limit::<LAST_LIMIT>()),
     }
 }
 

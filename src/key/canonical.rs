@@ -15,6 +15,7 @@ const END: u8 = 0x00;
 const RUN: u8 = 0x01;
 const LONG_RUN: u8 = 0x02;
 const DIGEST: u8 = 0x03;
+const FIELD: u8 = b'.';
 const TEXT: u8 = b'"';
 const UNIT: u8 = b'0';
 const NONE: u8 = b'N';
@@ -79,26 +80,40 @@ pub(crate) fn canonical<T: Serialize + ?Sized>(value: &T) -> Result<Canonical, H
     Ok(Canonical::new(canon.finish()))
 }
 
-/// Tells the canonical form of each element of a tuple in order (`()` has none), or of `value` itself if it is not to
-/// be taken apart.
+/// Tells the canonical form of each element of a tuple in order, but for those whose bit in `ignored` is set; `()` has
+/// none.
+///
+/// # Errors
+/// As [`canonical`]; or `tuple` is none.
+#[inline]
+pub(super) fn elements<T: Serialize + ?Sized>(
+    tuple: &T,
+    ignored: u32,
+    mut each: impl FnMut(Form<'_>),
+) -> Result<(), Halt> {
+    let mut canon = Canon::new(Some(Elements { each: &mut each, ignored }));
+    walk(tuple, &mut canon)?;
+    let is_empty_tuple = || canon.sink.short().is_some_and(|form| form == EMPTY_TUPLE);
+    if canon.elements.is_some() && !is_empty_tuple() {
+        return Err(Halt::Refused("the arguments are no tuple".to_owned()));
+    }
+    Ok(())
+}
+
+/// Tells the canonical form of `value`, which is the only argument.
 ///
 /// # Errors
 /// As [`canonical`].
 #[inline]
-pub(super) fn elements<T: Serialize + ?Sized>(
-    value: &T,
-    take_apart: bool,
-    mut each: impl FnMut(usize, Form<'_>),
-) -> Result<(), Halt> {
-    if take_apart {
-        walk(value, &mut Canon::new(Some(&mut each)))
-    } else {
-        let mut canon = Canon::new(None);
-        walk(value, &mut canon)?;
-        each(0, canon.finish());
-        Ok(())
-    }
+pub(super) fn single<T: Serialize + ?Sized>(value: &T, each: impl FnOnce(Form<'_>)) -> Result<(), Halt> {
+    let mut canon = Canon::new(None);
+    walk(value, &mut canon)?;
+    each(canon.finish());
+    Ok(())
 }
+
+/// `()` is the unit with an empty name.
+const EMPTY_TUPLE: &[u8] = &[UNIT, 0, 0, 0, 0];
 
 /// The name under which a payload hands over the form it already knows. No type of a user's is called so.
 const SPLICE: &str = "$larder::Payload";
@@ -123,7 +138,11 @@ pub(crate) fn splice<S: serde::Serializer>(form: &Canonical, serializer: S) -> R
     serializer.serialize_newtype_struct(SPLICE, &Bytes(&form.0))
 }
 
-type Each<'e> = &'e mut dyn FnMut(usize, Form<'_>);
+/// Who takes the elements of the outermost tuple, and which are left out.
+struct Elements<'e> {
+    each: &'e mut dyn FnMut(Form<'_>),
+    ignored: u32,
+}
 
 pub(crate) struct Canon<'e> {
     sink: Sink,
@@ -134,8 +153,8 @@ pub(crate) struct Canon<'e> {
     splicing: bool,
     /// The digest of a payload that is all there is so far: alone, it is the value's digest.
     only: Option<[u8; 32]>,
-    /// Takes the elements of the outermost tuple, until that tuple is met.
-    each: Option<Each<'e>>,
+    /// Set until the outermost tuple is met.
+    elements: Option<Elements<'e>>,
 }
 
 pub(crate) struct Frame<'e> {
@@ -149,7 +168,7 @@ enum FrameKind<'e> {
     Entries(Box<Entries>),
     /// Each element is told apart.
     Elements {
-        each: Each<'e>,
+        elements: Elements<'e>,
         index: usize,
     },
     /// A payload's known form.
@@ -162,14 +181,14 @@ struct Entries {
 }
 
 impl<'e> Canon<'e> {
-    fn new(each: Option<Each<'e>>) -> Canon<'e> {
+    fn new(elements: Option<Elements<'e>>) -> Canon<'e> {
         Canon {
             sink: Sink::new(Purpose::Value),
             run: Run::default(),
             in_list: false,
             splicing: false,
             only: None,
-            each,
+            elements,
         }
     }
 
@@ -268,8 +287,9 @@ impl<'e> Visit for Canon<'e> {
 
     fn run<P: Primitive>(&mut self, values: &[P]) -> Step {
         if self.splicing {
-            if let Some(form) = P::as_bytes(values) {
-                self.splice(form);
+            match P::as_bytes(values) {
+                Some(form) => self.splice(form),
+                None => return Err(Halt::Refused("a payload's form is no bytes".to_owned())),
             }
         } else if !values.is_empty() {
             self.enter_run(P::TAG);
@@ -315,8 +335,8 @@ impl<'e> Visit for Canon<'e> {
             return Ok(Frame { was_in_list, kind: FrameKind::Splice });
         }
         let kind = match group {
-            Group::Tuple if self.each.is_some() => match self.each.take() {
-                Some(each) => FrameKind::Elements { each, index: 0 },
+            Group::Tuple if self.elements.is_some() => match self.elements.take() {
+                Some(elements) => FrameKind::Elements { elements, index: 0 },
                 None => FrameKind::Plain,
             },
             Group::Newtype(SPLICE) => {
@@ -350,8 +370,20 @@ impl<'e> Visit for Canon<'e> {
     }
 
     #[inline]
+    fn passes_over(&mut self, frame: &mut Frame<'e>) -> bool {
+        match &mut frame.kind {
+            FrameKind::Elements { elements, index } if elements.ignored >> *index & 1 == 1 => {
+                *index += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[inline]
     fn item(&mut self, _: &mut Frame<'e>, field: Option<&'static str>) -> Step {
         if let Some(field) = field {
+            self.put(&[FIELD]);
             self.put_name(field);
         }
         Ok(())
@@ -365,8 +397,8 @@ impl<'e> Visit for Canon<'e> {
                 entries.digests.push(self.finish().digest());
                 self.sink.clear();
             }
-            FrameKind::Elements { each, index } => {
-                each(*index, self.finish());
+            FrameKind::Elements { elements, index } => {
+                (elements.each)(self.finish());
                 self.sink.clear();
                 *index += 1;
             }

@@ -23,16 +23,29 @@ pub(crate) enum Code {
     GivenByHand,
 }
 
+/// Which arguments are in a key: the forms alone would not tell `ignore(a)` from `ignore(b)`.
+struct Signature {
+    parameters: u32,
+    ignored: u32,
+}
+
+/// The full path of a task: its type's, which knows the function around a function, as `module_path!` does not. Were the
+/// compiler to spell it otherwise one day, results would be computed again.
+pub(crate) fn path_of<T: Task>() -> &'static str {
+    std::any::type_name::<T>()
+}
+
 impl Identity {
     pub(crate) fn of_task<T: Task>() -> Identity {
-        Identity::new(Cow::Borrowed(T::NAME), Code::Fingerprint(T::FINGERPRINT), T::VERSION)
+        let shape = Signature { parameters: T::PARAMETERS.len() as u32, ignored: T::IGNORED };
+        Identity::new(Cow::Borrowed(path_of::<T>()), Code::Fingerprint(T::FINGERPRINT), T::VERSION, shape)
     }
 
     pub(crate) fn by_hand(name: String, version: u64) -> Identity {
-        Identity::new(Cow::Owned(name), Code::GivenByHand, version)
+        Identity::new(Cow::Owned(name), Code::GivenByHand, version, Signature { parameters: 1, ignored: 0 })
     }
 
-    fn new(name: Cow<'static, str>, code: Code, version: u64) -> Identity {
+    fn new(name: Cow<'static, str>, code: Code, version: u64, signature: Signature) -> Identity {
         let mut sink = Sink::new(Purpose::Function);
         sink.put(&(name.len() as u64).to_le_bytes());
         sink.put(name.as_bytes());
@@ -44,6 +57,8 @@ impl Identity {
             Code::GivenByHand => sink.put(b"h"),
         }
         sink.put(&version.to_le_bytes());
+        sink.put(&signature.parameters.to_le_bytes());
+        sink.put(&signature.ignored.to_le_bytes());
         let digest = sink.digest();
         Identity { name, code, version, digest }
     }

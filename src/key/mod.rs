@@ -24,12 +24,11 @@ use crate::store::bytes::Reader;
 use crate::walk::Halt;
 
 /// The key of one call: 32 bytes, shown as hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key([u8; 32]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key([u8; 32]);
 
 impl Key {
-    /// The key as its bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
@@ -91,10 +90,6 @@ impl Layout {
     /// The items that belong to arguments in the key, with their positions.
     pub(crate) fn kept<I>(self, items: impl IntoIterator<Item = I>) -> impl Iterator<Item = (usize, I)> {
         items.into_iter().enumerate().filter(move |(index, _)| self.keeps(*index))
-    }
-
-    fn is_tuple(self) -> bool {
-        matches!(self, Layout::Tuple { .. })
     }
 
     #[inline]
@@ -162,11 +157,15 @@ pub(crate) fn key<A: Serialize + ?Sized>(
 ) -> Result<Key, Halt> {
     made_of.put(function.digest())?;
     let mut fits = Ok(());
-    canonical::elements(args, layout.is_tuple(), |index, form| {
-        if layout.keeps(index) && fits.is_ok() {
+    let mut take = |form: Form<'_>| {
+        if fits.is_ok() {
             fits = made_of.put_form(form);
         }
-    })?;
+    };
+    match layout {
+        Layout::Tuple { ignored } => canonical::elements(args, ignored, take)?,
+        Layout::Single => canonical::single(args, &mut take)?,
+    }
     fits?;
     Ok(Key(sink::Purpose::Key.digest(&made_of.0)))
 }

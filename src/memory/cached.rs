@@ -32,7 +32,7 @@ impl<T: Task> Cached<T> {
             parameters: T::PARAMETERS,
             stored: T::stored,
             restore: T::restore,
-            sharing: T::sharing(),
+            sharing: T::sharing().filter(|_| is_fixed::<T::Value>()),
         };
         Cached { memory, subject }
     }
@@ -41,6 +41,8 @@ impl<T: Task> Cached<T> {
     ///
     /// Among threads that make the same call at once, one computes and the others wait for it (threads of a rayon pool
     /// do other work instead, and in the end compute a duplicate). An `Err` is returned and not stored.
+    ///
+    /// A function must not wait for a thread of its own that makes the same call: it would wait for itself.
     ///
     /// # Panics
     /// If the function does; nothing is stored then, and the next call computes.
@@ -67,6 +69,13 @@ impl<T: Task> fmt::Debug for Cached<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cached").field("function", &T::NAME).field("memory", &self.memory).finish_non_exhaustive()
     }
+}
+
+/// Whether a clone of a `V` is a value of its own: one that shares what can change would let a caller change what the
+/// next one gets. Told by the type's name, so a struct that hides such a part is not seen; the attribute's page says so.
+fn is_fixed<V>() -> bool {
+    let name = std::any::type_name::<V>();
+    !["Mutex<", "RwLock<", "Cell<", "::atomic::Atomic"].iter().any(|part| name.contains(part))
 }
 
 /// A closure with a memory in front of it. Made by [`Memory::cached_fn`].
@@ -127,7 +136,8 @@ impl<A: ?Sized, R, F> fmt::Debug for CachedFn<A, R, F> {
 
 fn clear<O, V>(memory: &Memory, subject: &Subject<O, V>) -> Result<u64> {
     let Some(shelves) = &memory.inner.place else { return Ok(0) };
-    let removed = shelves.store.clear_function(subject.prefix, subject.identity.name());
+    let by_hand = subject.identity.fingerprint().is_none();
+    let removed = shelves.store.clear_function(subject.prefix, subject.identity.name(), by_hand);
     // Keys do not tell their function apart in memory; what is still on disk is warm again with its next use.
     shelves.hot.clear();
     removed.map_err(|error| store_failed(shelves, &error))

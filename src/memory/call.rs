@@ -11,8 +11,9 @@ use super::hot::{Hot, HotValue};
 use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
 use super::{Memory, Shelves};
-use crate::codec::{self, CodecId, Encoded};
+use crate::codec::{self, CodecError, CodecId, Encoded};
 use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
+use crate::panics;
 use crate::store::entry::{Argument, Origin};
 use crate::store::index::Prefix;
 use crate::store::{Absent, Found, NewEntry};
@@ -138,15 +139,22 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     /// The value, if the bytes are one and it is built as it was when it was stored.
     fn decode(&self, codec: CodecId, shape: u64, bytes: &[u8]) -> Option<V> {
-        codec::decode(codec, bytes).ok().filter(|value| codec::shape_of(value) == shape)
+        let decode = || codec::decode(codec, bytes).ok().filter(|value| codec::shape_of(value) == shape);
+        // The type's own `Deserialize` may panic on what another version of it wrote.
+        panics::catch(decode).ok().flatten()
     }
 
     /// Keeps a value in memory.
     fn keep(&self, shelves: &Shelves, key: Key, value: &V, entry: &Kept<'_>) {
         let bytes = entry.encoded.len() as u64;
         if shelves.hot.admits(bytes) {
-            let value = match &self.sharing {
-                Some(sharing) => HotValue::Decoded((sharing.share)((sharing.clone)(value))),
+            let clone = self.sharing.as_ref().and_then(|sharing| {
+                // A `Clone` that panics costs the place in memory, not the call.
+                let clone = panics::catch(|| (sharing.clone)(value)).ok()?;
+                Some((sharing.share)(clone))
+            });
+            let value = match clone {
+                Some(shared) => HotValue::Decoded(shared),
                 None => HotValue::Encoded { codec: entry.codec, shape: entry.shape, bytes: entry.encoded.into() },
             };
             shelves.hot.insert(key, Hot { value, compute_nanos: entry.compute_nanos, bytes });
@@ -268,7 +276,10 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
 
     fn store(&self, shelves: &Shelves, key: Key, value: &V, origin: &Origin<'_>, took: Duration) -> bool {
         let name = self.subject.identity.name();
-        let Encoded { codec, bytes: encoded } = match codec::encode(value) {
+        // The value's `Serialize` and `Deserialize` are the user's, and may panic.
+        let shaped = panics::catch(|| Ok((codec::encode(value)?, codec::shape_of(value))))
+            .unwrap_or_else(|panic| Err(CodecError::new(format_args!("it panicked: {panic}"))));
+        let (Encoded { codec, bytes: encoded }, shape) = match shaped {
             Ok(encoded) => encoded,
             Err(error) => {
                 self.not_stored(NotStoredReason::NotSerializable);
@@ -278,21 +289,19 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
                 return false;
             }
         };
-        let entry = NewEntry {
-            key,
-            codec,
-            shape: codec::shape_of(value),
-            compute_nanos: nanos(took),
-            origin,
-            value: &encoded,
-            costly: took >= COSTLY,
-        };
+        let entry =
+            NewEntry { key, codec, shape, compute_nanos: nanos(took), origin, value: &encoded, costly: took >= COSTLY };
         // A store that fails does not take the result from this process.
         let NewEntry { codec, shape, compute_nanos, .. } = entry;
         self.subject.keep(shelves, key, value, &Kept { codec, shape, compute_nanos, encoded: &encoded });
         match shelves.store.put(self.subject.prefix, &entry) {
-            Ok(()) => {
+            Ok(late) => {
                 self.memory.inner.counters.stored(encoded.len() as u64);
+                if let Some(error) = late {
+                    self.memory.inner.reporter.warn_once("store late", || {
+                        format!("a result was stored, but what should follow failed (this is said once): {error}")
+                    });
+                }
                 true
             }
             Err(error) => {

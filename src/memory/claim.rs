@@ -7,8 +7,11 @@
 //! that waits may be the very thread whose other work the holder is waiting for (rayon #592). So only threads outside
 //! any rayon pool wait without limit; a pool's worker does other work of its pool, waits a little, and then computes a
 //! duplicate; and a thread that meets its own claim (recursion, or work it stole while holding it) does so at once, as
-//! does one that would close a ring of threads that wait for each other.
+//! does one that would close a ring of threads that wait for each other. What is not seen is a holder that waits for a
+//! thread it started itself, and that thread wanting the same key: such a function waits for itself, and is documented
+//! as not allowed.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
@@ -20,6 +23,9 @@ use crate::key::Key;
 const POOL_PATIENCE: Duration = Duration::from_millis(100);
 /// How often it looks for other work meanwhile.
 const POOL_NAP: Duration = Duration::from_millis(1);
+
+/// How many pieces of other work may wait on top of each other on one stack.
+const DEEPEST_YIELD: u32 = 4;
 
 const SHARDS: usize = 16;
 
@@ -147,7 +153,7 @@ impl Flight {
             if let Some(end) = *lock(&self.end) {
                 return Some(end);
             }
-            if rayon::yield_now() == Some(rayon::Yield::Executed) {
+            if yield_to_pool() {
                 continue;
             }
             let start = Instant::now();
@@ -160,6 +166,25 @@ impl Flight {
         }
         *lock(&self.end)
     }
+}
+
+/// Does one piece of the pool's other work, if there is any and the stack has room: that work may wait here too.
+fn yield_to_pool() -> bool {
+    thread_local! {
+        static DEPTH: Cell<u32> = const { Cell::new(0) };
+    }
+    struct Level;
+    impl Drop for Level {
+        fn drop(&mut self) {
+            DEPTH.set(DEPTH.get() - 1);
+        }
+    }
+    if DEPTH.get() >= DEEPEST_YIELD {
+        return false;
+    }
+    DEPTH.set(DEPTH.get() + 1);
+    let _level = Level;
+    rayon::yield_now() == Some(rayon::Yield::Executed)
 }
 
 /// Nothing that can panic runs under these locks, so a poisoned one is whole.

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
 
 use crate::codec::CodecId;
 use crate::key::Key;
@@ -39,7 +39,17 @@ impl HotTier {
     pub(crate) fn new(bytes: u64) -> HotTier {
         // An estimate for the initial size only.
         let entries = usize::try_from(bytes / 4096).unwrap_or(usize::MAX).clamp(16, 1 << 14);
-        let cache = Cache::with(entries, bytes, ByBytes, AsIs, quick_cache::sync::DefaultLifecycle::default());
+        // By default there are shards by the number of cores, each with its own share of the bytes: with many of them the
+        // largest value would fit none.
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(entries)
+            .weight_capacity(bytes)
+            .shards(LARGEST_SHARE as usize / 2)
+            .build();
+        let cache = match options {
+            Ok(options) => Cache::with_options(options, ByBytes, AsIs, DefaultLifecycle::default()),
+            Err(_) => Cache::with(entries, bytes, ByBytes, AsIs, DefaultLifecycle::default()),
+        };
         HotTier { cache, largest: bytes / LARGEST_SHARE }
     }
 

@@ -28,6 +28,7 @@ pub use stats::{MissReason, NotStoredReason, Stats};
 
 use crate::error::Result;
 use crate::store::{DiskStore, location};
+use crate::sys::exit;
 use crate::task::Task;
 use claim::Claims;
 use hot::HotTier;
@@ -266,6 +267,16 @@ impl fmt::Debug for MemoryBuilder {
     }
 }
 
+/// Makes what is open safe at the end of the program.
+fn settle_all() {
+    // Whoever holds the list just now is opening or closing, and cannot be waited for here.
+    if let Ok(list) = OPEN.list.try_lock() {
+        for shelves in list.values().filter_map(Weak::upgrade) {
+            shelves.store.settle();
+        }
+    }
+}
+
 impl Shelves {
     /// The shelves of the directory, those already open in this process if there are any.
     fn open(path: &Path, hot_bytes: u64) -> Result<(Arc<Shelves>, Option<String>)> {
@@ -288,6 +299,8 @@ impl Shelves {
             _listed: Listed(path.clone()),
         });
         list.insert(path, Arc::downgrade(&shelves));
+        // A memory in a `static` is never dropped.
+        exit::at_exit(settle_all);
         Ok((shelves, repair))
     }
 }

@@ -26,6 +26,8 @@ impl From<usize> for BatchSize {
 const TARGET: Duration = Duration::from_millis(2);
 /// Towards the end, batches shrink so that the workers finish together, but not below this.
 const SHORTEST: Duration = Duration::from_micros(20);
+/// Items that take less are looked after by the handful.
+const QUICK: Duration = Duration::from_micros(1);
 /// A batch may be so many times the one before.
 const GROWTH: usize = 8;
 /// Near the end a batch is at most the worker's share of what is left, divided by this.
@@ -47,8 +49,13 @@ impl Sizer {
         Sizer { fixed, workers: workers.max(1), size: fixed.map_or(1, usize::from), item_nanos: None }
     }
 
-    pub(crate) fn is_fixed(&self) -> bool {
-        self.fixed.is_some()
+    /// Between so many items a worker looks whether to stop, and counts: after each, unless they are known to be so quick
+    /// that the compiler's loop over them counts for more.
+    pub(crate) fn stride(&self) -> usize {
+        match self.item_nanos {
+            Some(nanos) if nanos < QUICK.as_nanos() as f64 => 64,
+            _ => 1,
+        }
     }
 
     /// The size of the next batch, with so many items left, if that is known, and room for so many at once, which
@@ -68,12 +75,15 @@ impl Sizer {
 
     /// A batch of `items` took `took`.
     pub(crate) fn finished(&mut self, items: usize, took: Duration) {
-        if self.fixed.is_some() || items == 0 {
+        if items == 0 {
             return;
         }
         let measured = took.as_nanos() as f64 / items as f64;
         let nanos = self.item_nanos.map_or(measured, |old| 0.8 * old + 0.2 * measured);
         self.item_nanos = Some(nanos);
+        if self.fixed.is_some() {
+            return;
+        }
         let ideal = (TARGET.as_nanos() as f64 / nanos.max(0.1)) as usize;
         self.size = ideal.clamp(1, self.size.saturating_mul(GROWTH));
     }

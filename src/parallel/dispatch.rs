@@ -6,7 +6,7 @@
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::Instant;
 
 use super::batch::Sizer;
@@ -60,19 +60,20 @@ struct Feed<'s, W: Work, I> {
 
 struct Batch<'s, R> {
     start: usize,
+    /// Between so many items the worker looks whether to stop, and counts.
+    stride: usize,
     out: Written<'s, R>,
 }
 
 /// Quick items, which automatic sizes bundle by the thousand, are handed over within this: in a core's own cache.
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// So often a worker looks for the lock, some 10 us in all, before it sleeps.
+const SPINS: u32 = 1000;
+
 const fn at_least_one(bytes: usize) -> usize {
     if bytes == 0 { 1 } else { bytes }
 }
-
-/// Between so many items a worker looks whether to stop, and counts. One for fixed sizes, whose items may be long; quick
-/// ones, which automatic sizes bundle, are left to the compiler's loop.
-const STRIDE: usize = 32;
 
 impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
     pub(super) fn new(
@@ -89,18 +90,11 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
     /// Works until the input ends or a task fails. Never panics, whatever the input and the tasks do.
     pub(super) fn worker(&self, worker: usize) {
         let mut items = Vec::new();
-        let mut stride = STRIDE;
-        let mut next = {
-            let mut feed = self.feed();
-            if feed.sizer.is_fixed() {
-                stride = 1;
-            }
-            self.take(&mut feed, worker, &mut items)
-        };
+        let mut next = self.take(&mut self.feed(), worker, &mut items);
         while let Some(batch) = next {
             let count = items.len();
             let start = Instant::now();
-            let end = self.run_batch(batch, worker, &mut items, stride);
+            let end = self.run_batch(batch, worker, &mut items);
             let took = start.elapsed();
             let mut feed = self.feed();
             feed.sizer.finished(count, took);
@@ -122,6 +116,15 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
     }
 
     fn feed(&self) -> MutexGuard<'_, Feed<'s, W, I>> {
+        // Mostly the other worker reads a batch of quick items and is done in microseconds: less than it takes to be put
+        // to sleep and woken.
+        for _ in 0..SPINS {
+            match self.feed.try_lock() {
+                Ok(feed) => return feed,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+            }
+        }
         // What may panic under the lock, the user's iterator, is caught.
         self.feed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -160,7 +163,7 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
                 Written::Apart { start, values: Vec::with_capacity(items.len()) }
             }
         };
-        Some(Batch { start, out })
+        Some(Batch { start, stride: feed.sizer.stride(), out })
     }
 
     fn run_batch(
@@ -168,15 +171,15 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
         batch: Batch<'s, W::Output>,
         worker: usize,
         items: &mut Vec<W::Item>,
-        stride: usize,
     ) -> Result<Written<'s, W::Output>, Box<Failure>> {
-        let Batch { start, mut out } = batch;
+        let Batch { start, stride, mut out } = batch;
         let mut trace = None;
         let mut counted = 0;
         let caught = panics::catch(|| {
             let mut items = items.drain(..);
             while items.len() > 0 && !self.stop.load(Relaxed) {
                 let mut step = |item| {
+                    trace = None;
                     trace = Some(self.work.trace(&item));
                     self.work.run(item)
                 };

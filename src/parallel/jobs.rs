@@ -2,6 +2,9 @@
 
 use crate::error::{Error, Result};
 
+/// Beyond what any machine gains from; a mistyped number is told before it asks for as many threads.
+const MOST_WORKERS: i32 = 10_000;
+
 /// How many cores this process may use: its affinity and its cgroup's quota are honoured.
 ///
 /// At least 1. Asked of the system at each call.
@@ -14,7 +17,7 @@ pub fn cpu_count() -> usize {
 /// A positive number is itself, -1 is every core, -2 all but one, and so on down to 1.
 ///
 /// # Errors
-/// `n_jobs` is 0.
+/// `n_jobs` is 0, or more than 10,000.
 ///
 /// # Examples
 /// ```
@@ -35,6 +38,9 @@ fn resolve(n_jobs: i32, cores: usize) -> Result<usize> {
         0 => Err(Error::invalid_option(
             "`n_jobs` is 0: give a number of workers, or -1 for every core, -2 for all but one",
         )),
+        1.. if n_jobs > MOST_WORKERS => {
+            Err(Error::invalid_option(format!("`n_jobs` is {n_jobs}: at most {MOST_WORKERS} workers can be had")))
+        }
         1.. => Ok(n_jobs.unsigned_abs() as usize),
         _ => Ok((cores + 1).saturating_sub(n_jobs.unsigned_abs() as usize).max(1)),
     }
@@ -49,6 +55,7 @@ mod tests {
         for (n_jobs, workers) in [(1, 1), (7, 7), (-1, 8), (-2, 7), (-8, 1), (-9, 1), (i32::MIN, 1)] {
             assert_eq!(resolve(n_jobs, 8).unwrap(), workers, "n_jobs = {n_jobs}");
         }
+        assert!(resolve(i32::MAX, 8).unwrap_err().to_string().contains("at most 10000"));
         let error = resolve(0, 8).unwrap_err();
         assert!(error.is_invalid_option() && error.to_string().contains("-1 for every core"), "{error}");
     }

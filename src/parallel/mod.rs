@@ -210,14 +210,12 @@ impl Parallel {
         };
         let (least, most) = items.size_hint();
         let total = most.filter(|most| *most == least);
-        let meter = Arc::new(Meter::new(workers));
         let label = self.label.as_deref().unwrap_or(label);
-        let reporter =
-            Reporter::start(&self.progress, Arc::clone(&meter), total.and_then(|total| total.try_into().ok()), label);
-        let counted = reporter.is_some().then_some(&*meter);
+        let watched = Watched::start(&self.progress, workers, total, label);
+        let counted = watched.as_ref().map(|watched| &*watched.meter);
         let end = self.collect(items, work, Sizer::new(fixed, workers), counted, workers, least);
-        if let Some(reporter) = reporter {
-            reporter.finish(end.is_ok());
+        if let Some(watched) = watched {
+            watched.reporter.finish(end.is_ok());
         }
         end
     }
@@ -271,6 +269,24 @@ impl Parallel {
             list.extend(values);
         }
         Ok(list)
+    }
+}
+
+/// The counts of a run that someone watches.
+struct Watched {
+    meter: Arc<Meter>,
+    reporter: Reporter,
+}
+
+impl Watched {
+    fn start(progress: &Progress, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
+        if matches!(progress, Progress::Off) {
+            return None;
+        }
+        let meter = Arc::new(Meter::new(workers));
+        let total = total.and_then(|total| total.try_into().ok());
+        let reporter = Reporter::start(progress, Arc::clone(&meter), total, label)?;
+        Some(Watched { meter, reporter })
     }
 }
 

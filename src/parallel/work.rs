@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use super::dispatch::Work;
 use crate::key::describe;
 use crate::memory::{Cached, Memory};
+use crate::panics;
 use crate::task::{Delayed, Task, TaskError};
 
 /// What is kept of a call's arguments while it runs.
@@ -18,7 +19,11 @@ pub(super) enum ArgsTrace<'a, T: Task> {
 fn trace<'a, T: Task>(call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
     match T::copy_args(&call.args) {
         Some(args) => ArgsTrace::Copied(args),
-        None => ArgsTrace::Text(describe::arguments(&call.args, T::PARAMETERS)),
+        // The text runs the user's `Serialize`: it must not fail a call that does not need it.
+        None => ArgsTrace::Text(
+            panics::catch(|| describe::arguments(&call.args, T::PARAMETERS))
+                .unwrap_or_else(|panic| format!("<cannot be shown: {panic}>")),
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
 
 use super::bytes::{Guard, Reader, digest, put_block};
 use super::entry::FORMAT;
@@ -69,16 +69,19 @@ impl Blobs {
 
     fn write_file(&self, path: &Path, header: &[u8], entry: &NewEntry<'_>) -> io::Result<()> {
         // Dropped on any failure below, and its file with it.
-        let mut temp = Builder::new().prefix("blob-").tempfile_in(&self.temp)?;
+        let mut temp = temporary(&self.temp)?;
         temp.write_all(header)?;
         temp.write_all(entry.value)?;
         if entry.costly {
             temp.as_file().sync_data()?;
         }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        let folder = path.parent().unwrap_or(&self.dir);
+        fs::create_dir_all(folder)?;
         temp.persist(path).map_err(|error| error.error)?;
+        if entry.costly && cfg!(unix) {
+            // The new name is as safe as the bytes.
+            File::open(folder)?.sync_all()?;
+        }
         Ok(())
     }
 
@@ -95,7 +98,11 @@ impl Blobs {
                 )));
             }
         };
-        let header_bytes = header_len(&file).ok_or(Absent::TruncatedBlob)?;
+        let header_bytes = match header_len(&file) {
+            Some(header_bytes) => header_bytes,
+            None if file.len() < 16 => return Err(Absent::TruncatedBlob),
+            None => return Err(Absent::AlteredBlob),
+        };
         let (head, value) = file.split_at_checked(header_bytes).ok_or(Absent::TruncatedBlob)?;
         if digest(Guard::BlobHeader, &[head]) != *name {
             return Err(Absent::AlteredBlob);
@@ -138,30 +145,44 @@ impl Blobs {
         Ok(names)
     }
 
-    /// The header of a blob, if the file is as long as it says and is named after it.
-    pub(crate) fn head(&self, name: &[u8; 32]) -> Option<Vec<u8>> {
-        let mut file = File::open(self.path(name)).ok()?;
-        let mut start = [0; 16];
-        file.read_exact(&mut start).ok()?;
-        let header_bytes = header_len(&start)?;
-        let mut head = start.to_vec();
-        head.resize(header_bytes, 0);
-        file.read_exact(head.get_mut(start.len()..)?).ok()?;
-        let whole = parse_header(&head)?.value_bytes.checked_add(header_bytes as u64)?;
-        let named = digest(Guard::BlobHeader, &[&head]) == *name;
-        (named && file.metadata().ok()?.len() == whole).then_some(head)
+    /// The header of a blob, if the file is as long as it says and is named after it; `None` if it is damaged.
+    ///
+    /// # Errors
+    /// The file cannot be read now, or is of a newer release: nothing is known of it.
+    pub(crate) fn head(&self, name: &[u8; 32]) -> io::Result<Option<Vec<u8>>> {
+        let mut file = File::open(self.path(name))?;
+        let mut head = Vec::new();
+        (&mut file).take(16).read_to_end(&mut head)?;
+        if head.starts_with(MAGIC) && head.get(MAGIC.len()).is_some_and(|format| *format > FORMAT) {
+            return Err(io::Error::other("it is of a newer release"));
+        }
+        let Some(header_bytes) = header_len(&head) else { return Ok(None) };
+        (&mut file).take(header_bytes as u64 - 16).read_to_end(&mut head)?;
+        let len = file.metadata()?.len();
+        let is_whole = |header: Header<'_>| header.value_bytes.checked_add(header_bytes as u64) == Some(len);
+        let is_sound = digest(Guard::BlobHeader, &[&head]) == *name && parse_header(&head).is_some_and(is_whole);
+        Ok(is_sound.then_some(head))
     }
 
-    /// Removes every blob and temporary file.
+    /// Removes every blob. Folders stay, and so does what is just being written.
     pub(crate) fn clear(&self) -> io::Result<()> {
-        for dir in [&self.dir, &self.temp] {
-            for item in fs::read_dir(dir)? {
-                let path = item?.path();
-                if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        for name in self.names()? {
+            match fs::remove_file(self.path(&name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
             }
         }
         Ok(())
     }
+}
+
+/// A file of its own under `dir`, with the permissions that any new file has: others may share the cache.
+pub(super) fn temporary(dir: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    builder.prefix("new-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(dir)
 }
 
 fn encode_header(entry: &NewEntry<'_>, origin: &[u8], created_at_ms: u64) -> Vec<u8> {

@@ -76,12 +76,17 @@ impl DiskStore {
             )),
             None => None,
         };
-        remove_orphans(&path.join("temp")).map_err(refused)?;
+        remove_orphans(&path.join("temp"));
         Ok((DiskStore { index, blobs, location }, repair))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.location.path
+    }
+
+    /// Leaves the index as a close would, for a program that ends without closing.
+    pub(crate) fn settle(&self) {
+        self.index.settle();
     }
 
     /// Looks a key up and verifies what is found.
@@ -100,9 +105,12 @@ impl DiskStore {
 
     /// Stores an entry in place of the one its key may have had.
     ///
+    /// The answer is what failed after the entry was in: making it safe from a killed process, or removing the file of
+    /// the value it replaces.
+    ///
     /// # Errors
     /// The system refuses; then the entry is not there, and what was there before is.
-    pub(crate) fn put(&self, prefix: Prefix, new: &NewEntry<'_>) -> Result<(), StoreError> {
+    pub(crate) fn put(&self, prefix: Prefix, new: &NewEntry<'_>) -> Result<Option<StoreError>, StoreError> {
         let created_at_ms = now_ms();
         let origin = new.origin.encode();
         let place = if new.value.len() > INLINE_BYTES {
@@ -129,17 +137,18 @@ impl DiskStore {
                 return Err(error);
             }
         };
-        if new.costly {
-            self.index.flush()?;
-        }
-        match replaced.map(|bytes| entry::fields(&bytes).map(|(record, _)| record.place)) {
+        let flushed = self.index.flush_after_store(new.costly);
+        let removed = match replaced.map(|bytes| entry::fields(&bytes).map(|(record, _)| record.place)) {
             Some(Ok(Place::Blob { name })) if place != (Place::Blob { name }) => self.blobs.remove(&name),
             _ => Ok(()),
-        }
+        };
+        Ok(flushed.and(removed).err())
     }
 
     /// Removes the entries of a function, in all versions of its code; answers how many there were.
-    pub(crate) fn clear_function(&self, prefix: Prefix, function: &str) -> Result<u64, StoreError> {
+    ///
+    /// Files go before their records: what a kill in between leaves is a record without a file, which is a miss.
+    pub(crate) fn clear_function(&self, prefix: Prefix, function: &str, by_hand: bool) -> Result<u64, StoreError> {
         let mut removed = 0;
         for (slot, bytes) in self.index.of_function(prefix)? {
             let Ok((record, origin)) = entry::fields(&bytes) else {
@@ -147,14 +156,15 @@ impl DiskStore {
                 self.index.remove(&slot)?;
                 continue;
             };
-            if Origin::parse(origin).is_some_and(|origin| origin.function != function) {
+            let is_other = |origin: Origin<'_>| origin.function != function || origin.fingerprint.is_none() != by_hand;
+            if Origin::parse(origin).is_some_and(is_other) {
                 continue;
             }
-            self.index.remove(&slot)?;
-            removed += 1;
             if let Place::Blob { name } = record.place {
                 self.blobs.remove(&name)?;
             }
+            self.index.remove(&slot)?;
+            removed += 1;
         }
         self.index.flush()?;
         Ok(removed)
@@ -162,9 +172,9 @@ impl DiskStore {
 
     /// Removes every entry.
     pub(crate) fn clear(&self) -> Result<(), StoreError> {
+        self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error))?;
         self.index.clear()?;
-        self.index.flush()?;
-        self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error))
+        self.index.flush()
     }
 }
 
@@ -173,10 +183,10 @@ pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// What a killed writer left: the lock is ours, so nobody is writing.
-fn remove_orphans(temp: &Path) -> io::Result<()> {
-    for file in fs::read_dir(temp)? {
-        fs::remove_file(file?.path())?;
+/// Removes what a killed writer left: the lock is ours, so nobody is writing.
+fn remove_orphans(temp: &Path) {
+    for file in fs::read_dir(temp).into_iter().flatten().flatten() {
+        // What is not ours to remove is no reason to refuse the cache.
+        let _ = fs::remove_file(file.path());
     }
-    Ok(())
 }

@@ -6,12 +6,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use sled::IVec;
 
 use super::StoreError;
 use super::bytes::{Guard, digest};
+use super::location::patiently;
 use crate::key::Key;
 use crate::panics;
 
@@ -48,6 +50,9 @@ impl Prefix {
 pub(crate) struct Index {
     db: sled::Db,
     dir: PathBuf,
+    opened: Instant,
+    /// Milliseconds after the opening; 0: never.
+    flushed_at_ms: AtomicU64,
     // Last: it notes how the closed files look.
     closed: Closed,
 }
@@ -62,6 +67,12 @@ struct Closed {
 
 impl Drop for Closed {
     fn drop(&mut self) {
+        self.write();
+    }
+}
+
+impl Closed {
+    fn write(&self) {
         if self.sound.load(Relaxed)
             && let Ok(files) = lengths(&self.dir)
         {
@@ -100,13 +111,19 @@ impl Index {
             .mode(sled::Mode::HighThroughput)
             .cache_capacity(PAGE_CACHE_BYTES)
             .flush_every_ms(Some(FLUSH_EVERY_MS));
-        match panics::catch(|| config.open()) {
+        // sled words it so; the kind is only `Other`.
+        let is_held = |error: &io::Error| error.to_string().contains("acquire lock");
+        let opened = patiently(|| match panics::catch(|| config.open()) {
+            Ok(Err(sled::Error::Io(error))) if is_held(&error) => None,
+            opened => Some(opened),
+        });
+        match opened.ok_or(OpenFailure::InUse)? {
             Ok(Ok(db)) => {
                 let closed = Closed { dir: dir.to_owned(), sound: AtomicBool::new(true) };
-                Ok((Index { db, dir: dir.to_owned(), closed }, as_closed))
+                let index =
+                    Index { db, dir: dir.to_owned(), opened: Instant::now(), flushed_at_ms: AtomicU64::new(0), closed };
+                Ok((index, as_closed))
             }
-            // sled words it so; the kind is only `Other`.
-            Ok(Err(sled::Error::Io(error))) if error.to_string().contains("acquire lock") => Err(OpenFailure::InUse),
             Ok(Err(sled::Error::Io(error))) if !is_damage(&error) => Err(OpenFailure::System(error)),
             Ok(Err(error)) => Err(OpenFailure::Damaged(error.to_string())),
             Err(panic) => Err(OpenFailure::Damaged(panic.to_string())),
@@ -126,6 +143,18 @@ impl Index {
         self.guarded("removing from the index", || self.db.remove(slot))
     }
 
+    /// Flushes after a store: at once if the result was costly or the last flush is a while ago, so that a program that
+    /// ends without closing its memory (a `static`) loses little.
+    pub(crate) fn flush_after_store(&self, costly: bool) -> Result<(), StoreError> {
+        let now = self.opened.elapsed().as_millis() as u64;
+        let last = self.flushed_at_ms.load(Relaxed);
+        if !costly && last != 0 && now.saturating_sub(last) < FLUSH_EVERY_MS {
+            return Ok(());
+        }
+        self.flushed_at_ms.store(now.max(1), Relaxed);
+        self.flush()
+    }
+
     /// What was written so far survives a killed process once this returns.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         self.guarded("flushing the index", || self.db.flush()).map(drop)
@@ -134,6 +163,13 @@ impl Index {
     /// The slots and records of a function, in all versions of its code.
     pub(crate) fn of_function(&self, prefix: Prefix) -> Result<Vec<(IVec, IVec)>, StoreError> {
         self.guarded("listing the index", || self.db.scan_prefix(prefix.0).collect())
+    }
+
+    /// Flushes, and notes how the files look now.
+    pub(crate) fn settle(&self) {
+        if self.flush().is_ok() {
+            self.closed.write();
+        }
     }
 
     /// Tells every record.
@@ -208,7 +244,11 @@ fn is_damage(error: &io::Error) -> bool {
 /// The system refuses to rename.
 pub(crate) fn set_aside(dir: &Path, now_ms: u64) -> io::Result<PathBuf> {
     let aside = dir.with_extension(format!("damaged-{now_ms}"));
-    fs::rename(dir, &aside)?;
+    match fs::rename(dir, &aside) {
+        // Someone removed it, or a kill came between this step and the next.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        renamed => renamed?,
+    }
     match fs::remove_file(mark(dir)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(aside),

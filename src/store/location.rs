@@ -13,6 +13,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, LocationReason};
 
@@ -34,6 +35,9 @@ pub(crate) struct Location {
 /// `path` is a file, foreign, from a newer release, or the system refuses.
 pub(crate) fn prepare(path: &Path) -> Result<(), Error> {
     let io = |what: &str, error: io::Error| failed(path, what, LocationReason::Io, Some(error));
+    if path.as_os_str().is_empty() {
+        return Err(failed(path, "is empty: give the path of a directory", LocationReason::Io, None));
+    }
     match fs::metadata(path) {
         Ok(found) if !found.is_dir() => {
             let what = "is a file, not a directory: give the path of a directory, which is made if it is missing";
@@ -132,7 +136,11 @@ fn take_lock(path: &Path) -> Result<File, Error> {
     };
     let lock = path.join("lock");
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock).map_err(io)?;
-    match file.try_lock() {
+    let locked = patiently(|| match file.try_lock() {
+        Err(TryLockError::WouldBlock) => None,
+        tried => Some(tried),
+    });
+    match locked.unwrap_or(Err(TryLockError::WouldBlock)) {
         Ok(()) => {
             let holder = format!("process {}\n", std::process::id());
             file.set_len(0)
@@ -153,13 +161,30 @@ fn take_lock(path: &Path) -> Result<File, Error> {
     }
 }
 
+/// Tries until there is an answer, for half a second.
+///
+/// A lock may be held for a moment by nobody who means to: a process that this one, or the last holder, is just starting
+/// has a copy of every open file between its fork and its exec. The system has no call that waits for a lock so long
+/// and no longer, hence the looking again.
+pub(super) fn patiently<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    const PAUSE: Duration = Duration::from_millis(5);
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            None if start.elapsed() < PATIENCE => std::thread::park_timeout(PAUSE),
+            answer => return answer,
+        }
+    }
+}
+
 /// Writes a file that is missing, whole or not at all.
 fn write_missing(path: &Path, name: &str, words: &str) -> io::Result<()> {
     let path_to = path.join(name);
     if path_to.exists() {
         return Ok(());
     }
-    let mut temp = tempfile::NamedTempFile::new_in(path.join("temp"))?;
+    let mut temp = super::blob::temporary(&path.join("temp"))?;
     temp.write_all(words.as_bytes())?;
     temp.persist(path_to).map_err(|error| error.error)?;
     Ok(())

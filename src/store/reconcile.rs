@@ -30,10 +30,12 @@ pub(super) fn reconcile(index: &Index, blobs: &Blobs) -> Result<u64, StoreError>
         .filter(|name| !known.contains(name));
     let mut taken_in = 0;
     for name in unknown {
-        // What is no sound blob stands for nothing.
         let kept = match blobs.head(&name) {
-            Some(head) => take_in(index, &name, &head)?,
-            None => false,
+            Ok(Some(head)) => take_in(index, &name, &head)?,
+            // What is damaged stands for nothing.
+            Ok(None) => false,
+            // What cannot be read now, or only by a newer release, is left alone.
+            Err(_) => continue,
         };
         if kept {
             taken_in += 1;

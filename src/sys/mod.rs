@@ -1,4 +1,5 @@
 //! The one module where `unsafe` may live. Each part is a small, safe face over one promise the compiler cannot check.
 
 pub(crate) mod cast;
+pub(crate) mod exit;
 pub(crate) mod filled;

@@ -44,7 +44,8 @@ impl Parameter {
 /// the same code give an equal result. What the attribute cannot see (files, clocks, the environment) is not in the
 /// key.
 pub trait Task: Sized + 'static {
-    /// The function's full path, `crate::module::name`. Part of every cache key.
+    /// The function's module and name, `crate::module::name`. A cache key has the full path, which also tells functions
+    /// within different functions apart.
     const NAME: &'static str;
     /// A digest of the function's code. Part of every cache key.
     const FINGERPRINT: [u8; 32];

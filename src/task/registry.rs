@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Parameter, Task, TaskError};
 use crate::codec::{self, CodecError, Encoded};
+use crate::key::identity;
 use crate::panics::{self, Panic};
 
 /// What went wrong in a call by name.
@@ -42,7 +43,7 @@ type Run = fn(&Encoded) -> Result<Encoded, CallError>;
 
 /// One registered task.
 pub struct TaskEntry {
-    name: &'static str,
+    path: fn() -> &'static str,
     fingerprint: [u8; 32],
     parameters: &'static [Parameter],
     run: Run,
@@ -53,12 +54,12 @@ inventory::collect!(TaskEntry);
 impl TaskEntry {
     #[doc(hidden)]
     pub const fn new<T: Task>(run: Run) -> TaskEntry {
-        TaskEntry { name: T::NAME, fingerprint: T::FINGERPRINT, parameters: T::PARAMETERS, run }
+        TaskEntry { path: identity::path_of::<T>, fingerprint: T::FINGERPRINT, parameters: T::PARAMETERS, run }
     }
 
     /// The function's full path.
     pub fn name(&self) -> &'static str {
-        self.name
+        (self.path)()
     }
 
     /// The digest of the function's code.
@@ -78,7 +79,7 @@ impl TaskEntry {
     ///
     /// # Examples
     /// ```
-    /// use larder::{Task, delayed, registry};
+    /// use larder::{delayed, registry};
     ///
     /// #[larder::task]
     /// fn shout(word: &str) -> String {
@@ -86,7 +87,7 @@ impl TaskEntry {
     /// }
     ///
     /// let args = delayed!(shout("psst")).encode()?;
-    /// let task = registry::find(shout::NAME, &shout::FINGERPRINT).expect("the attribute registered it");
+    /// let task = registry::entry::<shout>().expect("the attribute registered it");
     /// let word: String = task.call(&args)?.decode()?;
     /// assert_eq!(word, "PSST");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -99,7 +100,7 @@ impl TaskEntry {
 impl fmt::Debug for TaskEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskEntry")
-            .field("name", &self.name)
+            .field("name", &self.name())
             .field("parameters", &self.parameters)
             .finish_non_exhaustive()
     }
@@ -122,7 +123,12 @@ pub fn tasks() -> impl Iterator<Item = &'static TaskEntry> {
 
 /// The task of this name and code, if this program has it.
 pub fn find(name: &str, fingerprint: &[u8; 32]) -> Option<&'static TaskEntry> {
-    tasks().find(|task| task.name == name && task.fingerprint == *fingerprint)
+    tasks().find(|task| task.name() == name && task.fingerprint == *fingerprint)
+}
+
+/// The entry of the task `T`; `None` if it carries [`#[larder::cached]`](macro@crate::cached) without `task`.
+pub fn entry<T: Task>() -> Option<&'static TaskEntry> {
+    find(identity::path_of::<T>(), &T::FINGERPRINT)
 }
 
 /// The far side of a call by name, with the types that only the attribute knows.

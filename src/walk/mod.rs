@@ -92,6 +92,11 @@ pub(crate) trait Visit {
     fn item_end(&mut self, _frame: &mut Self::Frame) -> Step {
         Ok(())
     }
+    /// Whether the next item is not looked at.
+    #[inline]
+    fn passes_over(&mut self, _frame: &mut Self::Frame) -> bool {
+        false
+    }
     /// Whether an item that was stopped with [`Halt::Enough`] is followed by the next one.
     #[inline]
     fn goes_on(&self, _frame: &Self::Frame) -> bool {

@@ -23,7 +23,7 @@ macro_rules! primitive {
         impl Primitive for $type {
             const TAG: u8 = $tag;
             fn as_bytes(values: &[Self]) -> Option<&[u8]> {
-                cfg!(target_endian = "little").then(|| bytemuck::cast_slice(values))
+                (cfg!(target_endian = "little") || size_of::<$type>() == 1).then(|| bytemuck::cast_slice(values))
             }
             type Bytes = [u8; size_of::<$type>()];
             #[inline]

@@ -46,6 +46,9 @@ impl<'v, V: Visit> Open<'v, V> {
 
     #[inline]
     fn one<T: Serialize + ?Sized>(&mut self, field: Option<&'static str>, value: &T) -> Step {
+        if self.visitor.passes_over(&mut self.frame) {
+            return Ok(());
+        }
         self.visitor.item(&mut self.frame, field)?;
         match walk(value, self.visitor) {
             Err(Halt::Enough) if self.visitor.goes_on(&self.frame) => {}
@@ -87,9 +90,15 @@ fn is_array<T: ?Sized>() -> bool {
 }
 
 fn is_unordered<I>() -> bool {
+    const UNORDERED: [&str; 4] = [
+        "std::collections::hash::set::HashSet<",
+        "alloc::collections::btree::set::BTreeSet<",
+        "alloc::collections::binary_heap::BinaryHeap<",
+        "hashbrown::set::HashSet<",
+    ];
+    // By the whole path: a set of another crate may keep an order that its users see.
     let name = bare_name::<I>();
-    let path = name.split('<').next().unwrap_or(name);
-    ["HashSet", "BTreeSet", "BinaryHeap"].iter().any(|set| path.ends_with(set))
+    UNORDERED.iter().any(|unordered| name.starts_with(unordered))
 }
 
 macro_rules! primitives {

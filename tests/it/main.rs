@@ -2,6 +2,7 @@
 
 mod damage;
 mod examples;
+mod holes;
 mod location;
 mod memory;
 mod parallel;

@@ -944,7 +944,10 @@ fn calls_whose_arguments_cannot_be_serialized_are_computed() {
     assert_eq!(memory.stats().stores, 0);
     let warnings = lines.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("it::memory::rows`"), "{warnings:?}");
+    assert!(
+        warnings[0].contains("it::memory::calls_whose_arguments_cannot_be_serialized_are_computed::rows`"),
+        "{warnings:?}"
+    );
     assert!(warnings[0].contains("an open file has no content"), "{warnings:?}");
     let by_closure = memory.cached_fn("by_closure", 1, |_: &Opaque| 1);
     miss!(memory, NoKey, by_closure.call(&Opaque), 1);
