@@ -13,6 +13,12 @@ fn next(x: u32) -> u32 {
     x.wrapping_add(1)
 }
 
+/// Takes its argument away, so that a text of it is made before the call, for a failure that may come.
+#[larder::task]
+fn length(text: String) -> usize {
+    text.len()
+}
+
 /// `map` of a square root, beside rayon on as many threads.
 fn map_sqrt(c: &mut Criterion) {
     let mut group = c.benchmark_group("map_sqrt_1e6");
@@ -57,6 +63,9 @@ fn run_trivial(c: &mut Criterion) {
     let parallel = Parallel::new().n_jobs(2);
     group.bench_function("larder, 2 threads", |b| {
         b.iter(|| parallel.run((black_box(0)..ITEMS).map(|x| delayed!(next(x)))).expect("no task fails"));
+    });
+    group.bench_function("larder, 2 threads, texts", |b| {
+        b.iter(|| parallel.run((0..black_box(ITEMS)).map(|_| delayed!(length(String::new())))).expect("no task fails"));
     });
     group.finish();
 }

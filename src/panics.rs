@@ -1,4 +1,4 @@
-//! The one place that catches panics: a panic of a task is a value with its message and place.
+//! Where panics of the user's code are caught: a panic of a task is a value with its message and place.
 //!
 //! `catch_unwind` alone loses where the panic happened; only a panic hook is told. A hook is set once, in front of the
 //! one that stood before, and keeps quiet on threads that are just then catching: their panic will be reported as a

@@ -85,8 +85,12 @@ use attribute::Kind;
 /// Parallel calls and stored results are right only for functions that are *pure* as far as their result goes: the
 /// same arguments give an equal result, whoever calls, when, and in which process. The key knows the function's path,
 /// its own code, its `version` and its arguments. It does not know the functions it calls, files, clocks, random
-/// numbers or the environment: pass what matters as an argument, or raise `version`. Arguments that are equal should
-/// also serialize equally, or an equal call is computed again.
+/// numbers, features and other `cfg`s, or the environment: pass what matters as an argument, or raise `version`.
+///
+/// Of an argument the key knows what serde tells of it: arguments that should give different results must serialize
+/// differently (a `#[serde(skip)]` field is not seen, nor which of two equal variants of an untagged enum it was), and
+/// equal ones should serialize equally, or an equal call is computed again. A result comes back as serde brings it back;
+/// one that shares what can change with its clones (an `Arc<Mutex<..>>` deep within) must not be changed by its callers.
 ///
 /// The code's fingerprint is blind to white space, comments, documentation, visibility, lint levels and the trailing
 /// commas that rustfmt adds and removes. Any other edit of the signature or the body changes it.
@@ -114,7 +118,7 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Options
 /// - `version = 2` and `ignore(threads)`: as for [`task`](macro@task). An ignored parameter still has to implement
-///   the serde traits.
+///   `Serialize`, but is never serialized into a key.
 /// - `memory = EXPR`: where to store; a `static` with a `larder::Memory` or a `LazyLock` of one, or any other
 ///   expression of that type. Without it, the program's own memory is used. The expression runs once, at the first call,
 ///   and cannot name the function's parameters.

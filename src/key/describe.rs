@@ -1,5 +1,7 @@
 //! Short texts of values: what a report, a failure or a record shows of an argument.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 
 use crate::task::{Parameter, Task};
@@ -58,6 +60,8 @@ pub(crate) fn value<T: Serialize + ?Sized>(value: &T) -> String {
 #[derive(Default)]
 struct Text {
     line: String,
+    /// Characters in `line`.
+    chars: usize,
     depth: usize,
     /// Set while the elements of the outermost tuple are told apart.
     elements: Option<Vec<String>>,
@@ -73,26 +77,44 @@ struct Frame {
 
 impl Text {
     fn put(&mut self, text: &str) -> Step {
-        let room = TEXT_CHARS.saturating_sub(self.line.chars().count());
+        let room = TEXT_CHARS.saturating_sub(self.chars);
         match text.char_indices().nth(room) {
             None => {
+                self.chars += if text.is_ascii() { text.len() } else { text.chars().count() };
                 self.line.push_str(text);
                 Ok(())
             }
             Some((cut, _)) => {
                 self.line.push_str(&text[..cut]);
+                self.chars = TEXT_CHARS;
                 self.full = true;
                 Err(Halt::Enough)
             }
         }
     }
 
+    /// Formats straight into the line.
+    fn put_fmt(&mut self, words: std::fmt::Arguments<'_>) -> Step {
+        // The only error of `put` is that the line is full, which `full` says.
+        match self.write_fmt(words) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Halt::Enough),
+        }
+    }
+
     fn take(&mut self) -> String {
         let mut line = std::mem::take(&mut self.line);
+        self.chars = 0;
         if std::mem::take(&mut self.full) {
             line.push('…');
         }
         line
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.put(text).map_err(|_| std::fmt::Error)
     }
 }
 
@@ -102,15 +124,16 @@ impl Visit for Text {
 
     fn primitive<P: Primitive>(&mut self, value: P) -> Step {
         match P::TAG {
-            b'c' => self.put(&format!("'{value}'")),
+            b'c' => self.put_fmt(format_args!("'{value}'")),
             b'f' | b'd' => {
-                let mut digits = value.to_string();
-                if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
-                    digits.push_str(".0");
+                let start = self.line.len();
+                self.put_fmt(format_args!("{value}"))?;
+                if self.line[start..].bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+                    self.put(".0")?;
                 }
-                self.put(&digits)
+                Ok(())
             }
-            _ => self.put(&value.to_string()),
+            _ => self.put_fmt(format_args!("{value}")),
         }
     }
 
@@ -126,8 +149,8 @@ impl Visit for Text {
 
     fn text(&mut self, value: &str) -> Step {
         // Only as much as can be shown is quoted and escaped.
-        let shown: String = value.chars().take(TEXT_CHARS + 1).collect();
-        self.put(&format!("{shown:?}"))
+        let shown = value.char_indices().nth(TEXT_CHARS + 1).map_or(value, |(cut, _)| &value[..cut]);
+        self.put_fmt(format_args!("{shown:?}"))
     }
 
     fn unit(&mut self, name: &'static str) -> Step {
@@ -168,7 +191,7 @@ impl Visit for Text {
         }
         frame.started = true;
         match field {
-            Some(field) => self.put(&format!("{field}: ")),
+            Some(field) => self.put_fmt(format_args!("{field}: ")),
             None => Ok(()),
         }
     }

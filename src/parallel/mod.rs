@@ -34,8 +34,8 @@ use progress::{Meter, Reporter};
 /// [`try_map`](Parallel::try_map) (any closure; it may borrow). One `Parallel` can run many times: its threads are
 /// made at the first run and kept.
 ///
-/// The input is read lazily, a batch ahead of the work. The first failure ends the run: no further item is started,
-/// what is running is finished, and the error says which item failed, with which arguments, and why. A run within a
+/// The input is read lazily, a batch ahead of the work. The first failure ends the run: no further item is started
+/// (items of less than a microsecond are stopped by the handful), what is running is finished, and the error says which item failed, with which arguments, and why. A run within a
 /// task that another run has put on a thread works on that thread, so nesting never multiplies threads.
 ///
 /// # Examples

@@ -1,6 +1,6 @@
 //! How far a run has come, shown or told while it goes on.
 //!
-//! Workers only count ([`Meter`], one relaxed add per batch); one thread per run ([`Reporter`]) reads the counters and
+//! Workers only count ([`Meter`], one relaxed add per handful of items); one thread per run ([`Reporter`]) reads the counters and
 //! draws, so a slow terminal or callback never holds up a task. All times here are wall-clock times since the run began.
 
 mod bars;
