@@ -14,6 +14,7 @@ use sled::IVec;
 use super::StoreError;
 use super::bytes::{Guard, digest};
 use super::location::patiently;
+use super::sync::Syncer;
 use crate::key::Key;
 use crate::panics;
 
@@ -53,6 +54,8 @@ pub(crate) struct Index {
     opened: Instant,
     /// Milliseconds after the opening; 0: never.
     flushed_at_ms: AtomicU64,
+    // Before the note on the closed files: it syncs what is due.
+    syncer: Syncer,
     // Last: it notes how the closed files look.
     closed: Closed,
 }
@@ -120,8 +123,15 @@ impl Index {
         match opened.ok_or(OpenFailure::InUse)? {
             Ok(Ok(db)) => {
                 let closed = Closed { dir: dir.to_owned(), sound: AtomicBool::new(true) };
-                let index =
-                    Index { db, dir: dir.to_owned(), opened: Instant::now(), flushed_at_ms: AtomicU64::new(0), closed };
+                let syncer = Syncer::new(sync_of(dir));
+                let index = Index {
+                    syncer,
+                    db,
+                    dir: dir.to_owned(),
+                    opened: Instant::now(),
+                    flushed_at_ms: AtomicU64::new(0),
+                    closed,
+                };
                 Ok((index, as_closed))
             }
             Ok(Err(sled::Error::Io(error))) if !is_damage(&error) => Err(OpenFailure::System(error)),
@@ -152,7 +162,8 @@ impl Index {
             return Ok(());
         }
         self.flushed_at_ms.store(now.max(1), Relaxed);
-        self.flush()
+        self.flush()?;
+        if costly { self.syncer.soon() } else { Ok(()) }
     }
 
     /// What was written so far survives a killed process once this returns.
@@ -210,6 +221,16 @@ impl Index {
         // Where even this cannot be written, the next opening meets the damage by itself.
         let _ = fs::write(mark(&self.dir), why);
     }
+}
+
+/// Syncs sled's log to the disk.
+fn sync_of(dir: &Path) -> Box<dyn Fn() -> Result<(), StoreError> + Send> {
+    let log = dir.join("db");
+    Box::new(move || {
+        // Opened anew each time: syncing any descriptor of a file syncs the file.
+        let synced = fs::File::open(&log).and_then(|log| log.sync_data());
+        synced.map_err(|error| StoreError::new(format!("syncing the index `{}`", log.display()), error))
+    })
 }
 
 /// Beside the index, not within it: sled owns what is inside.

@@ -10,6 +10,7 @@ pub(crate) mod entry;
 pub(crate) mod index;
 pub(crate) mod location;
 mod reconcile;
+mod sync;
 
 use crate::codec::CodecId;
 use crate::key::Key;
