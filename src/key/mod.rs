@@ -13,6 +13,7 @@ mod sink;
 mod test;
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher};
 
 use arrayvec::ArrayVec;
 use serde::Serialize;
@@ -46,6 +47,35 @@ impl fmt::Display for Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({self})")
+    }
+}
+
+/// Hashes keys for maps in memory: they are digests, so their first bytes are as good a hash as any.
+#[derive(Clone, Default)]
+pub(crate) struct ByFirstBytes;
+
+#[derive(Default)]
+pub(crate) struct FirstBytes(u64);
+
+impl BuildHasher for ByFirstBytes {
+    type Hasher = FirstBytes;
+    fn build_hasher(&self) -> FirstBytes {
+        FirstBytes(0)
+    }
+}
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    /// The length of the array, which all keys share.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

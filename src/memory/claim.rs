@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::key::Key;
+use crate::key::{ByFirstBytes, Key};
 
 /// How long a rayon worker without other work waits for another's computation before it computes a duplicate.
 const POOL_PATIENCE: Duration = Duration::from_millis(100);
@@ -31,10 +31,12 @@ const SHARDS: usize = 16;
 
 #[derive(Default)]
 pub(crate) struct Claims {
-    shards: [Mutex<HashMap<Key, Arc<Flight>>>; SHARDS],
+    shards: [Mutex<Flights>; SHARDS],
     /// Which thread waits for which other's computation. Only waiting touches it.
     waits: Mutex<HashMap<ThreadId, ThreadId>>,
 }
+
+type Flights = HashMap<Key, Arc<Flight>, ByFirstBytes>;
 
 /// A computation under way.
 pub(crate) struct Flight {
@@ -79,6 +81,10 @@ impl Guard<'_> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         lock(self.claims.shard(&self.key)).remove(&self.key);
+        // Who waits, or is about to, took its share of the flight under the shard's lock; waking nobody is a system call.
+        if Arc::strong_count(&self.flight) == 1 {
+            return;
+        }
         *lock(&self.flight.end) = Some(self.end);
         self.flight.ended.notify_all();
     }
@@ -131,7 +137,7 @@ impl Claims {
         Some(end)
     }
 
-    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Arc<Flight>>> {
+    fn shard(&self, key: &Key) -> &Mutex<Flights> {
         &self.shards[usize::from(key.as_bytes()[0]) % SHARDS]
     }
 }

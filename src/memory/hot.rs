@@ -1,14 +1,13 @@
 //! The memory tier: recent values, decoded, bounded in bytes.
 
 use std::any::Any;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
 use crate::codec::CodecId;
-use crate::key::Key;
+use crate::key::{ByFirstBytes, Key};
 
 /// A value larger than this share of the tier would push out all else.
 const LARGEST_SHARE: u64 = 16;
@@ -31,7 +30,7 @@ pub(crate) enum HotValue {
 }
 
 pub(crate) struct HotTier {
-    cache: Cache<Key, Hot, ByBytes, AsIs>,
+    cache: Cache<Key, Hot, ByBytes, ByFirstBytes>,
     largest: u64,
 }
 
@@ -47,8 +46,8 @@ impl HotTier {
             .shards(LARGEST_SHARE as usize / 2)
             .build();
         let cache = match options {
-            Ok(options) => Cache::with_options(options, ByBytes, AsIs, DefaultLifecycle::default()),
-            Err(_) => Cache::with(entries, bytes, ByBytes, AsIs, DefaultLifecycle::default()),
+            Ok(options) => Cache::with_options(options, ByBytes, ByFirstBytes, DefaultLifecycle::default()),
+            Err(_) => Cache::with(entries, bytes, ByBytes, ByFirstBytes, DefaultLifecycle::default()),
         };
         HotTier { cache, largest: bytes / LARGEST_SHARE }
     }
@@ -80,34 +79,5 @@ struct ByBytes;
 impl Weighter<Key, Hot> for ByBytes {
     fn weight(&self, _: &Key, hot: &Hot) -> u64 {
         hot.bytes + OVERHEAD_BYTES
-    }
-}
-
-/// Keys are digests: their first bytes are as good a hash as any.
-#[derive(Clone, Default)]
-struct AsIs;
-
-#[derive(Default)]
-struct FirstBytes(u64);
-
-impl BuildHasher for AsIs {
-    type Hasher = FirstBytes;
-    fn build_hasher(&self) -> FirstBytes {
-        FirstBytes(0)
-    }
-}
-
-impl Hasher for FirstBytes {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    /// The length of the array, which all keys share.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
