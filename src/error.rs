@@ -147,10 +147,26 @@ impl fmt::Display for Error {
     }
 }
 
-/// Programs print errors of `main` with `Debug`: it is the readable text with its causes.
+/// Programs print errors of `main` with `Debug`: it is the readable text, the causes behind it, and a panic's backtrace if
+/// the program asks for backtraces.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
+        let mut said = self.to_string();
+        f.write_str(&said)?;
+        let mut source = self.source();
+        while let Some(cause) = source {
+            let words = cause.to_string();
+            // Some texts hold their cause's already.
+            if !said.contains(&words) {
+                write!(f, ": {words}")?;
+                said.push_str(&words);
+            }
+            source = cause.source();
+        }
+        match self.task_failure().and_then(Failure::panic).and_then(crate::Panic::backtrace) {
+            Some(backtrace) => write!(f, "\n{backtrace}"),
+            None => Ok(()),
+        }
     }
 }
 

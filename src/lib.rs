@@ -50,6 +50,7 @@ mod memory;
 mod panics;
 mod parallel;
 mod payload;
+mod screen;
 mod store;
 mod sys;
 mod task;
@@ -63,6 +64,7 @@ pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, NotStoredR
 pub use panics::Panic;
 pub use parallel::{BatchSize, Failure, Parallel, Progress, ProgressCallback, Snapshot, cpu_count, effective_n_jobs};
 pub use payload::Payload;
+pub use screen::print_line;
 pub use task::{Delayed, Parameter, Task, TaskError, registry};
 
 /// What the attributes expand to. Not for people: anything here may change in any release.

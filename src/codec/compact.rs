@@ -1,6 +1,7 @@
 //! bincode: the only file that names it.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::error::{DecodeError, EncodeError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +14,10 @@ const CONFIG: Configuration = bincode::config::standard();
 const LAST_LIMIT: usize = if usize::BITS > 40 { 1 << 40 } else { usize::MAX >> 1 };
 
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-    bincode::serde::encode_to_vec(value, CONFIG).map_err(CodecError::new)
+    bincode::serde::encode_to_vec(value, CONFIG).map_err(|error| match error {
+        EncodeError::OtherString(words) => CodecError::new(words),
+        error => CodecError::new(error),
+    })
 }
 
 /// bincode makes room for a text before it reads it, so bytes that lie about a length could ask for all of memory. A
@@ -30,7 +34,10 @@ fn decode_within<T: DeserializeOwned, const BYTES: usize>(
     bytes: &[u8],
     config: Configuration<LittleEndian, Varint, Limit<BYTES>>,
 ) -> Result<T, CodecError> {
-    let (value, read) = bincode::serde::decode_from_slice(bytes, config).map_err(CodecError::new)?;
+    let (value, read) = bincode::serde::decode_from_slice(bytes, config).map_err(|error| match error {
+        DecodeError::OtherString(words) => CodecError::new(words),
+        error => CodecError::new(error),
+    })?;
     if read != bytes.len() {
         return Err(CodecError::new(format_args!("{} bytes are left over", bytes.len() - read)));
     }

@@ -53,21 +53,22 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             Err(refused) => {
                 memory.inner.reporter.warn_once(&format!("key {}", self.identity.name()), || {
                     format!(
-                        "an argument of `{}` cannot be serialized, so its calls are computed each time: {refused}",
+                        "an argument of `{}` cannot be serialized, so its calls are computed each time: {refused}; give \
+                         its type a form that serde can write, or leave it out of the key with `ignore(..)`",
                         self.identity.name()
                     )
                 });
                 return Computation { subject: self, memory }.unkeyed(args, compute, MissReason::NoKey);
             }
         };
-        if let Some(output) = self.hot_value(memory, shelves, &key) {
+        if let Some(output) = self.hot_value(memory, shelves, &key, &args) {
             return output;
         }
         self.beyond_hot(memory, shelves, &Keyed { key, made_of: &made_of }, args, compute)
     }
 
     #[inline]
-    fn hot_value(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Option<O> {
+    fn hot_value<A: Serialize>(&self, memory: &Memory, shelves: &Shelves, key: &Key, args: &A) -> Option<O> {
         let hot = shelves.hot.get(key)?;
         let value = match (&hot.value, &self.sharing) {
             (HotValue::Decoded(any), Some(sharing)) => (sharing.copy)(&**any)?,
@@ -75,7 +76,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             (HotValue::Decoded(_), None) => return None,
         };
         memory.inner.counters.hit(Source::Hot, hot.compute_nanos);
-        self.say_loaded(memory, Source::Hot);
+        self.say_loaded(memory, Source::Hot, args);
         Some((self.restore)(value))
     }
 
@@ -93,10 +94,10 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             Claim::Mine(guard) => guard,
             Claim::Ended(End::Stored) => {
                 // In memory, or on disk if it is too large for that.
-                if let Some(output) = self.hot_value(memory, shelves, &keyed.key) {
+                if let Some(output) = self.hot_value(memory, shelves, &keyed.key, &args) {
                     return output;
                 }
-                return match self.load(memory, shelves, &keyed.key) {
+                return match self.load(memory, shelves, &keyed.key, &args) {
                     Ok(output) => output,
                     Err(reason) => computation.keyed(shelves, keyed, args, compute, reason).0,
                 };
@@ -105,7 +106,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                 return computation.keyed(shelves, keyed, args, compute, MissReason::Claimed).0;
             }
         };
-        match self.load(memory, shelves, &keyed.key) {
+        match self.load(memory, shelves, &keyed.key, &args) {
             Ok(output) => {
                 guard.stored();
                 output
@@ -121,7 +122,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     }
 
     /// Loads a value from the store into memory.
-    fn load(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Result<O, MissReason> {
+    fn load<A: Serialize>(&self, memory: &Memory, shelves: &Shelves, key: &Key, args: &A) -> Result<O, MissReason> {
         let found = shelves.store.get(self.prefix, key).map_err(|absent| self.miss_reason(memory, absent))?;
         let bytes = found.value.as_slice();
         let value = self.decode(found.codec, found.shape, bytes).ok_or(MissReason::Undecodable)?;
@@ -131,7 +132,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         };
         memory.inner.counters.hit(source, found.compute_nanos);
         memory.inner.counters.loaded(bytes.len() as u64);
-        self.say_loaded(memory, source);
+        self.say_loaded(memory, source, args);
         let Found { codec, shape, compute_nanos, .. } = found;
         self.keep(shelves, *key, &value, &Kept { codec, shape, compute_nanos, encoded: bytes });
         Ok((self.restore)(value))
@@ -179,10 +180,22 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     }
 
     #[inline]
-    fn say_loaded(&self, memory: &Memory, source: Source) {
+    fn say_loaded<A: Serialize>(&self, memory: &Memory, source: Source, args: &A) {
         if memory.inner.reporter.is_verbose(2) {
-            memory.inner.reporter.line(&format!("[Memory] Loading {} from {source}", self.identity.name()));
+            let call = self.call_text(&self.texts(args));
+            memory.inner.reporter.line(&format!("[Memory] Loading {call} from {source}"));
         }
+    }
+
+    fn texts<A: Serialize>(&self, args: &A) -> Vec<String> {
+        match self.layout {
+            Layout::Tuple { .. } => describe::each(args),
+            Layout::Single => vec![describe::value(args)],
+        }
+    }
+
+    fn call_text(&self, texts: &[String]) -> String {
+        format!("{}({})", self.identity.short_name(), describe::named(texts, self.parameters))
     }
 
     fn origin<'o>(&'o self, keyed: &Keyed<'_>, texts: Vec<String>) -> Origin<'o> {
@@ -222,7 +235,7 @@ struct Computation<'s, O, V> {
 
 impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
     fn unkeyed<A: Serialize>(&self, args: A, compute: impl FnOnce(A) -> O, reason: MissReason) -> O {
-        let texts = if self.memory.inner.reporter.is_verbose(1) { self.texts(&args) } else { Vec::new() };
+        let texts = if self.memory.inner.reporter.is_verbose(1) { self.subject.texts(&args) } else { Vec::new() };
         self.timed(&texts, reason, || compute(args)).0
     }
 
@@ -235,7 +248,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         compute: impl FnOnce(A) -> O,
         reason: MissReason,
     ) -> (O, bool) {
-        let texts = self.texts(&args);
+        let texts = self.subject.texts(&args);
         let (output, took) = self.timed(&texts, reason, || compute(args));
         let Some(value) = (self.subject.stored)(&output) else {
             self.not_stored(NotStoredReason::ErrorResult);
@@ -246,23 +259,15 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         (output, stored)
     }
 
-    fn texts<A: Serialize>(&self, args: &A) -> Vec<String> {
-        match self.subject.layout {
-            Layout::Tuple { .. } => describe::each(args),
-            Layout::Single => vec![describe::value(args)],
-        }
-    }
-
     fn timed(&self, texts: &[String], reason: MissReason, compute: impl FnOnce() -> O) -> (O, Duration) {
         let inner = &self.memory.inner;
         let identity = &self.subject.identity;
         inner.counters.miss(reason);
         if inner.reporter.is_verbose(2) {
-            inner.reporter.line(&format!("[Memory] Computing {}: {reason}", identity.name()));
+            inner.reporter.line(&format!("[Memory] Computing {}: {reason}", self.subject.call_text(texts)));
         }
         if inner.reporter.is_verbose(1) {
-            let call = format!("{}({})", identity.short_name(), describe::named(texts, self.subject.parameters));
-            inner.reporter.line(&report::calling(identity.name(), &call));
+            inner.reporter.line(&report::calling(identity.name(), &self.subject.call_text(texts)));
         }
         let start = Instant::now();
         let output = compute();
@@ -284,7 +289,10 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             Err(error) => {
                 self.not_stored(NotStoredReason::NotSerializable);
                 self.memory.inner.reporter.warn_once(&format!("codec {name}"), || {
-                    format!("the result of `{name}` cannot be stored, so its calls are computed each time: {error}")
+                    format!(
+                        "the result of `{name}` cannot be stored, so its calls are computed each time; it must come back \
+                         from serde as it went in: {error}"
+                    )
                 });
                 return false;
             }

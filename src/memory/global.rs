@@ -47,7 +47,7 @@ impl Memory {
     /// something is amiss.
     pub fn global() -> &'static Memory {
         GLOBAL.get_or_init(|| {
-            let Some(location) = std::env::var_os(VARIABLE) else {
+            let Some(location) = std::env::var_os(VARIABLE).filter(|location| !location.is_empty()) else {
                 return warn_and_disable(format_args!(
                     "a `#[larder::cached]` function has no cache, so it computes each time: call \
                      `Memory::open(directory)?.make_global()?` first, or set {VARIABLE} to a directory"

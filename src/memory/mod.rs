@@ -15,6 +15,7 @@ mod stats;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 
@@ -74,6 +75,25 @@ struct Inner {
     place: Option<Arc<Shelves>>,
     counters: Counters,
     reporter: Reporter,
+    /// Where in the program each closure's name and version was given first.
+    named: Mutex<HashMap<(String, u64), &'static Location<'static>>>,
+}
+
+impl Inner {
+    /// Warns of two closures that go by one name: they would share their results.
+    fn note_name(&self, name: &str, version: u64, place: &'static Location<'static>) {
+        let mut named = self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let first = *named.entry((name.to_owned(), version)).or_insert(place);
+        drop(named);
+        if first != place {
+            self.reporter.warn_once(&format!("name {name} {version}"), || {
+                format!(
+                    "`cached_fn` is given the name `{name}` with version {version} at {first} and at {place}: they share \
+                     their results, so if they are not the same function, name one of them otherwise"
+                )
+            });
+        }
+    }
 }
 
 /// What all who open one directory share.
@@ -131,10 +151,12 @@ impl Memory {
     }
 
     /// Wraps any closure. Nothing of its code is seen: `name` and `version` speak for it, so raise `version` with every
-    /// change of meaning, and give different closures different names. What the closure captures is not in the key.
+    /// change of meaning, and give different closures different names (one name and version given at two places of a
+    /// program is warned of). What the closure captures is not in the key.
     ///
-    /// The closure takes its argument by reference (several as a tuple) and must return something serde carries; the
-    /// `Err` of a `Result` is returned and not stored.
+    /// The closure takes its argument by reference (several as a tuple) and must return something serde carries there and
+    /// back (a `#[serde(skip)]` field is neither in the key nor in the stored result); the `Err` of a `Result` is returned
+    /// and not stored.
     ///
     /// # Examples
     /// ```
@@ -147,13 +169,16 @@ impl Memory {
     /// assert_eq!(power.call(&(2.0, 10)), 1024.0);
     /// # Ok::<(), larder::Error>(())
     /// ```
+    #[track_caller]
     pub fn cached_fn<A, R, F>(&self, name: impl Into<String>, version: u64, function: F) -> CachedFn<A, R, F>
     where
         A: Serialize + ?Sized,
         R: Serialize + DeserializeOwned,
         F: Fn(&A) -> R,
     {
-        CachedFn::new(self.clone(), name.into(), version, function)
+        let name = name.into();
+        self.inner.note_name(&name, version, Location::caller());
+        CachedFn::new(self.clone(), name, version, function)
     }
 
     /// The directory, or `None` when disabled.
@@ -254,7 +279,7 @@ impl MemoryBuilder {
 
     fn build(self, place: Option<Arc<Shelves>>) -> Memory {
         let reporter = Reporter::new(self.verbose, self.sink);
-        Memory { inner: Arc::new(Inner { place, counters: Counters::default(), reporter }) }
+        Memory { inner: Arc::new(Inner { place, counters: Counters::default(), reporter, named: Mutex::default() }) }
     }
 }
 

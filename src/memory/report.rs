@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::screen::print_line;
+
 /// Where lines go: one call per line or block of lines, without the final line break.
 pub(crate) type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -17,7 +19,7 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     pub(crate) fn new(verbose: u8, sink: Option<Sink>) -> Reporter {
-        let sink = sink.unwrap_or_else(|| Arc::new(|line: &str| eprintln!("{line}")));
+        let sink = sink.unwrap_or_else(|| Arc::new(print_line));
         Reporter { verbose, sink, warned: Mutex::default() }
     }
 

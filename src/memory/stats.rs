@@ -1,5 +1,6 @@
 //! What a memory did: hits, misses and why, stores, and the time saved.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 /// Why a call was computed instead of loaded.
 ///
 /// Every miss has exactly one reason, the first that applies in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum MissReason {
     /// The memory is [disabled](crate::Memory::disabled).
@@ -64,14 +65,16 @@ impl fmt::Display for MissReason {
             MissReason::MissingBlob => "the blob is missing",
             MissReason::TruncatedBlob => "the blob is truncated",
             MissReason::AlteredBlob => "the blob was altered",
-            MissReason::Undecodable => "the stored bytes do not decode as the result type",
+            MissReason::Undecodable => {
+                "the stored bytes are of another result type (it changed, or two functions share a name)"
+            }
             MissReason::Unreadable => "the store cannot be read",
         })
     }
 }
 
 /// Why a computed result was not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum NotStoredReason {
     /// The function returned an `Err`.
@@ -92,14 +95,14 @@ impl fmt::Display for NotStoredReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             NotStoredReason::ErrorResult => "the result is an error",
-            NotStoredReason::NotSerializable => "the result cannot be serialized",
+            NotStoredReason::NotSerializable => "no codec carries the result there and back",
             NotStoredReason::StoreFailed => "the store failed",
         })
     }
 }
 
 /// Counts of one [`Memory`](crate::Memory) since it was opened in this process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Calls answered from memory.
@@ -141,6 +144,26 @@ impl Stats {
     /// The results not stored for one reason.
     pub fn not_stored_for(&self, reason: NotStoredReason) -> u64 {
         self.not_stored[reason as usize]
+    }
+}
+
+/// Misses and results not stored by their reasons, as far as there were any.
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let misses = MissReason::ALL.iter().map(|reason| (reason, self.misses_for(*reason)));
+        let not_stored = NotStoredReason::ALL.iter().map(|reason| (reason, self.not_stored_for(*reason)));
+        f.debug_struct("Stats")
+            .field("hits_hot", &self.hits_hot)
+            .field("hits_index", &self.hits_index)
+            .field("hits_blob", &self.hits_blob)
+            .field("misses", &misses.filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>())
+            .field("stores", &self.stores)
+            .field("not_stored", &not_stored.filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>())
+            .field("bytes_loaded", &self.bytes_loaded)
+            .field("bytes_stored", &self.bytes_stored)
+            .field("time_saved", &self.time_saved)
+            .field("time_computing", &self.time_computing)
+            .finish()
     }
 }
 

@@ -74,14 +74,18 @@ impl<T: Task> fmt::Debug for Delayed<'_, T> {
 /// # Ok::<(), larder::Error>(())
 /// ```
 ///
-/// A plain function has no task type:
-/// ```compile_fail,E0425
+/// A function without the attribute has no task type, which the compiler words as "expected type, found function":
+/// give it `#[larder::task]`. Closures have no name to find them by; [`Parallel::map`](crate::Parallel::map) takes them.
+/// ```compile_fail,E0573
 /// fn plain(x: u64) -> u64 { x }
-/// let call = larder::delayed!(plain(1));
+/// let call = larder::delayed!(plain(1)); // error[E0573]: expected type, found function `plain`
 /// ```
 #[macro_export]
 macro_rules! delayed {
     ($($segment:ident)::+ ( $($argument:expr),* $(,)? )) => {
-        $crate::Delayed::<$($segment)::+>::new(($($argument,)*))
+        <$($segment)::+ as $crate::Task>::delay(($($argument,)*))
+    };
+    ($($other:tt)*) => {
+        ::core::compile_error!("`delayed!` takes one call of a task: `delayed!(name(arguments))`")
     };
 }

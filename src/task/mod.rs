@@ -71,6 +71,11 @@ pub trait Task: Sized + 'static {
         Self::call(args)
     }
 
+    /// Packs one call; what [`delayed!`](crate::delayed) expands to.
+    fn delay(args: Self::Args<'_>) -> Delayed<'_, Self> {
+        Delayed::new(args)
+    }
+
     /// The part of an output that may be stored; `None` for an error.
     fn stored(output: &Self::Output) -> Option<&Self::Value>;
 

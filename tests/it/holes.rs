@@ -290,3 +290,42 @@ fn a_large_map_of_mixed_entries_is_a_hit() {
     assert_eq!(memory.cached_fn("mixed", 1, mixed).call(&10_000), expected);
     assert_eq!(memory.stats().hits_blob, 1);
 }
+
+/// Two closures by one name and version silently served each other's results.
+#[test]
+fn two_closures_by_one_name_are_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&said);
+    let memory =
+        Memory::builder().report_to(move |line| lines.lock().unwrap().push(line.to_owned())).open(dir.path()).unwrap();
+    for _ in 0..2 {
+        memory.cached_fn("same", 1, |x: &u64| x * 3);
+    }
+    assert!(said.lock().unwrap().is_empty(), "one place, made again");
+    memory.cached_fn("same", 1, |x: &u64| x * 4);
+    memory.cached_fn("same", 2, |x: &u64| x * 5);
+    let said = said.lock().unwrap();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("`same` with version 1") && said[0].contains("holes.rs:"), "{said:?}");
+}
+
+/// An error printed by `main` hid what stood behind it.
+#[test]
+fn what_main_prints_names_the_cause_behind_the_cause() {
+    #[derive(Debug)]
+    struct Reading(std::num::ParseIntError);
+    impl std::fmt::Display for Reading {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("reading settings")
+        }
+    }
+    impl std::error::Error for Reading {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let error = Parallel::new().n_jobs(1).try_map(["x"], |text| text.parse::<u8>().map_err(Reading)).unwrap_err();
+    assert_eq!(error.to_string(), "task 0 failed on worker 0: reading settings");
+    assert_eq!(format!("{error:?}"), "task 0 failed on worker 0: reading settings: invalid digit found in string");
+}

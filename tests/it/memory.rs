@@ -512,10 +512,11 @@ fn verbose_2_also_tells_loads_and_the_reason_of_each_miss() {
         memory.cached::<mean>().call((0, &table));
         let said = lines.all();
         assert_eq!(
-            said[0], "[Memory] Computing it::memory::mean: never seen with these arguments and this code",
+            said[0],
+            "[Memory] Computing mean(column = 0, table = [[1.0, 2.0]]): never seen with these arguments and this code",
             "{said:?}"
         );
-        assert_eq!(said[3..], ["[Memory] Loading it::memory::mean from memory"]);
+        assert_eq!(said[3..], ["[Memory] Loading mean(column = 0, table = [[1.0, 2.0]]) from memory"]);
         memory.cached_fn("large", 1, |x: &u8| vec![*x; 10_000]).call(&1);
         let failed = memory.cached_fn("failed", 1, |_: &u8| Err::<u8, _>("no".to_owned())).call(&1);
         assert!(failed.is_err());
@@ -524,7 +525,13 @@ fn verbose_2_also_tells_loads_and_the_reason_of_each_miss() {
     let (memory, lines) = open_telling(dir.path(), 2);
     memory.cached::<mean>().call((0, &table));
     memory.cached_fn("large", 1, |x: &u8| vec![*x; 10_000]).call(&1);
-    assert_eq!(lines.all(), ["[Memory] Loading it::memory::mean from the index", "[Memory] Loading large from a blob"]);
+    assert_eq!(
+        lines.all(),
+        [
+            "[Memory] Loading mean(column = 0, table = [[1.0, 2.0]]) from the index",
+            "[Memory] Loading large(1) from a blob"
+        ]
+    );
 }
 
 #[test]
@@ -543,7 +550,7 @@ fn a_disabled_memory_reports_as_well() {
     let memory = builder.disabled();
     memory.cached::<mean>().call((0, &[vec![1.0]]));
     let said = lines.all();
-    assert_eq!(said[0], "[Memory] Computing it::memory::mean: the memory is disabled");
+    assert_eq!(said[0], "[Memory] Computing mean(column = 0, table = [[1.0]]): the memory is disabled");
     assert!(said[1].ends_with("mean(column = 0, table = [[1.0]])"), "{said:?}");
 }
 

@@ -5,6 +5,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::Snapshot;
 use super::lines::status;
 use super::reporter::Draw;
+use crate::screen::OnScreen;
 
 /// More bars flicker (indicatif #708) and push the user's own output off the screen.
 const WORKER_BARS: usize = 8;
@@ -14,6 +15,7 @@ const WORKER_BARS: usize = 8;
 pub(super) struct Bars {
     workers: Vec<ProgressBar>,
     total: ProgressBar,
+    _on_screen: OnScreen,
 }
 
 impl Bars {
@@ -49,6 +51,7 @@ impl Bars {
             row => format!("worker {row}"),
         });
         Bars {
+            _on_screen: OnScreen::show(&screen),
             workers: names.map(|name| add(None, &worker, name)).collect(),
             total: add(total, &whole, label.to_owned()),
         }

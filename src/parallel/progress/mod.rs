@@ -21,8 +21,10 @@ pub(crate) use reporter::Reporter;
 /// lines come after 1 s, then after pauses growing from 2 s to 30 s, and once at the end: a short run writes that last
 /// line only. A run that fails says that it stopped, and where.
 ///
-/// Not promised: the exact text, the refresh rate, a readable screen when the program writes to the terminal while bars
-/// are drawn or draws the bars of two runs at once. Failing to write is ignored, as is a system that refuses the one
+/// What the program writes to the terminal while bars are drawn is painted over: say it with
+/// [`print_line`](crate::print_line), as larder's own reports do.
+///
+/// Not promised: the exact text, the refresh rate, a readable screen with the bars of two runs at once. Failing to write is ignored, as is a system that refuses the one
 /// thread this takes: the run goes on without progress.
 ///
 /// # Examples
