@@ -53,7 +53,7 @@ impl Sizer {
     /// that the compiler's loop over them counts for more.
     pub(crate) fn stride(&self) -> usize {
         match self.item_nanos {
-            Some(nanos) if nanos < QUICK.as_nanos() as f64 => 64,
+            Some(nanos) if nanos < QUICK.as_nanos() as f64 => 256,
             _ => 1,
         }
     }

@@ -27,6 +27,12 @@ pub(super) trait Work: Sync {
     fn describe(&self, trace: Self::Trace) -> Option<String>;
     fn task(&self) -> Option<&'static str>;
     fn run(&self, item: Self::Item) -> Result<Self::Output, TaskError>;
+
+    /// The bare function, where an item is only passed to it: then a batch of quick items is one simple loop, which the
+    /// compiler can turn into vector instructions.
+    fn plain(&self) -> Option<impl Fn(Self::Item) -> Self::Output> {
+        None::<fn(Self::Item) -> Self::Output>
+    }
 }
 
 /// The results of one batch, where they could be written.
@@ -60,7 +66,7 @@ struct Feed<'s, W: Work, I> {
 
 struct Batch<'s, R> {
     start: usize,
-    /// Between so many items the worker looks whether to stop, and counts.
+    /// Between so many items the worker looks whether to stop, and counts; with plain quick ones, after the batch.
     stride: usize,
     out: Written<'s, R>,
 }
@@ -176,6 +182,12 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
         let mut trace = None;
         let mut counted = 0;
         let caught = panics::catch(|| {
+            if stride > 1
+                && let Some(function) = self.work.plain()
+            {
+                out.extend(std::mem::take(items).into_iter().map(function));
+                return None;
+            }
             let mut items = items.drain(..);
             while items.len() > 0 && !self.stop.load(Relaxed) {
                 let mut step = |item| {
@@ -183,7 +195,7 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
                     trace = Some(self.work.trace(&item));
                     self.work.run(item)
                 };
-                let ran = out.extend(items.by_ref().take(stride).map(&mut step));
+                let ran = out.try_extend(items.by_ref().take(stride).map(&mut step));
                 if let Some(meter) = self.meter {
                     meter.add(worker, (out.len() - counted) as u64);
                     counted = out.len();
@@ -225,9 +237,17 @@ impl<R> Written<'_, R> {
         }
     }
 
+    #[inline]
+    fn extend(&mut self, values: impl Iterator<Item = R>) {
+        match self {
+            Written::Placed(filled) => filled.extend(values),
+            Written::Apart { values: list, .. } => list.extend(values),
+        }
+    }
+
     /// Takes results up to the first error.
     #[inline]
-    fn extend(&mut self, results: impl Iterator<Item = Result<R, TaskError>>) -> ControlFlow<TaskError> {
+    fn try_extend(&mut self, results: impl Iterator<Item = Result<R, TaskError>>) -> ControlFlow<TaskError> {
         let mut error = None;
         let values = results.map_while(|result| match result {
             Ok(value) => Some(value),
@@ -236,10 +256,7 @@ impl<R> Written<'_, R> {
                 None
             }
         });
-        match self {
-            Written::Placed(filled) => filled.extend(values),
-            Written::Apart { values: list, .. } => list.extend(values),
-        }
+        self.extend(values);
         error.map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 }

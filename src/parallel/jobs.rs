@@ -30,10 +30,11 @@ pub fn cpu_count() -> usize {
 /// # Ok::<(), larder::Error>(())
 /// ```
 pub fn effective_n_jobs(n_jobs: i32) -> Result<usize> {
-    resolve(n_jobs, cpu_count())
+    resolve(n_jobs, cpu_count)
 }
 
-fn resolve(n_jobs: i32, cores: usize) -> Result<usize> {
+/// Cores are counted only where they matter: it reads the cgroup's files, which takes longer than a short run.
+pub(super) fn resolve(n_jobs: i32, cores: impl FnOnce() -> usize) -> Result<usize> {
     match n_jobs {
         0 => Err(Error::invalid_option(
             "`n_jobs` is 0: give a number of workers, or -1 for every core, -2 for all but one",
@@ -42,7 +43,7 @@ fn resolve(n_jobs: i32, cores: usize) -> Result<usize> {
             Err(Error::invalid_option(format!("`n_jobs` is {n_jobs}: at most {MOST_WORKERS} workers can be had")))
         }
         1.. => Ok(n_jobs.unsigned_abs() as usize),
-        _ => Ok((cores + 1).saturating_sub(n_jobs.unsigned_abs() as usize).max(1)),
+        _ => Ok((cores() + 1).saturating_sub(n_jobs.unsigned_abs() as usize).max(1)),
     }
 }
 
@@ -53,10 +54,10 @@ mod tests {
     #[test]
     fn n_jobs_means_what_it_means_in_joblib() {
         for (n_jobs, workers) in [(1, 1), (7, 7), (-1, 8), (-2, 7), (-8, 1), (-9, 1), (i32::MIN, 1)] {
-            assert_eq!(resolve(n_jobs, 8).unwrap(), workers, "n_jobs = {n_jobs}");
+            assert_eq!(resolve(n_jobs, || 8).unwrap(), workers, "n_jobs = {n_jobs}");
         }
-        assert!(resolve(i32::MAX, 8).unwrap_err().to_string().contains("at most 10000"));
-        let error = resolve(0, 8).unwrap_err();
+        assert!(resolve(i32::MAX, || 8).unwrap_err().to_string().contains("at most 10000"));
+        let error = resolve(0, || 8).unwrap_err();
         assert!(error.is_invalid_option() && error.to_string().contains("-1 for every core"), "{error}");
     }
 }

@@ -12,7 +12,7 @@ mod work;
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use batch::BatchSize;
 pub use failure::Failure;
@@ -56,6 +56,8 @@ pub struct Parallel {
     progress: Progress,
     label: Option<String>,
     memory: Option<Memory>,
+    /// Counted at the first run that needs it.
+    cores: OnceLock<usize>,
     crew: Crew,
 }
 
@@ -75,6 +77,7 @@ impl Parallel {
             progress: Progress::default(),
             label: None,
             memory: None,
+            cores: OnceLock::new(),
             crew: Crew::default(),
         }
     }
@@ -199,8 +202,8 @@ impl Parallel {
         label: &str,
     ) -> Result<Vec<W::Output>> {
         let workers = match self.backend {
-            Backend::Sequential => jobs::effective_n_jobs(self.n_jobs.unwrap_or(-1)).map(|_| 1)?,
-            Backend::Threads => jobs::effective_n_jobs(self.n_jobs.unwrap_or(-1))?,
+            Backend::Sequential => jobs::resolve(self.n_jobs.unwrap_or(1), || 1).map(|_| 1)?,
+            Backend::Threads => jobs::resolve(self.n_jobs.unwrap_or(-1), || *self.cores.get_or_init(jobs::cpu_count))?,
         };
         let fixed = match self.batch_size {
             BatchSize::Auto => None,

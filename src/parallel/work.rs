@@ -129,6 +129,10 @@ impl<I: Send, R: Send, F: Fn(I) -> R + Sync> Work for Closure<I, F> {
     fn run(&self, item: I) -> Result<R, TaskError> {
         Ok((self.function)(item))
     }
+    #[inline]
+    fn plain(&self) -> Option<impl Fn(I) -> R> {
+        Some(&self.function)
+    }
 }
 
 pub(super) struct Fallible<I, F> {

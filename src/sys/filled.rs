@@ -31,9 +31,21 @@ impl<'s, R> Filled<'s, R> {
     /// Writes values until they or the slots end.
     #[inline]
     pub(crate) fn extend(&mut self, values: impl Iterator<Item = R>) {
-        for (slot, value) in self.slots[self.len..].iter_mut().zip(values) {
+        // Counted on the stack, so that nothing but the values is stored by the loop; a panic of `values` leaves the count.
+        struct Count<'c> {
+            len: &'c mut usize,
+            now: usize,
+        }
+        impl Drop for Count<'_> {
+            fn drop(&mut self) {
+                *self.len = self.now;
+            }
+        }
+        let start = self.len;
+        let mut count = Count { len: &mut self.len, now: start };
+        for (slot, value) in self.slots[start..].iter_mut().zip(values) {
             slot.write(value);
-            self.len += 1;
+            count.now += 1;
         }
     }
 }
