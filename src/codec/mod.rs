@@ -1,16 +1,19 @@
 //! Values to bytes and back.
 //!
-//! Two codecs, told apart by an id that every entry carries: [`compact`] (bincode: small and fast, but it cannot carry
+//! Codecs are told apart by an id that every entry carries. [`numbers`] is for vectors of numbers, and is what memory
+//! holds. Of the two for everything else, [`compact`] is bincode (small and fast, but it cannot carry
 //! what describes itself, such as `serde_json::Value`, untagged or flattened types, fields that are skipped) and
-//! [`self_describing`] (MessagePack with field names: carries those). [`encode`] picks by trying: a value goes out
+//! [`self_describing`] is MessagePack with field names, and carries those. [`encode`] picks by trying: a value goes out
 //! compact only if it is known to come back the same.
 
 mod compact;
+mod numbers;
 mod self_describing;
 mod shape;
 #[cfg(test)]
 mod test;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -27,6 +30,8 @@ pub enum CodecId {
     Compact,
     /// MessagePack with named fields.
     SelfDescribing,
+    /// The little-endian bytes of a vector of numbers, side by side.
+    Numbers,
 }
 
 impl CodecId {
@@ -34,6 +39,7 @@ impl CodecId {
         match self {
             CodecId::Compact => 1,
             CodecId::SelfDescribing => 2,
+            CodecId::Numbers => 3,
         }
     }
 
@@ -41,6 +47,7 @@ impl CodecId {
         match byte {
             1 => Some(CodecId::Compact),
             2 => Some(CodecId::SelfDescribing),
+            3 => Some(CodecId::Numbers),
             _ => None,
         }
     }
@@ -101,23 +108,31 @@ impl std::error::Error for CodecError {}
 /// Encodes `value` with the first codec that gives it back unchanged.
 ///
 /// "Unchanged" is judged by the canonical form, the one that keys use, after decoding the bytes again. That is done for
-/// every value but plain vectors of numbers: one value of a type says nothing of the next (an `Option`, an enum, a
+/// every value but vectors of numbers: one value of a type says nothing of the next (an `Option`, an enum, a
 /// `serde_json::Value` deep within), and a value that cannot come back would be a miss for ever.
 ///
 /// # Errors
 /// Neither codec carries the value; says what each one met.
 pub(crate) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Encoded, CodecError> {
+    encode_ref(value).map(|(codec, bytes)| Encoded::new(codec, bytes.into_owned()))
+}
+
+/// As [`encode`], without a copy of a vector of numbers.
+pub(crate) fn encode_ref<T: Serialize + DeserializeOwned>(value: &T) -> Result<(CodecId, Cow<'_, [u8]>), CodecError> {
+    if let Some(bytes) = numbers::as_bytes(value) {
+        return Ok((CodecId::Numbers, Cow::Borrowed(bytes)));
+    }
     let compact = if shape::skips_fields(value) {
         Err(CodecError::new("the value leaves fields out, which the compact codec cannot express"))
     } else {
-        try_codec(CodecId::Compact, value)
+        proved(CodecId::Compact, value, compact::encode(value))
     };
     let compact = match compact {
-        Ok(bytes) => return Ok(Encoded::new(CodecId::Compact, bytes)),
+        Ok(bytes) => return Ok((CodecId::Compact, Cow::Owned(bytes))),
         Err(error) => error,
     };
-    match try_codec(CodecId::SelfDescribing, value) {
-        Ok(bytes) => Ok(Encoded::new(CodecId::SelfDescribing, bytes)),
+    match proved(CodecId::SelfDescribing, value, self_describing::encode(value)) {
+        Ok(bytes) => Ok((CodecId::SelfDescribing, Cow::Owned(bytes))),
         Err(error) => Err(CodecError::new(format_args!("compact codec: {compact}; self-describing codec: {error}"))),
     }
 }
@@ -143,17 +158,53 @@ pub(crate) fn decode<T: DeserializeOwned>(codec: CodecId, bytes: &[u8]) -> Resul
     match codec {
         CodecId::Compact => compact::decode(bytes),
         CodecId::SelfDescribing => self_describing::decode(bytes),
+        CodecId::Numbers => numbers::from_bytes(bytes).ok_or_else(not_these_numbers),
     }
 }
 
-fn try_codec<T: Serialize + DeserializeOwned>(codec: CodecId, value: &T) -> Result<Vec<u8>, CodecError> {
-    let bytes = match codec {
-        CodecId::Compact => compact::encode(value)?,
-        CodecId::SelfDescribing => self_describing::encode(value)?,
-    };
-    if shape::is_plain(value) {
-        return Ok(bytes);
+/// As [`decode`], for bytes that stand in words of eight and are not needed any more.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_words<T: DeserializeOwned>(codec: CodecId, words: Words) -> Result<T, CodecError> {
+    match codec {
+        CodecId::Numbers => numbers::from_words(words.words, words.bytes).ok_or_else(not_these_numbers),
+        _ => decode(codec, words.as_slice()),
     }
+}
+
+fn not_these_numbers() -> CodecError {
+    CodecError::new("the bytes are not a vector of such numbers")
+}
+
+/// Bytes in words of eight, so that numbers among them are aligned.
+pub(crate) struct Words {
+    words: Vec<u64>,
+    bytes: usize,
+}
+
+impl Words {
+    /// So many zero bytes.
+    pub(crate) fn zeroed(bytes: usize) -> Words {
+        Words { words: vec![0; bytes.div_ceil(8)], bytes }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.bytes]
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.bytes]
+    }
+}
+
+/// The bytes, if they come back as the value they were made of.
+fn proved<T: Serialize + DeserializeOwned>(
+    codec: CodecId,
+    value: &T,
+    bytes: Result<Vec<u8>, CodecError>,
+) -> Result<Vec<u8>, CodecError> {
+    let bytes = bytes?;
     let back: T = decode(codec, &bytes)?;
     match (canonical(value), canonical(&back)) {
         (Ok(sent), Ok(returned)) if sent == returned => Ok(bytes),

@@ -2,22 +2,7 @@
 
 use serde::Serialize;
 
-use crate::sys::cast::as_slice;
 use crate::walk::{Group, Halt, Primitive, Step, Visit, walk};
-
-/// Whether `value` is a vector of numbers, told by its type: what any codec carries.
-pub(super) fn is_plain<T>(value: &T) -> bool {
-    fn is<T, P: 'static>(value: &T) -> bool {
-        as_slice::<&T, P>(&value).is_some()
-    }
-    is::<T, f64>(value)
-        || is::<T, f32>(value)
-        || is::<T, u8>(value)
-        || is::<T, u32>(value)
-        || is::<T, u64>(value)
-        || is::<T, i32>(value)
-        || is::<T, i64>(value)
-}
 
 /// Whether `value` leaves out a field somewhere (`skip_serializing_if`).
 ///

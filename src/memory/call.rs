@@ -11,12 +11,12 @@ use super::hot::{Hot, HotValue};
 use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
 use super::{Memory, Shelves};
-use crate::codec::{self, CodecError, CodecId, Encoded};
+use crate::codec::{self, CodecError, CodecId};
 use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
 use crate::panics;
 use crate::store::entry::{Argument, Origin};
 use crate::store::index::Prefix;
-use crate::store::{Absent, Found, NewEntry};
+use crate::store::{Absent, Bytes, Found, NewEntry};
 use crate::task::Parameter;
 use crate::task::probe::Sharing;
 
@@ -72,7 +72,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let hot = shelves.hot.get(key)?;
         let value = match (&hot.value, &self.sharing) {
             (HotValue::Decoded(any), Some(sharing)) => (sharing.copy)(&**any)?,
-            (HotValue::Encoded { codec, shape, bytes }, _) => self.decode(*codec, *shape, bytes)?,
+            (HotValue::Encoded { codec, shape, bytes }, _) => self.checked(*shape, || codec::decode(*codec, bytes))?,
             (HotValue::Decoded(_), None) => return None,
         };
         memory.inner.counters.hit(Source::Hot, hot.compute_nanos);
@@ -123,24 +123,35 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     /// Loads a value from the store into memory.
     fn load<A: Serialize>(&self, memory: &Memory, shelves: &Shelves, key: &Key, args: &A) -> Result<O, MissReason> {
-        let found = shelves.store.get(self.prefix, key).map_err(|absent| self.miss_reason(memory, absent))?;
-        let bytes = found.value.as_slice();
-        let value = self.decode(found.codec, found.shape, bytes).ok_or(MissReason::Undecodable)?;
-        let source = match &found.value {
-            crate::store::Bytes::Inline { .. } => Source::Index,
-            crate::store::Bytes::Blob { .. } => Source::Blob,
+        let Found { codec, shape, compute_nanos, value } =
+            shelves.store.get(self.prefix, key).map_err(|absent| self.miss_reason(memory, absent))?;
+        let source = match &value {
+            Bytes::Inline { .. } => Source::Index,
+            Bytes::Blob(_) => Source::Blob,
         };
-        memory.inner.counters.hit(source, found.compute_nanos);
-        memory.inner.counters.loaded(bytes.len() as u64);
+        let len = value.as_slice().len() as u64;
+        let value = match value {
+            // Too large for memory, so its bytes are needed no more: numbers stay where they were read.
+            Bytes::Blob(words) if !shelves.hot.admits(len) => self.checked(shape, || codec::decode_words(codec, words)),
+            bytes => {
+                let encoded = bytes.as_slice();
+                let value = self.checked(shape, || codec::decode(codec, encoded));
+                if let Some(value) = &value {
+                    self.keep(shelves, *key, value, &Kept { codec, shape, compute_nanos, encoded });
+                }
+                value
+            }
+        };
+        let value = value.ok_or(MissReason::Undecodable)?;
+        memory.inner.counters.hit(source, compute_nanos);
+        memory.inner.counters.loaded(len);
         self.say_loaded(memory, source, args);
-        let Found { codec, shape, compute_nanos, .. } = found;
-        self.keep(shelves, *key, &value, &Kept { codec, shape, compute_nanos, encoded: bytes });
         Ok((self.restore)(value))
     }
 
     /// The value, if the bytes are one and it is built as it was when it was stored.
-    fn decode(&self, codec: CodecId, shape: u64, bytes: &[u8]) -> Option<V> {
-        let decode = || codec::decode(codec, bytes).ok().filter(|value| codec::shape_of(value) == shape);
+    fn checked(&self, shape: u64, decode: impl FnOnce() -> Result<V, CodecError>) -> Option<V> {
+        let decode = || decode().ok().filter(|value| codec::shape_of(value) == shape);
         // The type's own `Deserialize` may panic on what another version of it wrote.
         panics::catch(decode).ok().flatten()
     }
@@ -282,9 +293,9 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
     fn store(&self, shelves: &Shelves, key: Key, value: &V, origin: &Origin<'_>, took: Duration) -> bool {
         let name = self.subject.identity.name();
         // The value's `Serialize` and `Deserialize` are the user's, and may panic.
-        let shaped = panics::catch(|| Ok((codec::encode(value)?, codec::shape_of(value))))
+        let shaped = panics::catch(|| Ok((codec::encode_ref(value)?, codec::shape_of(value))))
             .unwrap_or_else(|panic| Err(CodecError::new(format_args!("it panicked: {panic}"))));
-        let (Encoded { codec, bytes: encoded }, shape) = match shaped {
+        let ((codec, encoded), shape) = match shaped {
             Ok(encoded) => encoded,
             Err(error) => {
                 self.not_stored(NotStoredReason::NotSerializable);

@@ -12,7 +12,7 @@ use tempfile::{Builder, NamedTempFile};
 use super::bytes::{Guard, Reader, digest, put_block};
 use super::entry::FORMAT;
 use super::{Absent, NewEntry, StoreError};
-use crate::codec::CodecId;
+use crate::codec::{CodecId, Words};
 use crate::key::{Key, hex, unhex};
 
 const MAGIC: &[u8; 8] = b"LARDBLOB";
@@ -85,36 +85,37 @@ impl Blobs {
         Ok(())
     }
 
-    /// Reads and verifies a blob: the whole file and where its value starts.
-    pub(crate) fn read(&self, key: &Key, name: &[u8; 32]) -> Result<(Vec<u8>, usize), Absent> {
+    /// Reads and verifies a blob, and answers its value.
+    pub(crate) fn read(&self, key: &Key, name: &[u8; 32]) -> Result<Words, Absent> {
         let path = self.path(name);
-        let file = match fs::read(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Absent::MissingBlob),
-            Err(error) => {
-                return Err(Absent::Unreadable(StoreError::new(
-                    format!("reading the blob `{}`", path.display()),
-                    error,
-                )));
-            }
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Absent::MissingBlob,
+            // The file ended before its length said.
+            io::ErrorKind::UnexpectedEof => Absent::TruncatedBlob,
+            _ => Absent::Unreadable(StoreError::new(format!("reading the blob `{}`", path.display()), error)),
         };
-        let header_bytes = match header_len(&file) {
-            Some(header_bytes) => header_bytes,
-            None if file.len() < 16 => return Err(Absent::TruncatedBlob),
-            None => return Err(Absent::AlteredBlob),
-        };
-        let (head, value) = file.split_at_checked(header_bytes).ok_or(Absent::TruncatedBlob)?;
-        if digest(Guard::BlobHeader, &[head]) != *name {
+        let mut file = File::open(&path).map_err(unreadable)?;
+        let len = file.metadata().map_err(unreadable)?.len();
+        let mut head = vec![0; 16];
+        file.read_exact(&mut head).map_err(unreadable)?;
+        let header_bytes = header_len(&head).ok_or(Absent::AlteredBlob)?;
+        let value_bytes = len.checked_sub(header_bytes as u64).ok_or(Absent::TruncatedBlob)?;
+        head.resize(header_bytes, 0);
+        file.read_exact(&mut head[16..]).map_err(unreadable)?;
+        if digest(Guard::BlobHeader, &[&head]) != *name {
             return Err(Absent::AlteredBlob);
         }
-        let header = parse_header(head).ok_or(Absent::AlteredBlob)?;
-        if header.value_bytes != value.len() as u64 {
+        let header = parse_header(&head).ok_or(Absent::AlteredBlob)?;
+        if header.value_bytes != value_bytes {
             return Err(Absent::TruncatedBlob);
         }
-        if header.key != *key || digest(Guard::Value, &[value]) != header.value_digest {
+        // As long as the file is, whatever the header says: no more is asked of memory than there is to read.
+        let mut value = Words::zeroed(usize::try_from(value_bytes).map_err(|_| Absent::TruncatedBlob)?);
+        file.read_exact(value.as_mut_slice()).map_err(unreadable)?;
+        if header.key != *key || digest(Guard::Value, &[value.as_slice()]) != header.value_digest {
             return Err(Absent::AlteredBlob);
         }
-        Ok((file, header_bytes))
+        Ok(value)
     }
 
     /// Removes a blob; one that is gone already is no error.

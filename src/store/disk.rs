@@ -95,10 +95,7 @@ impl DiskStore {
         let record = entry::parse(key, &bytes)?;
         let value = match record.place {
             Place::Inline { start } => Bytes::Inline { record: bytes, start },
-            Place::Blob { name } => {
-                let (file, start) = self.blobs.read(key, &name)?;
-                Bytes::Blob { file, start }
-            }
+            Place::Blob { name } => Bytes::Blob(self.blobs.read(key, &name)?),
         };
         Ok(Found { codec: record.codec, shape: record.shape, compute_nanos: record.compute_nanos, value })
     }

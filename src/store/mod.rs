@@ -12,7 +12,7 @@ pub(crate) mod location;
 mod reconcile;
 mod sync;
 
-use crate::codec::CodecId;
+use crate::codec::{CodecId, Words};
 use crate::key::Key;
 use entry::Origin;
 
@@ -46,14 +46,14 @@ pub(crate) enum Bytes {
     /// Within a record of the index.
     Inline { record: sled::IVec, start: usize },
     /// Read from a blob.
-    Blob { file: Vec<u8>, start: usize },
+    Blob(Words),
 }
 
 impl Bytes {
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Bytes::Inline { record, start } => &record[*start..],
-            Bytes::Blob { file, start } => &file[*start..],
+            Bytes::Blob(words) => words.as_slice(),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Recognises borrowed slices behind a type parameter.
+//! Recognises vectors and slices behind a type parameter.
 
 #![allow(unsafe_code)]
 
 use std::any::TypeId;
+use std::mem::ManuallyDrop;
 
 /// The elements of `value` if it is a `&[P]` or a `&Vec<P>` behind a type parameter, else `None`.
 ///
@@ -23,9 +24,27 @@ pub(crate) fn as_slice<I, P: 'static>(value: &I) -> Option<&[P]> {
     }
 }
 
+/// The elements of `value`, if `T` is `Vec<P>` behind a type parameter.
+pub(crate) fn of_vec<T, P: 'static>(value: &T) -> Option<&[P]> {
+    // SAFETY: as in `as_slice`; `Vec<P>` has no lifetimes of its own, so `T` is that very type.
+    (typeid::of::<T>() == TypeId::of::<Vec<P>>())
+        .then(|| unsafe { (*std::ptr::from_ref(value).cast::<Vec<P>>()).as_slice() })
+}
+
+/// `values` as a `T`, if `T` is `Vec<P>` behind a type parameter.
+pub(crate) fn from_vec<T, P: 'static>(values: Vec<P>) -> Option<T> {
+    if typeid::of::<T>() != TypeId::of::<Vec<P>>() {
+        return None;
+    }
+    let values = ManuallyDrop::new(values);
+    // SAFETY: as in `as_slice`; `Vec<P>` has no lifetimes of its own, so `T` is that very type. The value is moved: its
+    // first place is never used or dropped again.
+    Some(unsafe { std::ptr::read(std::ptr::from_ref(&*values).cast::<T>()) })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::as_slice;
+    use super::{as_slice, from_vec, of_vec};
     use std::collections::VecDeque;
 
     #[test]
@@ -37,5 +56,15 @@ mod tests {
         assert_eq!(as_slice::<_, f64>(&local), None, "an owned vector is not a reference");
         assert_eq!(as_slice::<_, f64>(&&VecDeque::from(local.clone())), None);
         assert_eq!(as_slice::<_, f64>(&&[1.0_f64, 2.0]), None, "an array reference is another type");
+    }
+
+    #[test]
+    fn a_vector_becomes_only_its_own_type() {
+        assert_eq!(from_vec::<Vec<f64>, f64>(vec![1.0, 2.0]), Some(vec![1.0, 2.0]));
+        assert_eq!(from_vec::<Vec<u64>, f64>(vec![1.0]), None);
+        assert_eq!(of_vec::<_, f64>(&vec![1.0, 2.0]), Some(&[1.0, 2.0][..]));
+        assert_eq!(of_vec::<_, f64>(&vec![1_u64]), None);
+        assert_eq!(from_vec::<Option<Vec<f64>>, f64>(vec![1.0]), None);
+        assert_eq!(from_vec::<Vec<String>, String>(vec!["a".to_owned()]), Some(vec!["a".to_owned()]));
     }
 }
