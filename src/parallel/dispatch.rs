@@ -24,9 +24,17 @@ pub(super) trait Work: Sync {
     type Trace;
 
     fn trace(&self, item: &Self::Item) -> Self::Trace;
-    fn describe(&self, trace: Self::Trace) -> Option<String>;
-    fn task(&self) -> Option<&'static str>;
     fn run(&self, item: Self::Item) -> Result<Self::Output, TaskError>;
+
+    /// The text of the arguments, where they are known to anyone but the function.
+    fn describe(&self, _trace: Self::Trace) -> Option<String> {
+        None
+    }
+
+    /// The task's name, where there is a task.
+    fn task(&self) -> Option<&'static str> {
+        None
+    }
 
     /// The bare function, where an item is only passed to it: then a batch of quick items is one simple loop, which the
     /// compiler can turn into vector instructions.

@@ -152,8 +152,11 @@ impl Parallel {
     {
         let label = T::NAME.rsplit("::").next().unwrap_or(T::NAME);
         match &self.memory {
-            Some(memory) => self.start(calls.into_iter(), work::Remembered::new(memory), label),
-            None => self.start(calls.into_iter(), work::Calls::new(), label),
+            Some(memory) => {
+                let cached = memory.cached::<T>();
+                self.start(calls.into_iter(), work::Calls::<T, _>::new(|args| cached.call(args)), label)
+            }
+            None => self.start(calls.into_iter(), work::Calls::<T, _>::new(|args| T::call(args)), label),
         }
     }
 

@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 
 use super::dispatch::Work;
 use crate::key::describe;
-use crate::memory::{Cached, Memory};
 use crate::panics;
 use crate::task::{Delayed, Task, TaskError};
 
@@ -27,77 +26,45 @@ fn trace<'a, T: Task>(call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
     }
 }
 
-fn describe<T: Task>(trace: ArgsTrace<'_, T>) -> Option<String> {
-    Some(match trace {
-        ArgsTrace::Copied(args) => describe::arguments(&args, T::PARAMETERS),
-        ArgsTrace::Text(text) => text,
-    })
-}
-
-pub(super) struct Calls<'a, T>(PhantomData<fn(&'a T)>);
-
-impl<T> Calls<'_, T> {
-    pub(super) fn new() -> Self {
-        Calls(PhantomData)
-    }
-}
-
-impl<'a, T: Task> Work for Calls<'a, T>
-where
-    T::Args<'a>: Send,
-    T::Value: Send,
-{
-    type Item = Delayed<'a, T>;
-    type Output = T::Value;
-    type Trace = ArgsTrace<'a, T>;
-
-    #[inline]
-    fn trace(&self, call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
-        trace(call)
-    }
-    fn describe(&self, trace: ArgsTrace<'a, T>) -> Option<String> {
-        describe(trace)
-    }
-    fn task(&self) -> Option<&'static str> {
-        Some(T::NAME)
-    }
-    #[inline]
-    fn run(&self, call: Delayed<'a, T>) -> Result<T::Value, TaskError> {
-        T::into_value(call.call())
-    }
-}
-
-pub(super) struct Remembered<'a, T: Task> {
-    cached: Cached<T>,
+/// Delayed calls of a task, each made by `call`: the function itself, or a memory in front of it.
+pub(super) struct Calls<'a, T, F> {
+    call: F,
     _calls: PhantomData<fn(&'a T)>,
 }
 
-impl<T: Task> Remembered<'_, T> {
-    pub(super) fn new(memory: &Memory) -> Self {
-        Remembered { cached: memory.cached(), _calls: PhantomData }
+impl<'a, T: Task, F: Fn(T::Args<'a>) -> T::Output> Calls<'a, T, F> {
+    pub(super) fn new(call: F) -> Self {
+        Calls { call, _calls: PhantomData }
     }
 }
 
-impl<'a, T: Task> Work for Remembered<'a, T>
+impl<'a, T, F> Work for Calls<'a, T, F>
 where
+    T: Task,
     T::Args<'a>: Send,
     T::Value: Send,
+    F: Fn(T::Args<'a>) -> T::Output + Sync,
 {
     type Item = Delayed<'a, T>;
     type Output = T::Value;
     type Trace = ArgsTrace<'a, T>;
 
+    #[inline]
     fn trace(&self, call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
         trace(call)
     }
     fn describe(&self, trace: ArgsTrace<'a, T>) -> Option<String> {
-        describe(trace)
+        Some(match trace {
+            ArgsTrace::Copied(args) => describe::arguments(&args, T::PARAMETERS),
+            ArgsTrace::Text(text) => text,
+        })
     }
     fn task(&self) -> Option<&'static str> {
         Some(T::NAME)
     }
-    fn run(&self, call: Delayed<'a, T>) -> Result<T::Value, TaskError> {
-        T::into_value(self.cached.call(call.args))
+    #[inline]
+    fn run(&self, delayed: Delayed<'a, T>) -> Result<T::Value, TaskError> {
+        T::into_value((self.call)(delayed.args))
     }
 }
 
@@ -119,12 +86,6 @@ impl<I: Send, R: Send, F: Fn(I) -> R + Sync> Work for Closure<I, F> {
 
     #[inline]
     fn trace(&self, _: &I) {}
-    fn describe(&self, (): ()) -> Option<String> {
-        None
-    }
-    fn task(&self) -> Option<&'static str> {
-        None
-    }
     #[inline]
     fn run(&self, item: I) -> Result<R, TaskError> {
         Ok((self.function)(item))
@@ -159,12 +120,6 @@ where
 
     #[inline]
     fn trace(&self, _: &I) {}
-    fn describe(&self, (): ()) -> Option<String> {
-        None
-    }
-    fn task(&self) -> Option<&'static str> {
-        None
-    }
     #[inline]
     fn run(&self, item: I) -> Result<R, TaskError> {
         (self.function)(item).map_err(|error| TaskError::from_error(error.into()))
