@@ -46,6 +46,7 @@ mod backend;
 mod codec;
 mod error;
 mod key;
+mod lock;
 mod memory;
 mod panics;
 mod parallel;

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use indicatif::MultiProgress;
 
+use crate::lock::lock;
+
 /// The bars on the screen, the latest last.
 static BARS: Mutex<Vec<MultiProgress>> = Mutex::new(Vec::new());
 
@@ -61,5 +63,5 @@ impl Drop for OnScreen {
 }
 
 fn bars() -> MutexGuard<'static, Vec<MultiProgress>> {
-    BARS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    lock(&BARS)
 }

@@ -7,6 +7,7 @@ mod threads;
 use std::sync::{Mutex, MutexGuard};
 
 use crate::error::Result;
+use crate::lock::lock;
 
 /// Where delayed calls run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +53,6 @@ impl Crew {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<threads::Pool>> {
-        self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.idle)
     }
 }

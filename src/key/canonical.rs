@@ -7,6 +7,7 @@
 
 use serde::Serialize;
 
+use super::ignores;
 use super::run::{Content, Run};
 use super::sink::{Purpose, Sink};
 use crate::walk::{Group, Halt, Primitive, Step, Visit, walk};
@@ -372,7 +373,7 @@ impl<'e> Visit for Canon<'e> {
     #[inline]
     fn passes_over(&mut self, frame: &mut Frame<'e>) -> bool {
         match &mut frame.kind {
-            FrameKind::Elements { elements, index } if elements.ignored >> *index & 1 == 1 => {
+            FrameKind::Elements { elements, index } if ignores(elements.ignored, *index) => {
                 *index += 1;
                 true
             }

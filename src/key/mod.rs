@@ -1,4 +1,4 @@
-//! From a call to 32 bytes: the only place that feeds blake3.
+//! From a call to 32 bytes. All that enters a key is hashed here; what is on disk is hashed by [`crate::store::bytes`].
 //!
 //! `key = H(function, argument, argument, ..)`, where the function is its identity with its code (see
 //! [`identity`]) and each argument is its canonical form (see [`canonical`]): up to 64 bytes as they are, or a digest of
@@ -122,14 +122,18 @@ impl Layout {
         items.into_iter().enumerate().filter(move |(index, _)| self.keeps(*index))
     }
 
-    #[inline]
     fn keeps(self, index: usize) -> bool {
         match self {
-            // Past 32 parameters nothing can be ignored; the attributes stop at 16.
-            Layout::Tuple { ignored } => ignored.checked_shr(index as u32).unwrap_or(0) & 1 == 0,
+            Layout::Tuple { ignored } => !ignores(ignored, index),
             Layout::Single => true,
         }
     }
+}
+
+/// Whether the mask leaves out the argument at `index`. Past 32 nothing can be left out; the attributes stop at 16.
+#[inline]
+fn ignores(mask: u32, index: usize) -> bool {
+    mask.checked_shr(index as u32).unwrap_or(0) & 1 == 1
 }
 
 /// A function's digest, and 16 arguments (where the attributes and serde's tuples stop) in their longest form.

@@ -308,11 +308,11 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
                 return false;
             }
         };
-        let entry =
-            NewEntry { key, codec, shape, compute_nanos: nanos(took), origin, value: &encoded, costly: took >= COSTLY };
+        let compute_nanos = nanos(took);
         // A store that fails does not take the result from this process.
-        let NewEntry { codec, shape, compute_nanos, .. } = entry;
         self.subject.keep(shelves, key, value, &Kept { codec, shape, compute_nanos, encoded: &encoded });
+        let costly = took >= COSTLY;
+        let entry = NewEntry { key, codec, shape, compute_nanos, origin, value: &encoded, costly };
         match shelves.store.put(self.subject.prefix, &entry) {
             Ok(late) => {
                 self.memory.inner.counters.stored(encoded.len() as u64);

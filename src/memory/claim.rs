@@ -13,11 +13,12 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use crate::key::{ByFirstBytes, Key};
+use crate::lock::{lock, whole};
 
 /// How long a rayon worker without other work waits for another's computation before it computes a duplicate.
 const POOL_PATIENCE: Duration = Duration::from_millis(100);
@@ -148,7 +149,7 @@ impl Flight {
         loop {
             match *end {
                 Some(end) => return end,
-                None => end = self.ended.wait(end).unwrap_or_else(|poisoned| poisoned.into_inner()),
+                None => end = whole(self.ended.wait(end)),
             }
         }
     }
@@ -166,7 +167,7 @@ impl Flight {
             let end = lock(&self.end);
             if end.is_none() {
                 // Woken or not, the loop looks again.
-                drop(self.ended.wait_timeout(end, POOL_NAP).unwrap_or_else(|poisoned| poisoned.into_inner()));
+                drop(whole(self.ended.wait_timeout(end, POOL_NAP)));
             }
             idle += start.elapsed();
         }
@@ -191,11 +192,6 @@ fn yield_to_pool() -> bool {
     DEPTH.set(DEPTH.get() + 1);
     let _level = Level;
     rayon::yield_now() == Some(rayon::Yield::Executed)
-}
-
-/// Nothing that can panic runs under these locks, so a poisoned one is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]

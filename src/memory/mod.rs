@@ -28,6 +28,7 @@ pub use global::CachedCell;
 pub use stats::{MissReason, NotStoredReason, Stats};
 
 use crate::error::Result;
+use crate::lock::{lock, whole};
 use crate::store::{DiskStore, location};
 use crate::sys::exit;
 use crate::task::Task;
@@ -82,7 +83,7 @@ struct Inner {
 impl Inner {
     /// Warns of two closures that go by one name: they would share their results.
     fn note_name(&self, name: &str, version: u64, place: &'static Location<'static>) {
-        let mut named = self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut named = lock(&self.named);
         let first = *named.entry((name.to_owned(), version)).or_insert(place);
         drop(named);
         if first != place {
@@ -119,7 +120,7 @@ struct Listed(PathBuf);
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        OPEN.list.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&self.0);
+        lock(&OPEN.list).remove(&self.0);
         OPEN.struck_off.notify_all();
     }
 }
@@ -308,12 +309,12 @@ impl Shelves {
         location::prepare(path)?;
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         // The list stays locked while the store opens: two threads must not race for one directory's lock file.
-        let mut list = OPEN.list.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut list = lock(&OPEN.list);
         while let Some(listed) = list.get(&path) {
             match listed.upgrade() {
                 Some(shelves) => return Ok((shelves, None)),
                 // Its last holder is just closing it.
-                None => list = OPEN.struck_off.wait(list).unwrap_or_else(|poisoned| poisoned.into_inner()),
+                None => list = whole(OPEN.struck_off.wait(list)),
             }
         }
         let (store, repair) = DiskStore::open(&path)?;

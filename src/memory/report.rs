@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::lock::lock;
 use crate::screen::print_line;
 
 /// Where lines go: one call per line or block of lines, without the final line break.
@@ -34,7 +35,7 @@ impl Reporter {
 
     /// Says `words` unless `subject` was warned of before.
     pub(crate) fn warn_once(&self, subject: &str, words: impl FnOnce() -> String) {
-        let mut warned = self.warned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut warned = lock(&self.warned);
         if warned.insert(subject.to_owned()) {
             drop(warned);
             (self.sink)(&format!("larder: warning: {}", words()));

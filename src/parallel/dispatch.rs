@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::batch::Sizer;
 use super::failure::{Cause, Failure};
 use super::progress::Meter;
+use crate::lock::{lock, whole};
 use crate::panics;
 use crate::sys::filled::Filled;
 use crate::task::TaskError;
@@ -125,7 +126,7 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
 
     /// The results of the batches in no order, or the failure with the lowest index.
     pub(super) fn end(self) -> Result<Vec<Written<'s, W::Output>>, Box<Failure>> {
-        let feed = self.feed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let feed = whole(self.feed.into_inner());
         feed.failure.map_or(Ok(feed.written), Err)
     }
 
@@ -140,7 +141,7 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
             }
         }
         // What may panic under the lock, the user's iterator, is caught.
-        self.feed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.feed)
     }
 
     fn take(&self, feed: &mut Feed<'s, W, I>, worker: usize, items: &mut Vec<W::Item>) -> Option<Batch<'s, W::Output>> {

@@ -11,7 +11,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::bytes::{Guard, Reader, digest, put_block};
 use super::entry::FORMAT;
-use super::{Absent, NewEntry, StoreError};
+use super::{Absent, NewEntry, StoreError, remove_if_there};
 use crate::codec::{CodecId, Words};
 use crate::key::{Key, hex, unhex};
 
@@ -121,12 +121,8 @@ impl Blobs {
     /// Removes a blob; one that is gone already is no error.
     pub(crate) fn remove(&self, name: &[u8; 32]) -> Result<(), StoreError> {
         let path = self.path(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::new(format!("removing the blob `{}`", path.display()), error))
-            }
-            _ => Ok(()),
-        }
+        remove_if_there(&path)
+            .map_err(|error| StoreError::new(format!("removing the blob `{}`", path.display()), error))
     }
 
     /// The names of all blobs, sound or not. Files that are not called like a blob are passed over.
@@ -168,10 +164,7 @@ impl Blobs {
     /// Removes every blob. Folders stay, and so does what is just being written.
     pub(crate) fn clear(&self) -> io::Result<()> {
         for name in self.names()? {
-            match fs::remove_file(self.path(&name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove_if_there(&self.path(&name))?;
         }
         Ok(())
     }

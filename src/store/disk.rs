@@ -39,23 +39,22 @@ impl DiskStore {
             let what = "cannot hold an index: check its permissions and the free space, or choose another directory";
             failed(path, what, LocationReason::Io, Some(error))
         };
-        let in_use = || {
-            let what = "has an index that another program holds: wait for it to end, or choose another directory";
-            failed(path, what, LocationReason::InUse, None)
+        let give_up = |failure| match failure {
+            OpenFailure::System(error) => refused(error),
+            OpenFailure::Damaged(why) => refused(io::Error::other(why)),
+            OpenFailure::InUse => {
+                let what = "has an index that another program holds: wait for it to end, or choose another directory";
+                failed(path, what, LocationReason::InUse, None)
+            }
         };
         let (index, as_closed, damage) = match Index::open(&dir) {
             Ok((index, as_closed)) => (index, as_closed, None),
-            Err(OpenFailure::System(error)) => return Err(refused(error)),
-            Err(OpenFailure::InUse) => return Err(in_use()),
             Err(OpenFailure::Damaged(why)) => {
                 let aside = index::set_aside(&dir, now_ms()).map_err(refused)?;
-                match Index::open(&dir) {
-                    Ok((index, _)) => (index, false, Some((why, aside))),
-                    Err(OpenFailure::System(error)) => return Err(refused(error)),
-                    Err(OpenFailure::InUse) => return Err(in_use()),
-                    Err(OpenFailure::Damaged(why)) => return Err(refused(io::Error::other(why))),
-                }
+                let (index, _) = Index::open(&dir).map_err(give_up)?;
+                (index, false, Some((why, aside)))
             }
+            Err(failure) => return Err(give_up(failure)),
         };
         let taken_in = if as_closed {
             0

@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use sled::IVec;
 
-use super::StoreError;
 use super::bytes::{Guard, digest};
 use super::location::patiently;
 use super::sync::Syncer;
+use super::{StoreError, remove_if_there};
 use crate::key::Key;
 use crate::panics;
 
@@ -105,10 +105,7 @@ impl Index {
             return Err(OpenFailure::Damaged("it is no directory".to_owned()));
         }
         let as_closed = fs::read_to_string(note(dir)).is_ok_and(|note| lengths(dir).is_ok_and(|files| files == note));
-        match fs::remove_file(note(dir)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(OpenFailure::System(error)),
-            _ => {}
-        }
+        remove_if_there(&note(dir)).map_err(OpenFailure::System)?;
         let config = sled::Config::new()
             .path(dir)
             .mode(sled::Mode::HighThroughput)
@@ -270,8 +267,6 @@ pub(crate) fn set_aside(dir: &Path, now_ms: u64) -> io::Result<PathBuf> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         renamed => renamed?,
     }
-    match fs::remove_file(mark(dir)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(aside),
-    }
+    remove_if_there(&mark(dir))?;
+    Ok(aside)
 }

@@ -12,6 +12,9 @@ pub(crate) mod location;
 mod reconcile;
 mod sync;
 
+use std::path::Path;
+use std::{fs, io};
+
 use crate::codec::{CodecId, Words};
 use crate::key::Key;
 use entry::Origin;
@@ -75,6 +78,14 @@ pub(crate) enum Absent {
     AlteredBlob,
     /// The store could not be read.
     Unreadable(StoreError),
+}
+
+/// Removes a file; one that is gone already is no error.
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// A store operation that failed: what was tried and what the system said.

@@ -10,7 +10,6 @@ use super::StoreError;
 use super::blob::{self, Blobs};
 use super::entry::{self, Origin, Place, Record};
 use super::index::{Index, Prefix};
-use crate::key::Key;
 
 /// Takes in the blobs that the index does not know; answers how many.
 ///
@@ -52,7 +51,7 @@ fn take_in(index: &Index, name: &[u8; 32], head: &[u8]) -> Result<bool, StoreErr
     let Some(header) = blob::parse_header(head) else { return Ok(false) };
     let Some(origin) = Origin::parse(header.origin) else { return Ok(false) };
     let slot = Prefix::of(&origin.function).slot(&header.key);
-    if index.get(&slot)?.is_some_and(|record| is_sound(&header.key, &record)) {
+    if index.get(&slot)?.is_some_and(|record| entry::parse(&header.key, &record).is_ok()) {
         return Ok(false);
     }
     let record = Record {
@@ -65,8 +64,4 @@ fn take_in(index: &Index, name: &[u8; 32], head: &[u8]) -> Result<bool, StoreErr
     };
     index.insert(&slot, entry::encode(&header.key, &record, header.origin, &[]))?;
     Ok(true)
-}
-
-fn is_sound(key: &Key, record: &[u8]) -> bool {
-    entry::parse(key, record).is_ok()
 }

@@ -4,11 +4,12 @@
 //! process survives and a machine without power may not. One thread per open cache syncs the log within [`DELAY`] of the
 //! first result that asks for it; results that follow within that time share the same sync.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::StoreError;
+use crate::lock::{lock, whole};
 
 /// With the time a sync takes, this keeps the promise of 200 ms on a disk that is not overwhelmed.
 const DELAY: Duration = Duration::from_millis(100);
@@ -95,21 +96,12 @@ impl Shared {
                         state.failure = Some(failure);
                     }
                 }
-                Some(due) => state = wait(self.changed.wait_timeout(state, due - now)).0,
+                Some(due) => state = whole(self.changed.wait_timeout(state, due - now)).0,
                 None if state.closing => return,
-                None => state = wait(self.changed.wait(state)),
+                None => state = whole(self.changed.wait(state)),
             }
         }
     }
-}
-
-/// Nothing that can panic runs under these locks, so a poisoned one is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    wait(mutex.lock())
-}
-
-fn wait<T>(answer: Result<T, std::sync::PoisonError<T>>) -> T {
-    answer.unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::ffi::c_int;
 use std::panic::catch_unwind;
 use std::sync::{Mutex, Once};
 
+use crate::lock::lock;
+
 /// What is left to do at the end, set once.
 static WORK: Mutex<Option<fn()>> = Mutex::new(None);
 
@@ -16,7 +18,7 @@ static WORK: Mutex<Option<fn()>> = Mutex::new(None);
 pub(crate) fn at_exit(work: fn()) {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
-        *WORK.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(work);
+        *lock(&WORK) = Some(work);
         // SAFETY: `atexit` of the C library, which std links on every platform that has processes, takes a function
         // without arguments and keeps its address; `run` is a static function and never unwinds into its caller.
         let refused = unsafe { atexit(run) };

@@ -254,51 +254,49 @@ impl<'v, V: Visit, T: ?Sized> Serializer for Walker<'v, V, T> {
     }
 }
 
-impl<V: Visit> SerializeSeq for Open<'_, V> {
-    type Ok = ();
-    type Error = Halt;
-    #[inline]
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Step {
-        self.one(None, value)
-    }
-    fn end(self) -> Step {
-        self.close()
-    }
+/// serde has a trait for each kind of group; items without a name are the same in four of them, fields in two.
+macro_rules! items {
+    ($($trait:ident::$method:ident),*) => {$(
+        impl<V: Visit> $trait for Open<'_, V> {
+            type Ok = ();
+            type Error = Halt;
+            #[inline]
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Step {
+                self.one(None, value)
+            }
+            fn end(self) -> Step {
+                self.close()
+            }
+        }
+    )*};
 }
 
-impl<V: Visit> SerializeTuple for Open<'_, V> {
-    type Ok = ();
-    type Error = Halt;
-    #[inline]
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Step {
-        self.one(None, value)
-    }
-    fn end(self) -> Step {
-        self.close()
-    }
+items!(
+    SerializeSeq::serialize_element,
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field
+);
+
+macro_rules! fields {
+    ($($trait:ident),*) => {$(
+        impl<V: Visit> $trait for Open<'_, V> {
+            type Ok = ();
+            type Error = Halt;
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Step {
+                self.one(Some(key), value)
+            }
+            fn skip_field(&mut self, key: &'static str) -> Step {
+                self.visitor.skipped(key)
+            }
+            fn end(self) -> Step {
+                self.close()
+            }
+        }
+    )*};
 }
 
-impl<V: Visit> SerializeTupleStruct for Open<'_, V> {
-    type Ok = ();
-    type Error = Halt;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Step {
-        self.one(None, value)
-    }
-    fn end(self) -> Step {
-        self.close()
-    }
-}
-
-impl<V: Visit> SerializeTupleVariant for Open<'_, V> {
-    type Ok = ();
-    type Error = Halt;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Step {
-        self.one(None, value)
-    }
-    fn end(self) -> Step {
-        self.close()
-    }
-}
+fields!(SerializeStruct, SerializeStructVariant);
 
 impl<V: Visit> SerializeMap for Open<'_, V> {
     type Ok = ();
@@ -311,34 +309,6 @@ impl<V: Visit> SerializeMap for Open<'_, V> {
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Step {
         walk(value, self.visitor)?;
         self.visitor.item_end(&mut self.frame)
-    }
-    fn end(self) -> Step {
-        self.close()
-    }
-}
-
-impl<V: Visit> SerializeStruct for Open<'_, V> {
-    type Ok = ();
-    type Error = Halt;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Step {
-        self.one(Some(key), value)
-    }
-    fn skip_field(&mut self, key: &'static str) -> Step {
-        self.visitor.skipped(key)
-    }
-    fn end(self) -> Step {
-        self.close()
-    }
-}
-
-impl<V: Visit> SerializeStructVariant for Open<'_, V> {
-    type Ok = ();
-    type Error = Halt;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Step {
-        self.one(Some(key), value)
-    }
-    fn skip_field(&mut self, key: &'static str) -> Step {
-        self.visitor.skipped(key)
     }
     fn end(self) -> Step {
         self.close()
