@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::key::canonical::canonical;
+use crate::sys::map::Mapped;
 pub(crate) use shape::{is_err, shape_of};
 
 /// Which codec wrote some bytes. The numbers are on disk for ever (docs/format.md).
@@ -114,13 +115,40 @@ impl std::error::Error for CodecError {}
 /// # Errors
 /// Neither codec carries the value; says what each one met.
 pub(crate) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Encoded, CodecError> {
-    encode_ref(value).map(|(codec, bytes)| Encoded::new(codec, bytes.into_owned()))
+    encode_ref(value).map(|encoding| Encoded::new(encoding.codec, encoding.concat().into_owned()))
+}
+
+/// A value as bytes, in parts that lie one behind the other: an array is the part that it is in memory.
+pub(crate) struct Encoding<'v> {
+    pub(crate) codec: CodecId,
+    /// The value asks to be mapped when it is loaded.
+    pub(crate) mapped: bool,
+    pub(crate) parts: Vec<Cow<'v, [u8]>>,
+}
+
+impl<'v> Encoding<'v> {
+    fn new(codec: CodecId, bytes: impl Into<Cow<'v, [u8]>>) -> Encoding<'v> {
+        Encoding { codec, mapped: false, parts: vec![bytes.into()] }
+    }
+
+    /// How many bytes the parts have together.
+    pub(crate) fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.len()).sum()
+    }
+
+    /// The parts as one.
+    pub(crate) fn concat(&self) -> Cow<'_, [u8]> {
+        match &self.parts[..] {
+            [part] => Cow::Borrowed(part),
+            parts => Cow::Owned(parts.concat()),
+        }
+    }
 }
 
 /// As [`encode`], without a copy of a vector of numbers.
-pub(crate) fn encode_ref<T: Serialize + DeserializeOwned>(value: &T) -> Result<(CodecId, Cow<'_, [u8]>), CodecError> {
+pub(crate) fn encode_ref<T: Serialize + DeserializeOwned>(value: &T) -> Result<Encoding<'_>, CodecError> {
     if let Some(bytes) = numbers::as_bytes(value) {
-        return Ok((CodecId::Numbers, Cow::Borrowed(bytes)));
+        return Ok(Encoding::new(CodecId::Numbers, bytes));
     }
     let compact = if shape::skips_fields(value) {
         Err(CodecError::new("the value leaves fields out, which the compact codec cannot express"))
@@ -128,11 +156,11 @@ pub(crate) fn encode_ref<T: Serialize + DeserializeOwned>(value: &T) -> Result<(
         proved(CodecId::Compact, value, compact::encode(value))
     };
     let compact = match compact {
-        Ok(bytes) => return Ok((CodecId::Compact, Cow::Owned(bytes))),
+        Ok(bytes) => return Ok(Encoding::new(CodecId::Compact, bytes)),
         Err(error) => error,
     };
     match proved(CodecId::SelfDescribing, value, self_describing::encode(value)) {
-        Ok(bytes) => Ok((CodecId::SelfDescribing, Cow::Owned(bytes))),
+        Ok(bytes) => Ok(Encoding::new(CodecId::SelfDescribing, bytes)),
         Err(error) => Err(CodecError::new(format_args!("compact codec: {compact}; self-describing codec: {error}"))),
     }
 }
@@ -162,14 +190,33 @@ pub(crate) fn decode<T: DeserializeOwned>(codec: CodecId, bytes: &[u8]) -> Resul
     }
 }
 
-/// As [`decode`], for bytes that stand in words of eight and are not needed any more.
+/// As [`decode`], for bytes that belong to the value from here on: what it can keep of them is not copied.
 ///
 /// # Errors
 /// As [`decode`].
-pub(crate) fn decode_words<T: DeserializeOwned>(codec: CodecId, words: Words) -> Result<T, CodecError> {
-    match codec {
-        CodecId::Numbers => numbers::from_words(words.words, words.bytes).ok_or_else(not_these_numbers),
-        _ => decode(codec, words.as_slice()),
+pub(crate) fn decode_large<T: DeserializeOwned>(codec: CodecId, bytes: Large) -> Result<T, CodecError> {
+    match (codec, bytes) {
+        (CodecId::Numbers, Large::Read(words)) => {
+            numbers::from_words(words.words, words.bytes).ok_or_else(not_these_numbers)
+        }
+        (codec, bytes) => decode(codec, bytes.as_slice()),
+    }
+}
+
+/// The bytes of a large value, aligned for any number.
+pub(crate) enum Large {
+    /// Read from a file.
+    Read(Words),
+    /// The file itself.
+    Mapped(Mapped),
+}
+
+impl Large {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Large::Read(words) => words.as_slice(),
+            Large::Mapped(mapped) => mapped,
+        }
     }
 }
 

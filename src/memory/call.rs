@@ -11,7 +11,7 @@ use super::hot::{Hot, HotValue};
 use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
 use super::{Memory, Shelves};
-use crate::codec::{self, CodecError, CodecId};
+use crate::codec::{self, CodecError, CodecId, Encoding};
 use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
 use crate::panics;
 use crate::store::entry::{Argument, Origin};
@@ -132,7 +132,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let len = value.as_slice().len() as u64;
         let value = match value {
             // Too large for memory, so its bytes are needed no more: numbers stay where they were read.
-            Bytes::Blob(words) if !shelves.hot.admits(len) => self.checked(shape, || codec::decode_words(codec, words)),
+            Bytes::Blob(large) if !shelves.hot.admits(len) => self.checked(shape, || codec::decode_large(codec, large)),
             bytes => {
                 let encoded = bytes.as_slice();
                 let value = self.checked(shape, || codec::decode(codec, encoded));
@@ -295,7 +295,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         // The value's `Serialize` and `Deserialize` are the user's, and may panic.
         let shaped = panics::catch(|| Ok((codec::encode_ref(value)?, codec::shape_of(value))))
             .unwrap_or_else(|panic| Err(CodecError::new(format_args!("it panicked: {panic}"))));
-        let ((codec, encoded), shape) = match shaped {
+        let (encoding, shape) = match shaped {
             Ok(encoded) => encoded,
             Err(error) => {
                 self.not_stored(NotStoredReason::NotSerializable);
@@ -308,14 +308,20 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
                 return false;
             }
         };
+        let codec = encoding.codec;
         let compute_nanos = nanos(took);
+        let bytes = encoding.len() as u64;
         // A store that fails does not take the result from this process.
-        self.subject.keep(shelves, key, value, &Kept { codec, shape, compute_nanos, encoded: &encoded });
+        if shelves.hot.admits(bytes) {
+            let encoded = &encoding.concat();
+            self.subject.keep(shelves, key, value, &Kept { codec, shape, compute_nanos, encoded });
+        }
         let costly = took >= COSTLY;
-        let entry = NewEntry { key, codec, shape, compute_nanos, origin, value: &encoded, costly };
+        let Encoding { mapped, parts, .. } = &encoding;
+        let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped: *mapped, costly };
         match shelves.store.put(self.subject.prefix, &entry) {
             Ok(late) => {
-                self.memory.inner.counters.stored(encoded.len() as u64);
+                self.memory.inner.counters.stored(bytes);
                 if let Some(error) = late {
                     self.memory.inner.reporter.warn_once("store late", || {
                         format!("a result was stored, but what should follow failed (this is said once): {error}")
@@ -328,7 +334,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
                 self.memory.inner.reporter.warn_once("store failed", || {
                     format!("a result of `{name}` could not be stored (this is said once, and counted): {error}")
                 });
-                shelves.hot.admits(encoded.len() as u64)
+                shelves.hot.admits(bytes)
             }
         }
     }

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use tempfile::{Builder, NamedTempFile};
 
 use super::bytes::{Guard, Reader, digest, put_block};
-use super::entry::FORMAT;
+use super::entry::{FORMAT, MAPPED};
 use super::{Absent, NewEntry, StoreError, remove_if_there};
-use crate::codec::{CodecId, Words};
+use crate::codec::{CodecId, Large, Words};
 use crate::key::{Key, hex, unhex};
 
 const MAGIC: &[u8; 8] = b"LARDBLOB";
@@ -35,6 +35,7 @@ pub(crate) struct Header<'h> {
     pub(crate) created_at_ms: u64,
     pub(crate) compute_nanos: u64,
     pub(crate) value_bytes: u64,
+    pub(crate) mapped: bool,
     pub(crate) value_digest: [u8; 32],
     pub(crate) origin: &'h [u8],
 }
@@ -71,7 +72,9 @@ impl Blobs {
         // Dropped on any failure below, and its file with it.
         let mut temp = temporary(&self.temp)?;
         temp.write_all(header)?;
-        temp.write_all(entry.value)?;
+        for part in entry.parts {
+            temp.write_all(part)?;
+        }
         if entry.costly {
             temp.as_file().sync_data()?;
         }
@@ -86,7 +89,7 @@ impl Blobs {
     }
 
     /// Reads and verifies a blob, and answers its value.
-    pub(crate) fn read(&self, key: &Key, name: &[u8; 32]) -> Result<Words, Absent> {
+    pub(crate) fn read(&self, key: &Key, name: &[u8; 32]) -> Result<Large, Absent> {
         let path = self.path(name);
         let unreadable = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Absent::MissingBlob,
@@ -115,7 +118,7 @@ impl Blobs {
         if header.key != *key || digest(Guard::Value, &[value.as_slice()]) != header.value_digest {
             return Err(Absent::AlteredBlob);
         }
-        Ok(value)
+        Ok(Large::Read(value))
     }
 
     /// Removes a blob; one that is gone already is no error.
@@ -182,14 +185,14 @@ pub(super) fn temporary(dir: &Path) -> io::Result<NamedTempFile> {
 fn encode_header(entry: &NewEntry<'_>, origin: &[u8], created_at_ms: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + origin.len());
     out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&[FORMAT, entry.codec.as_byte(), 0, 0]);
+    out.extend_from_slice(&[FORMAT, entry.codec.as_byte(), 0, u8::from(entry.mapped) * MAPPED]);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(entry.key.as_bytes());
     out.extend_from_slice(&created_at_ms.to_le_bytes());
     out.extend_from_slice(&entry.compute_nanos.to_le_bytes());
     out.extend_from_slice(&entry.shape.to_le_bytes());
-    out.extend_from_slice(&(entry.value.len() as u64).to_le_bytes());
-    out.extend_from_slice(&digest(Guard::Value, &[entry.value]));
+    out.extend_from_slice(&(entry.value_bytes() as u64).to_le_bytes());
+    out.extend_from_slice(&digest(Guard::Value, entry.parts));
     put_block(&mut out, origin);
     out.resize(out.len().next_multiple_of(ALIGN), 0);
     // Origins are short texts: far below the limit.
@@ -210,7 +213,7 @@ fn header_len(start: &[u8]) -> Option<usize> {
 pub(super) fn parse_header(head: &[u8]) -> Option<Header<'_>> {
     let mut reader = Reader::new(head);
     reader.take(MAGIC.len())?;
-    let [format, codec, _, _] = reader.array()?;
+    let [format, codec, _, flags] = reader.array()?;
     if format != FORMAT {
         return None;
     }
@@ -222,6 +225,7 @@ pub(super) fn parse_header(head: &[u8]) -> Option<Header<'_>> {
         compute_nanos: reader.u64()?,
         shape: reader.u64()?,
         value_bytes: reader.u64()?,
+        mapped: flags & MAPPED != 0,
         value_digest: reader.array()?,
         origin: reader.block()?,
     })

@@ -15,7 +15,7 @@ pub(crate) enum Guard {
 }
 
 /// The digest of `parts`, one after the other.
-pub(crate) fn digest(guard: Guard, parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn digest(guard: Guard, parts: &[impl AsRef<[u8]>]) -> [u8; 32] {
     static KEYS: LazyLock<[ContextKey; 4]> = LazyLock::new(|| {
         [
             hash_derive_key_context("larder 2026-11 index record v1"),
@@ -26,7 +26,7 @@ pub(crate) fn digest(guard: Guard, parts: &[&[u8]]) -> [u8; 32] {
     });
     let mut hasher = Hasher::new_from_context_key(&KEYS[guard as usize]);
     for part in parts {
-        hasher.update(part);
+        hasher.update(part.as_ref());
     }
     *hasher.finalize().as_bytes()
 }

@@ -109,7 +109,8 @@ impl DiskStore {
     pub(crate) fn put(&self, prefix: Prefix, new: &NewEntry<'_>) -> Result<Option<StoreError>, StoreError> {
         let created_at_ms = now_ms();
         let origin = new.origin.encode();
-        let place = if new.value.len() > INLINE_BYTES {
+        let value_bytes = new.value_bytes();
+        let place = if value_bytes > INLINE_BYTES {
             Place::Blob { name: self.blobs.write(new, &origin, created_at_ms)? }
         } else {
             Place::Inline { start: 0 }
@@ -119,10 +120,11 @@ impl DiskStore {
             shape: new.shape,
             created_at_ms,
             compute_nanos: new.compute_nanos,
-            value_bytes: new.value.len() as u64,
+            value_bytes: value_bytes as u64,
+            mapped: new.mapped,
             place,
         };
-        let bytes = entry::encode(&new.key, &record, &origin, new.value);
+        let bytes = entry::encode(&new.key, &record, &origin, new.parts);
         let replaced = match self.index.insert(&prefix.slot(&new.key), bytes) {
             Ok(replaced) => replaced,
             Err(error) => {

@@ -80,6 +80,8 @@ pub(crate) struct Record {
     pub(crate) created_at_ms: u64,
     pub(crate) compute_nanos: u64,
     pub(crate) value_bytes: u64,
+    /// The value is to be mapped where it is a blob.
+    pub(crate) mapped: bool,
     pub(crate) place: Place,
 }
 
@@ -87,21 +89,25 @@ const INLINE: u8 = 0;
 const BLOB: u8 = 1;
 const DIGEST_BYTES: usize = 32;
 
+/// Bit of the flags: the value is to be mapped.
+pub(crate) const MAPPED: u8 = 1;
+
 /// Writes a record: a digest over the key and all that follows, then the fields, then the value if it stands inline.
-pub(crate) fn encode(key: &Key, record: &Record, origin: &[u8], inline: &[u8]) -> Vec<u8> {
-    let (place, tail): (u8, &[u8]) = match &record.place {
-        Place::Blob { name } => (BLOB, name),
+pub(crate) fn encode(key: &Key, record: &Record, origin: &[u8], inline: &[Cow<'_, [u8]>]) -> Vec<u8> {
+    let (place, tail) = match &record.place {
+        Place::Blob { name } => (BLOB, &[Cow::Borrowed(&name[..])][..]),
         Place::Inline { .. } => (INLINE, inline),
     };
-    let mut out = Vec::with_capacity(DIGEST_BYTES + 40 + origin.len() + tail.len());
+    let tail_bytes: usize = tail.iter().map(|part| part.len()).sum();
+    let mut out = Vec::with_capacity(DIGEST_BYTES + 40 + origin.len() + tail_bytes);
     out.extend_from_slice(&[0; DIGEST_BYTES]);
-    out.extend_from_slice(&[FORMAT, record.codec.as_byte(), place, 0]);
+    out.extend_from_slice(&[FORMAT, record.codec.as_byte(), place, u8::from(record.mapped) * MAPPED]);
     out.extend_from_slice(&record.created_at_ms.to_le_bytes());
     out.extend_from_slice(&record.compute_nanos.to_le_bytes());
     out.extend_from_slice(&record.shape.to_le_bytes());
     out.extend_from_slice(&record.value_bytes.to_le_bytes());
     put_block(&mut out, origin);
-    out.extend_from_slice(tail);
+    tail.iter().for_each(|part| out.extend_from_slice(part));
     let digest = digest(Guard::Record, &[key.as_bytes(), &out[DIGEST_BYTES..]]);
     out[..DIGEST_BYTES].copy_from_slice(&digest);
     out
@@ -123,7 +129,7 @@ pub(crate) fn parse(key: &Key, bytes: &[u8]) -> Result<Record, Absent> {
 pub(crate) fn fields(bytes: &[u8]) -> Result<(Record, &[u8]), Absent> {
     let mut reader = Reader::new(bytes);
     let head = reader.take(DIGEST_BYTES).and_then(|_| reader.array::<4>()).ok_or(Absent::DamagedRecord)?;
-    let [format, codec, place, _] = head;
+    let [format, codec, place, flags] = head;
     if format > FORMAT {
         return Err(Absent::NewerRecord);
     }
@@ -140,7 +146,8 @@ pub(crate) fn fields(bytes: &[u8]) -> Result<(Record, &[u8]), Absent> {
             BLOB => Place::Blob { name: tail.try_into().ok()? },
             _ => return None,
         };
-        Some((Record { codec, shape, created_at_ms, compute_nanos, value_bytes, place }, origin))
+        let mapped = flags & MAPPED != 0;
+        Some((Record { codec, shape, created_at_ms, compute_nanos, value_bytes, mapped, place }, origin))
     };
     parse().ok_or(Absent::DamagedRecord)
 }
@@ -176,9 +183,10 @@ mod tests {
             created_at_ms: 1_700_000_000_000,
             compute_nanos: 11,
             value_bytes: 5,
+            mapped: false,
             place: Place::Inline { start: 0 },
         };
-        let bytes = encode(&key, &sample, &origin().encode(), b"value");
+        let bytes = encode(&key, &sample, &origin().encode(), &[b"va"[..].into(), b"lue"[..].into()]);
         let record = parse(&key, &bytes).unwrap();
         assert_eq!((record.compute_nanos, record.value_bytes, record.shape), (11, 5, 5));
         let Place::Inline { start } = record.place else { panic!("a small value stands in its record") };

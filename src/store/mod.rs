@@ -12,10 +12,11 @@ pub(crate) mod location;
 mod reconcile;
 mod sync;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::{fs, io};
 
-use crate::codec::{CodecId, Words};
+use crate::codec::{CodecId, Large};
 use crate::key::Key;
 use entry::Origin;
 
@@ -31,9 +32,19 @@ pub(crate) struct NewEntry<'e> {
     pub(crate) shape: u64,
     pub(crate) compute_nanos: u64,
     pub(crate) origin: &'e Origin<'e>,
-    pub(crate) value: &'e [u8],
+    /// The encoded value, in parts that lie one behind the other.
+    pub(crate) parts: &'e [Cow<'e, [u8]>],
+    /// The value is to be mapped when it is loaded, so its bytes are stored as they are.
+    pub(crate) mapped: bool,
     /// The result must be safe from a killed process before the call returns.
     pub(crate) costly: bool,
+}
+
+impl NewEntry<'_> {
+    /// The length of the encoded value.
+    pub(crate) fn value_bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.len()).sum()
+    }
 }
 
 /// What was found, verified against its digest.
@@ -48,15 +59,15 @@ pub(crate) struct Found {
 pub(crate) enum Bytes {
     /// Within a record of the index.
     Inline { record: sled::IVec, start: usize },
-    /// Read from a blob.
-    Blob(Words),
+    /// Of a blob.
+    Blob(Large),
 }
 
 impl Bytes {
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Bytes::Inline { record, start } => &record[*start..],
-            Bytes::Blob(words) => words.as_slice(),
+            Bytes::Blob(large) => large.as_slice(),
         }
     }
 }

@@ -60,6 +60,7 @@ fn take_in(index: &Index, name: &[u8; 32], head: &[u8]) -> Result<bool, StoreErr
         created_at_ms: header.created_at_ms,
         compute_nanos: header.compute_nanos,
         value_bytes: header.value_bytes,
+        mapped: header.mapped,
         place: Place::Blob { name: *name },
     };
     index.insert(&slot, entry::encode(&header.key, &record, header.origin, &[]))?;
