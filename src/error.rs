@@ -47,8 +47,6 @@ pub(crate) enum LocationReason {
     Foreign,
     /// The cache was made by a newer release.
     NewerFormat,
-    /// Another process holds the index.
-    InUse,
 }
 
 impl Error {
@@ -82,11 +80,6 @@ impl Error {
     /// Whether a location was written by a newer release than this one.
     pub fn is_newer_format(&self) -> bool {
         self.is_location_for(LocationReason::NewerFormat)
-    }
-
-    /// Whether another process holds the location's index.
-    pub fn is_in_use(&self) -> bool {
-        self.is_location_for(LocationReason::InUse)
     }
 
     /// The failed task, if a task of a run failed.

@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::call::Subject;
+use super::waiting::Waiting;
 use super::{Memory, store_failed};
 use crate::codec;
 use crate::error::Result;
 use crate::key::{Identity, Layout};
-use crate::store::index::Prefix;
+use crate::store::Prefix;
 use crate::task::Task;
 
 /// A task function with a memory in front of it. joblib's `MemorizedFunc`.
@@ -49,6 +50,17 @@ impl<T: Task> Cached<T> {
     #[inline]
     pub fn call(&self, args: T::Args<'_>) -> T::Output {
         self.subject.call(&self.memory, args, T::compute)
+    }
+
+    /// As [`call`](Cached::call), but for a call that is under way elsewhere: then the arguments come back, or it is
+    /// waited for, as `waiting` says.
+    #[inline]
+    pub(crate) fn call_unless_busy<'a>(
+        &self,
+        args: T::Args<'a>,
+        waiting: Waiting,
+    ) -> std::result::Result<T::Output, T::Args<'a>> {
+        self.subject.call_unless_busy(&self.memory, args, T::compute, waiting).map_err(|(args, _)| args)
     }
 
     /// The memory in front of the function.
@@ -137,7 +149,7 @@ impl<A: ?Sized, R, F> fmt::Debug for CachedFn<A, R, F> {
 fn clear<O, V>(memory: &Memory, subject: &Subject<O, V>) -> Result<u64> {
     let Some(shelves) = &memory.inner.place else { return Ok(0) };
     let by_hand = subject.identity.fingerprint().is_none();
-    let removed = shelves.store.clear_function(subject.prefix, subject.identity.name(), by_hand);
+    let removed = shelves.store.clear_function(subject.identity.name(), by_hand);
     // Keys do not tell their function apart in memory; what is still on disk is warm again with its next use.
     shelves.hot.clear();
     removed.map_err(|error| store_failed(shelves, &error))

@@ -6,17 +6,16 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::claim::{Claim, End};
 use super::hot::{Hot, HotValue};
 use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
+use super::waiting::{self, Waiting};
 use super::{Memory, Shelves};
 use crate::codec::{self, CodecError, CodecId, Encoding};
 use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
 use crate::panics;
 use crate::store::entry::{Argument, Origin};
-use crate::store::index::Prefix;
-use crate::store::{Absent, Bytes, Found, NewEntry};
+use crate::store::{Absent, Bytes, Claimant, Claimed, End, EntryKey, Found, Lookup, NewEntry, Patience, Prefix, Store};
 use crate::task::Parameter;
 use crate::task::probe::Sharing;
 
@@ -37,15 +36,47 @@ pub(super) struct Subject<O, V> {
 /// The key of the call at hand, with what its record says of it.
 struct Keyed<'k> {
     key: Key,
+    entry: EntryKey,
     made_of: &'k MadeOf,
+}
+
+/// A claim, ended when this goes, whatever happens.
+struct Guard<'s> {
+    store: &'s dyn Store,
+    key: EntryKey,
+    who: Claimant,
+    end: End,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.store.release(&self.key, self.who, self.end);
+    }
 }
 
 impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     /// Answers one call, from wherever its result is.
     #[inline]
     pub(super) fn call<A: Serialize>(&self, memory: &Memory, args: A, compute: impl FnOnce(A) -> O) -> O {
+        match self.call_unless_busy(memory, args, compute, Waiting::AsThreadMay) {
+            Ok(output) => output,
+            // Only who does not wait is sent away.
+            Err((args, compute)) => compute(args),
+        }
+    }
+
+    /// As [`call`](Subject::call); gives back what it was given if the same call is under way elsewhere and it is not to
+    /// wait for it.
+    #[inline]
+    pub(super) fn call_unless_busy<A: Serialize, F: FnOnce(A) -> O>(
+        &self,
+        memory: &Memory,
+        args: A,
+        compute: F,
+        waiting: Waiting,
+    ) -> Result<O, (A, F)> {
         let Some(shelves) = &memory.inner.place else {
-            return Computation { subject: self, memory }.unkeyed(args, compute, MissReason::Disabled);
+            return Ok(Computation { subject: self, memory }.unkeyed(args, compute, MissReason::Disabled));
         };
         let mut made_of = MadeOf::default();
         let key = match key::key(&self.identity, &args, self.layout, &mut made_of) {
@@ -58,13 +89,14 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                         self.identity.name()
                     )
                 });
-                return Computation { subject: self, memory }.unkeyed(args, compute, MissReason::NoKey);
+                return Ok(Computation { subject: self, memory }.unkeyed(args, compute, MissReason::NoKey));
             }
         };
         if let Some(output) = self.hot_value(memory, shelves, &key, &args) {
-            return output;
+            return Ok(output);
         }
-        self.beyond_hot(memory, shelves, &Keyed { key, made_of: &made_of }, args, compute)
+        let keyed = Keyed { key, entry: self.prefix.entry(&key), made_of: &made_of };
+        self.beyond_hot(memory, shelves, &keyed, args, compute, waiting)
     }
 
     #[inline]
@@ -81,50 +113,64 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     }
 
     #[inline(never)]
-    fn beyond_hot<A: Serialize>(
+    fn beyond_hot<A: Serialize, F: FnOnce(A) -> O>(
         &self,
         memory: &Memory,
         shelves: &Shelves,
         keyed: &Keyed<'_>,
         args: A,
-        compute: impl FnOnce(A) -> O,
-    ) -> O {
+        compute: F,
+        waiting: Waiting,
+    ) -> Result<O, (A, F)> {
         let computation = Computation { subject: self, memory };
-        let guard = match shelves.claims.claim(&keyed.key) {
-            Claim::Mine(guard) => guard,
-            Claim::Ended(End::Stored) => {
-                // In memory, or on disk if it is too large for that.
-                if let Some(output) = self.hot_value(memory, shelves, &keyed.key, &args) {
-                    return output;
+        let store = &*shelves.store;
+        let who = Claimant::current();
+        let guard = |end| Guard { store, key: keyed.entry, who, end };
+        loop {
+            let (claim, reason) = match waiting::get_or_claim(store, &keyed.entry, who, waiting) {
+                Lookup::Found(found) => match self.load(memory, shelves, &keyed.key, &args, found) {
+                    Ok(output) => return Ok(output),
+                    Err(reason) => match store.claim(&keyed.entry, who, Patience::AtMost(Duration::ZERO)) {
+                        Claimed::Mine => (Some(guard(End::NotStored)), reason),
+                        // Whoever has it is replacing what cannot be loaded.
+                        _ => (None, reason),
+                    },
+                },
+                Lookup::Mine(absent) => (Some(guard(End::NotStored)), self.miss_reason(memory, absent)),
+                Lookup::Claimed(Claimed::Ended(End::Stored)) => {
+                    // In memory, or on disk if it is too large for that; or gone again already.
+                    match self.hot_value(memory, shelves, &keyed.key, &args) {
+                        Some(output) => return Ok(output),
+                        None => continue,
+                    }
                 }
-                return match self.load(memory, shelves, &keyed.key, &args) {
-                    Ok(output) => output,
-                    Err(reason) => computation.keyed(shelves, keyed, args, compute, reason).0,
-                };
+                Lookup::Claimed(Claimed::Busy) => return Err((args, compute)),
+                Lookup::Claimed(_) => (None, MissReason::Claimed),
+                Lookup::Unclaimed(absent) => (None, self.miss_reason(memory, absent)),
+            };
+            if let Some(news) = store.news() {
+                memory.inner.reporter.warn(&news);
             }
-            Claim::Ended(End::NotStored) | Claim::MustNotWait => {
-                return computation.keyed(shelves, keyed, args, compute, MissReason::Claimed).0;
+            let (output, stored) = computation.keyed(shelves, keyed, args, compute, reason);
+            if let Some(mut claim) = claim
+                && stored
+            {
+                claim.end = End::Stored;
             }
-        };
-        match self.load(memory, shelves, &keyed.key, &args) {
-            Ok(output) => {
-                guard.stored();
-                output
-            }
-            Err(reason) => {
-                let (output, stored) = computation.keyed(shelves, keyed, args, compute, reason);
-                if stored {
-                    guard.stored();
-                }
-                output
-            }
+            return Ok(output);
         }
     }
 
-    /// Loads a value from the store into memory.
-    fn load<A: Serialize>(&self, memory: &Memory, shelves: &Shelves, key: &Key, args: &A) -> Result<O, MissReason> {
-        let Found { codec, shape, compute_nanos, value } =
-            shelves.store.get(self.prefix, key).map_err(|absent| self.miss_reason(memory, absent))?;
+    /// Takes what was found in the store into memory.
+    fn load<A: Serialize>(
+        &self,
+        memory: &Memory,
+        shelves: &Shelves,
+        key: &Key,
+        args: &A,
+        found: Found,
+    ) -> Result<O, MissReason> {
+        let Found { codec, shape, compute_nanos, value } = found;
         let source = match &value {
             Bytes::Inline { .. } => Source::Index,
             Bytes::Blob(_) => Source::Blob,
@@ -181,6 +227,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             Absent::MissingBlob => MissReason::MissingBlob,
             Absent::TruncatedBlob => MissReason::TruncatedBlob,
             Absent::AlteredBlob => MissReason::AlteredBlob,
+            Absent::NotServed(_) => MissReason::NotServed,
             Absent::Unreadable(error) => {
                 memory.inner.reporter.warn_once("store unreadable", || {
                     format!("the cache cannot be read, so calls are computed: {error}")
@@ -266,7 +313,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             return (output, false);
         };
         let origin = self.subject.origin(keyed, texts);
-        let stored = self.store(shelves, keyed.key, value, &origin, took);
+        let stored = self.store(shelves, keyed, value, &origin, took);
         (output, stored)
     }
 
@@ -290,7 +337,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         (output, took)
     }
 
-    fn store(&self, shelves: &Shelves, key: Key, value: &V, origin: &Origin<'_>, took: Duration) -> bool {
+    fn store(&self, shelves: &Shelves, keyed: &Keyed<'_>, value: &V, origin: &Origin<'_>, took: Duration) -> bool {
         let name = self.subject.identity.name();
         // The value's `Serialize` and `Deserialize` are the user's, and may panic.
         let shaped = panics::catch(|| Ok((codec::encode_ref(value)?, codec::shape_of(value))))
@@ -308,18 +355,22 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
                 return false;
             }
         };
-        let codec = encoding.codec;
+        let (key, codec) = (keyed.entry, encoding.codec);
         let compute_nanos = nanos(took);
         let bytes = encoding.len() as u64;
         // A store that fails does not take the result from this process.
         if shelves.hot.admits(bytes) {
             let encoded = &encoding.concat();
-            self.subject.keep(shelves, key, value, &Kept { codec, shape, compute_nanos, encoded });
+            self.subject.keep(shelves, keyed.key, value, &Kept { codec, shape, compute_nanos, encoded });
+        }
+        if shelves.store.is_read_only() {
+            self.not_stored(NotStoredReason::ReadOnly);
+            return shelves.hot.admits(bytes);
         }
         let costly = took >= COSTLY;
         let Encoding { mapped, parts, .. } = &encoding;
         let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped: *mapped, costly };
-        match shelves.store.put(self.subject.prefix, &entry) {
+        match shelves.store.put(&entry) {
             Ok(late) => {
                 self.memory.inner.counters.stored(bytes);
                 if let Some(error) = late {

@@ -1,17 +1,17 @@
 //! `Memory`: an expensive function is computed once, ever.
 //!
-//! A call goes: key ([`crate::key`]) -> memory tier ([`hot`]) -> claim ([`claim`]) -> index or blob
-//! ([`crate::store`]) -> codec ([`crate::codec`]) -> value; [`call`] is that road. Nothing that fails on it fails the
+//! A call goes: key ([`crate::key`]) -> memory tier ([`hot`]) -> index or blob, or a claim ([`crate::store`],
+//! [`waiting`]) -> codec ([`crate::codec`]) -> value; [`call`] is that road. Nothing that fails on it fails the
 //! call: whatever cannot be loaded is computed, whatever cannot be stored is returned, and each has its reason in
 //! [`Stats`].
 
 mod cached;
 mod call;
-mod claim;
 mod global;
 mod hot;
 mod report;
 mod stats;
+mod waiting;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,20 +29,23 @@ pub use stats::{MissReason, NotStoredReason, Stats};
 
 use crate::error::Result;
 use crate::lock::{lock, whole};
-use crate::store::{DiskStore, location};
+use crate::store::{Access, DiskStore, Store, location};
 use crate::sys::exit;
 use crate::task::Task;
-use claim::Claims;
 use hot::HotTier;
 use report::{Reporter, Sink};
 use stats::Counters;
+pub(crate) use waiting::Waiting;
 
 const DEFAULT_HOT_BYTES: u64 = 64 << 20;
 
 /// A cache of function results on disk. Clones share it.
 ///
 /// Opening makes the directory if it is missing. Within a process a directory is opened once and shared by all who
-/// open it; another process that holds it is an [error](crate::Error::is_in_use) that says so.
+/// open it. Any number of programs of one user, on one host, can use it at once: the first one serves the others over a
+/// socket beside it, and when it ends or is killed another takes over. A call that is under way in one program is waited
+/// for in the others, and never made twice. A program that cannot be served (the cache is held on another host, or by
+/// another user) computes for itself, and says so once.
 ///
 /// What is promised: a value is only ever served for the same function, code, version and arguments, after its digest
 /// was checked; damage is a miss with a reason, and repaired by the next computation; a result that took more than
@@ -99,24 +102,26 @@ impl Inner {
 
 /// What all who open one directory share.
 struct Shelves {
-    store: DiskStore,
+    store: Box<dyn Store>,
     hot: HotTier,
-    claims: Claims,
     // Last: the directory is struck off the list once the store is closed.
-    _listed: Listed,
+    _listed: Option<Listed>,
 }
 
-/// The directories open in this process, by their canonical paths.
+/// A directory, by its canonical path, and what it is open for.
+type Opening = (PathBuf, Access);
+
+/// The directories open in this process.
 #[derive(Default)]
 struct OpenDirectories {
-    list: Mutex<HashMap<PathBuf, Weak<Shelves>>>,
+    list: Mutex<HashMap<Opening, Weak<Shelves>>>,
     struck_off: Condvar,
 }
 
 static OPEN: LazyLock<OpenDirectories> = LazyLock::new(OpenDirectories::default);
 
 /// A directory's place on the list of open ones.
-struct Listed(PathBuf);
+struct Listed(Opening);
 
 impl Drop for Listed {
     fn drop(&mut self) {
@@ -133,6 +138,37 @@ impl Memory {
     /// process, or cannot be made or written to. The message names the path and the remedy.
     pub fn open(location: impl AsRef<Path>) -> Result<Memory> {
         Memory::builder().open(location)
+    }
+
+    /// Opens the cache in the directory `location` to load from it only: nothing there is made, changed or removed, and what
+    /// is computed is not stored.
+    ///
+    /// A program that has the cache open for writing serves this one, which then finds what that one stores. Otherwise the
+    /// index is copied to a temporary directory first, so what others store later is not found; opening takes as long
+    /// as copying some 400 bytes for each entry.
+    ///
+    /// # Errors
+    /// `location` is no cache, was written by a newer release, or cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path();
+    /// let square = |x: &f64| x * x;
+    /// larder::Memory::open(dir)?.cached_fn("square", 1, square).call(&3.0);
+    ///
+    /// let memory = larder::Memory::open_read_only(dir)?;
+    /// assert_eq!(memory.cached_fn("square", 1, square).call(&3.0), 9.0);
+    /// assert_eq!(memory.stats().hits(), 1);
+    /// # Ok::<(), larder::Error>(())
+    /// ```
+    pub fn open_read_only(location: impl AsRef<Path>) -> Result<Memory> {
+        Memory::builder().open_read_only(location)
+    }
+
+    /// A memory in front of a store of one's own, or of a [`VolatileStore`](crate::store::VolatileStore).
+    pub fn with_store(store: impl Store) -> Memory {
+        Memory::builder().with_store(store)
     }
 
     /// A memory that never stores and never loads: every call computes. joblib's `location=None`.
@@ -182,9 +218,9 @@ impl Memory {
         CachedFn::new(self.clone(), name, version, function)
     }
 
-    /// The directory, or `None` when disabled.
+    /// The directory, or `None` when disabled or in a store that has none.
     pub fn location(&self) -> Option<&Path> {
-        self.inner.place.as_ref().map(|shelves| shelves.store.path())
+        self.inner.place.as_ref().and_then(|shelves| shelves.store.path())
     }
 
     /// What this memory did since it was opened here. Other openings of the directory count apart.
@@ -215,7 +251,7 @@ impl fmt::Debug for Memory {
 fn store_failed(shelves: &Shelves, error: &crate::store::StoreError) -> crate::Error {
     use crate::error::{Error, Kind, LocationReason};
     Error::new(Kind::Location {
-        path: shelves.store.path().to_owned(),
+        path: shelves.store.path().unwrap_or(Path::new("<not a directory>")).to_owned(),
         what: format!("failed: {error}"),
         reason: LocationReason::Io,
         source: None,
@@ -264,13 +300,25 @@ impl MemoryBuilder {
         self.open_path(location.as_ref())
     }
 
+    /// Opens the cache in the directory `location` to load from it only. See [`Memory::open_read_only`].
+    ///
+    /// # Errors
+    /// As [`Memory::open_read_only`].
+    pub fn open_read_only(self, location: impl AsRef<Path>) -> Result<Memory> {
+        let shelves = Shelves::open(location.as_ref(), Access::ReadOnly, self.hot_bytes)?;
+        Ok(self.build(Some(shelves)))
+    }
+
     fn open_path(self, path: &Path) -> Result<Memory> {
-        let (shelves, repair) = Shelves::open(path, self.hot_bytes.unwrap_or(DEFAULT_HOT_BYTES))?;
-        let memory = self.build(Some(shelves));
-        if let Some(words) = repair {
-            memory.inner.reporter.warn_once("index repaired", || words);
-        }
-        Ok(memory)
+        location::prepare(path)?;
+        let shelves = Shelves::open(path, Access::ReadWrite, self.hot_bytes)?;
+        Ok(self.build(Some(shelves)))
+    }
+
+    /// A memory in front of this store. See [`Memory::with_store`].
+    pub fn with_store(self, store: impl Store) -> Memory {
+        let shelves = Shelves { store: Box::new(store), hot: hot_tier(self.hot_bytes), _listed: None };
+        self.build(Some(Arc::new(shelves)))
     }
 
     /// A memory that never stores and never loads. See [`Memory::disabled`].
@@ -280,6 +328,9 @@ impl MemoryBuilder {
 
     fn build(self, place: Option<Arc<Shelves>>) -> Memory {
         let reporter = Reporter::new(self.verbose, self.sink);
+        if let Some(news) = place.as_ref().and_then(|shelves| shelves.store.news()) {
+            reporter.warn(&news);
+        }
         Memory { inner: Arc::new(Inner { place, counters: Counters::default(), reporter, named: Mutex::default() }) }
     }
 }
@@ -305,28 +356,28 @@ fn settle_all() {
 
 impl Shelves {
     /// The shelves of the directory, those already open in this process if there are any.
-    fn open(path: &Path, hot_bytes: u64) -> Result<(Arc<Shelves>, Option<String>)> {
-        location::prepare(path)?;
+    fn open(path: &Path, access: Access, hot_bytes: Option<u64>) -> Result<Arc<Shelves>> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let opening = (path, access);
         // The list stays locked while the store opens: two threads must not race for one directory's lock file.
         let mut list = lock(&OPEN.list);
-        while let Some(listed) = list.get(&path) {
+        while let Some(listed) = list.get(&opening) {
             match listed.upgrade() {
-                Some(shelves) => return Ok((shelves, None)),
+                Some(shelves) => return Ok(shelves),
                 // Its last holder is just closing it.
                 None => list = whole(OPEN.struck_off.wait(list)),
             }
         }
-        let (store, repair) = DiskStore::open(&path)?;
-        let shelves = Arc::new(Shelves {
-            store,
-            hot: HotTier::new(hot_bytes),
-            claims: Claims::default(),
-            _listed: Listed(path.clone()),
-        });
-        list.insert(path, Arc::downgrade(&shelves));
+        let store = Box::new(DiskStore::open_at(&opening.0, access)?);
+        let listed = Some(Listed(opening.clone()));
+        let shelves = Arc::new(Shelves { store, hot: hot_tier(hot_bytes), _listed: listed });
+        list.insert(opening, Arc::downgrade(&shelves));
         // A memory in a `static` is never dropped.
         exit::at_exit(settle_all);
-        Ok((shelves, repair))
+        Ok(shelves)
     }
+}
+
+fn hot_tier(bytes: Option<u64>) -> HotTier {
+    HotTier::new(bytes.unwrap_or(DEFAULT_HOT_BYTES))
 }

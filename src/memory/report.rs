@@ -33,12 +33,16 @@ impl Reporter {
         (self.sink)(line);
     }
 
+    pub(crate) fn warn(&self, words: &str) {
+        (self.sink)(&format!("larder: warning: {words}"));
+    }
+
     /// Says `words` unless `subject` was warned of before.
     pub(crate) fn warn_once(&self, subject: &str, words: impl FnOnce() -> String) {
         let mut warned = lock(&self.warned);
         if warned.insert(subject.to_owned()) {
             drop(warned);
-            (self.sink)(&format!("larder: warning: {}", words()));
+            self.warn(&words());
         }
     }
 }

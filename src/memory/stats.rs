@@ -32,13 +32,15 @@ pub enum MissReason {
     AlteredBlob,
     /// The bytes are whole, but no longer decode as the function's result type.
     Undecodable,
+    /// Another program holds the cache and cannot be reached.
+    NotServed,
     /// The store could not be read.
     Unreadable,
 }
 
 impl MissReason {
     /// All reasons, in the order they are checked.
-    pub const ALL: [MissReason; 11] = [
+    pub const ALL: [MissReason; 12] = [
         MissReason::Disabled,
         MissReason::NoKey,
         MissReason::Claimed,
@@ -49,6 +51,7 @@ impl MissReason {
         MissReason::TruncatedBlob,
         MissReason::AlteredBlob,
         MissReason::Undecodable,
+        MissReason::NotServed,
         MissReason::Unreadable,
     ];
 }
@@ -68,6 +71,7 @@ impl fmt::Display for MissReason {
             MissReason::Undecodable => {
                 "the stored bytes are of another result type (it changed, or two functions share a name)"
             }
+            MissReason::NotServed => "the program that holds the cache cannot be reached",
             MissReason::Unreadable => "the store cannot be read",
         })
     }
@@ -81,14 +85,20 @@ pub enum NotStoredReason {
     ErrorResult,
     /// No codec carries the value.
     NotSerializable,
-    /// The store refused: no space, no permission, a damaged index.
+    /// The cache is open [for reading only](crate::Memory::open_read_only).
+    ReadOnly,
+    /// The store refused: no space, no permission, a damaged index, nobody to reach it by.
     StoreFailed,
 }
 
 impl NotStoredReason {
     /// All reasons.
-    pub const ALL: [NotStoredReason; 3] =
-        [NotStoredReason::ErrorResult, NotStoredReason::NotSerializable, NotStoredReason::StoreFailed];
+    pub const ALL: [NotStoredReason; 4] = [
+        NotStoredReason::ErrorResult,
+        NotStoredReason::NotSerializable,
+        NotStoredReason::ReadOnly,
+        NotStoredReason::StoreFailed,
+    ];
 }
 
 impl fmt::Display for NotStoredReason {
@@ -96,6 +106,7 @@ impl fmt::Display for NotStoredReason {
         f.write_str(match self {
             NotStoredReason::ErrorResult => "the result is an error",
             NotStoredReason::NotSerializable => "no codec carries the result there and back",
+            NotStoredReason::ReadOnly => "the cache is open for reading only",
             NotStoredReason::StoreFailed => "the store failed",
         })
     }

@@ -11,7 +11,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::bytes::{Guard, Reader, digest, put_block};
 use super::entry::{FORMAT, MAPPED};
-use super::{Absent, NewEntry, StoreError, remove_if_there};
+use super::{Absent, EntryKey, NewEntry, StoreError, remove_if_there};
 use crate::codec::{CodecId, Large, Words};
 use crate::key::{Key, hex, unhex};
 
@@ -89,7 +89,7 @@ impl Blobs {
     }
 
     /// Reads and verifies a blob, and answers its value.
-    pub(crate) fn read(&self, key: &Key, name: &[u8; 32]) -> Result<Large, Absent> {
+    pub(crate) fn read(&self, key: &EntryKey, name: &[u8; 32]) -> Result<Large, Absent> {
         let path = self.path(name);
         let unreadable = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Absent::MissingBlob,
@@ -115,7 +115,7 @@ impl Blobs {
         // As long as the file is, whatever the header says: no more is asked of memory than there is to read.
         let mut value = Words::zeroed(usize::try_from(value_bytes).map_err(|_| Absent::TruncatedBlob)?);
         file.read_exact(value.as_mut_slice()).map_err(unreadable)?;
-        if header.key != *key || digest(Guard::Value, &[value.as_slice()]) != header.value_digest {
+        if header.key != key.call() || digest(Guard::Value, &[value.as_slice()]) != header.value_digest {
             return Err(Absent::AlteredBlob);
         }
         Ok(Large::Read(value))
@@ -173,13 +173,21 @@ impl Blobs {
     }
 }
 
-/// A file of its own under `dir`, with the permissions that any new file has: others may share the cache.
+/// A file of its own under `dir`, with the permissions that any new file has: others may share the cache. Its name tells
+/// the program that writes it.
 pub(super) fn temporary(dir: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
-    builder.prefix("new-");
+    let prefix = format!("new-{:016x}-", super::program());
+    builder.prefix(&prefix);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(dir)
+}
+
+/// The program that writes a [temporary] file of this name.
+pub(super) fn writer(name: &str) -> Option<u64> {
+    let (writer, _) = name.strip_prefix("new-")?.split_once('-')?;
+    u64::from_str_radix(writer, 16).ok()
 }
 
 fn encode_header(entry: &NewEntry<'_>, origin: &[u8], created_at_ms: u64) -> Vec<u8> {
@@ -187,7 +195,7 @@ fn encode_header(entry: &NewEntry<'_>, origin: &[u8], created_at_ms: u64) -> Vec
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&[FORMAT, entry.codec.as_byte(), 0, u8::from(entry.mapped) * MAPPED]);
     out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(entry.key.as_bytes());
+    out.extend_from_slice(entry.key.call().as_bytes());
     out.extend_from_slice(&created_at_ms.to_le_bytes());
     out.extend_from_slice(&entry.compute_nanos.to_le_bytes());
     out.extend_from_slice(&entry.shape.to_le_bytes());

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::Absent;
 use super::bytes::{Guard, Reader, digest, put_block};
+use super::{Absent, EntryKey};
 use crate::codec::CodecId;
-use crate::key::Key;
 
 /// The version of the record and of the blob header. A reader meets a higher one with a miss, never with a guess.
 pub(crate) const FORMAT: u8 = 1;
@@ -93,7 +92,7 @@ const DIGEST_BYTES: usize = 32;
 pub(crate) const MAPPED: u8 = 1;
 
 /// Writes a record: a digest over the key and all that follows, then the fields, then the value if it stands inline.
-pub(crate) fn encode(key: &Key, record: &Record, origin: &[u8], inline: &[Cow<'_, [u8]>]) -> Vec<u8> {
+pub(crate) fn encode(key: &EntryKey, record: &Record, origin: &[u8], inline: &[Cow<'_, [u8]>]) -> Vec<u8> {
     let (place, tail) = match &record.place {
         Place::Blob { name } => (BLOB, &[Cow::Borrowed(&name[..])][..]),
         Place::Inline { .. } => (INLINE, inline),
@@ -108,7 +107,7 @@ pub(crate) fn encode(key: &Key, record: &Record, origin: &[u8], inline: &[Cow<'_
     out.extend_from_slice(&record.value_bytes.to_le_bytes());
     put_block(&mut out, origin);
     tail.iter().for_each(|part| out.extend_from_slice(part));
-    let digest = digest(Guard::Record, &[key.as_bytes(), &out[DIGEST_BYTES..]]);
+    let digest = digest(Guard::Record, &[key.call().as_bytes(), &out[DIGEST_BYTES..]]);
     out[..DIGEST_BYTES].copy_from_slice(&digest);
     out
 }
@@ -117,10 +116,10 @@ pub(crate) fn encode(key: &Key, record: &Record, origin: &[u8], inline: &[Cow<'_
 ///
 /// # Errors
 /// `NewerRecord` or `DamagedRecord`; bytes that verify but do not parse count as damaged too.
-pub(crate) fn parse(key: &Key, bytes: &[u8]) -> Result<Record, Absent> {
+pub(crate) fn parse(key: &EntryKey, bytes: &[u8]) -> Result<Record, Absent> {
     fields(bytes).and_then(|(record, _)| {
         let (stored, rest) = bytes.split_at_checked(DIGEST_BYTES).ok_or(Absent::DamagedRecord)?;
-        let actual = digest(Guard::Record, &[key.as_bytes(), rest]);
+        let actual = digest(Guard::Record, &[key.call().as_bytes(), rest]);
         if actual == stored { Ok(record) } else { Err(Absent::DamagedRecord) }
     })
 }
@@ -176,7 +175,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_and_every_cut_of_a_record_is_noticed() {
-        let key = Key::from_bytes([1; 32]);
+        let key = EntryKey::from_bytes([1; 40]);
         let sample = Record {
             codec: CodecId::Compact,
             shape: 5,
@@ -199,6 +198,6 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(parse(&key, &bytes[..cut]).is_err(), "cut at {cut}");
         }
-        assert!(parse(&Key::from_bytes([2; 32]), &bytes).is_err(), "a record under another key");
+        assert!(parse(&EntryKey::from_bytes([2; 40]), &bytes).is_err(), "a record under another key");
     }
 }

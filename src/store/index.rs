@@ -11,42 +11,15 @@ use std::time::Instant;
 
 use sled::IVec;
 
-use super::bytes::{Guard, digest};
 use super::location::patiently;
 use super::sync::Syncer;
-use super::{StoreError, remove_if_there};
-use crate::key::Key;
+use super::{EntryKey, Prefix, StoreError, remove_if_there};
 use crate::panics;
 
 /// sled's own page cache. Records are small, and what is hot is kept decoded in front of it.
 const PAGE_CACHE_BYTES: u64 = 128 << 20;
 /// What was not flushed on purpose is at risk of a killed process for this long.
 const FLUSH_EVERY_MS: u64 = 200;
-
-/// A record's place in the index: entries of one function stand side by side.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot([u8; SLOT_BYTES]);
-
-const PREFIX_BYTES: usize = 8;
-const SLOT_BYTES: usize = PREFIX_BYTES + 32;
-
-/// The first bytes of the slots of all entries of a function, in all versions of its code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Prefix([u8; PREFIX_BYTES]);
-
-impl Prefix {
-    pub(crate) fn of(function: &str) -> Prefix {
-        let digest = digest(Guard::FunctionName, &[function.as_bytes()]);
-        Prefix(std::array::from_fn(|at| digest[at]))
-    }
-
-    pub(crate) fn slot(self, key: &Key) -> Slot {
-        let mut slot = [0; SLOT_BYTES];
-        slot[..PREFIX_BYTES].copy_from_slice(&self.0);
-        slot[PREFIX_BYTES..].copy_from_slice(key.as_bytes());
-        Slot(slot)
-    }
-}
 
 pub(crate) struct Index {
     db: sled::Db,
@@ -137,13 +110,13 @@ impl Index {
         }
     }
 
-    pub(crate) fn get(&self, slot: &Slot) -> Result<Option<IVec>, StoreError> {
-        self.guarded("reading the index", || self.db.get(slot.0))
+    pub(crate) fn get(&self, key: &EntryKey) -> Result<Option<IVec>, StoreError> {
+        self.guarded("reading the index", || self.db.get(key.as_bytes()))
     }
 
     /// Puts a record and answers the one it replaces.
-    pub(crate) fn insert(&self, slot: &Slot, record: Vec<u8>) -> Result<Option<IVec>, StoreError> {
-        self.guarded("writing the index", || self.db.insert(slot.0, record))
+    pub(crate) fn insert(&self, key: &EntryKey, record: &[u8]) -> Result<Option<IVec>, StoreError> {
+        self.guarded("writing the index", || self.db.insert(key.as_bytes(), record))
     }
 
     pub(crate) fn remove(&self, slot: &[u8]) -> Result<Option<IVec>, StoreError> {
@@ -170,7 +143,12 @@ impl Index {
 
     /// The slots and records of a function, in all versions of its code.
     pub(crate) fn of_function(&self, prefix: Prefix) -> Result<Vec<(IVec, IVec)>, StoreError> {
-        self.guarded("listing the index", || self.db.scan_prefix(prefix.0).collect())
+        self.guarded("listing the index", || self.db.scan_prefix(prefix.as_bytes()).collect())
+    }
+
+    /// Has the next opening compare the blobs with the index, however this one is closed.
+    pub(crate) fn close_unsettled(&self) {
+        self.closed.sound.store(false, Relaxed);
     }
 
     /// Flushes, and notes how the files look now.

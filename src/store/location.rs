@@ -5,6 +5,8 @@
 //! CACHEDIR.TAG      so that backup programs pass it by (https://bford.info/cachedir/)
 //! .gitignore        "*"
 //! lock              held by the process that owns the index
+//! socket            where it serves the others
+//! guests/           a file for each of these, held by it
 //! index/            sled
 //! blobs/ab/abcd…    large values
 //! temp/             what is being written
@@ -19,6 +21,7 @@ use crate::error::{Error, Kind, LocationReason};
 
 /// The version of the directory's layout.
 const FORMAT: u32 = 1;
+const LOCK: &str = "lock";
 const FORMAT_WORDS: &str = "larder cache format ";
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of the larder crate: safe to delete.\n";
 
@@ -26,7 +29,44 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of the
 pub(crate) struct Location {
     pub(crate) path: PathBuf,
     /// Its lock ends with the file.
-    _lock: File,
+    lock: File,
+}
+
+/// What trying to hold a directory met.
+pub(super) enum Hold {
+    Mine(Location),
+    Held(Holder),
+}
+
+/// Who holds a directory, as far as its lock file says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Holder {
+    words: String,
+}
+
+impl Holder {
+    fn current() -> Holder {
+        Holder { words: format!("process {} on {}", std::process::id(), host()) }
+    }
+
+    /// Whether it runs on another host: then the directory is on a network file system.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.words.split_once(" on ").is_some_and(|(_, at)| at != host())
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.words.is_empty() { "another process" } else { &self.words })
+    }
+}
+
+/// This host's name.
+fn host() -> String {
+    #[cfg(unix)]
+    return rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    std::env::var("COMPUTERNAME").unwrap_or_default()
 }
 
 /// Makes the directory at `path` if it is missing, and checks that it is a cache or can become one.
@@ -53,23 +93,78 @@ pub(crate) fn prepare(path: &Path) -> Result<(), Error> {
 }
 
 impl Location {
-    /// Takes the lock of a directory that is [prepared](prepare), and makes it a cache if it is new.
+    /// Tries to take the lock of a directory that is [prepared](prepare), and makes it a cache if it is new.
     ///
     /// # Errors
-    /// It is in use, or the system refuses.
-    pub(crate) fn open(path: &Path) -> Result<Location, Error> {
+    /// The system refuses.
+    pub(super) fn try_hold(path: &Path) -> Result<Hold, Error> {
         let refused = |error| {
             let what = "cannot be written to: check its permissions and the free space, or choose another directory";
             failed(path, what, LocationReason::Io, Some(error))
         };
-        for folder in ["blobs", "temp"] {
+        for folder in ["blobs", "temp", "guests"] {
             fs::create_dir_all(path.join(folder)).map_err(refused)?;
         }
-        let lock = take_lock(path)?;
+        let lock = match take_lock(path).map_err(|error| {
+            let what = "cannot be locked: check its permissions and the free space, or choose another directory";
+            failed(path, what, LocationReason::Io, Some(error))
+        })? {
+            Ok(lock) => lock,
+            Err(holder) => return Ok(Hold::Held(holder)),
+        };
         write_missing(path, "CACHEDIR.TAG", TAG).map_err(refused)?;
         write_missing(path, ".gitignore", "*\n").map_err(refused)?;
         write_missing(path, "larder-format", &format!("{FORMAT_WORDS}{FORMAT}\n")).map_err(refused)?;
-        Ok(Location { path: path.to_owned(), _lock: lock })
+        Ok(Hold::Mine(Location { path: path.to_owned(), lock }))
+    }
+
+    /// Whether the directory at this path is still the one that is held: not removed, not replaced.
+    pub(super) fn is_in_place(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+            match (fs::metadata(self.path.join(LOCK)), self.lock.metadata()) {
+                (Ok(there), Ok(held)) => id(there) == id(held),
+                (Err(error), _) => error.kind() != io::ErrorKind::NotFound,
+                // A lock that cannot be looked at tells nothing.
+                (_, Err(_)) => true,
+            }
+        }
+        #[cfg(not(unix))]
+        self.path.join(LOCK).exists()
+    }
+}
+
+/// A shared hold on a directory that is only read, so that nobody opens its index meanwhile; `None` where there is no lock
+/// to take.
+///
+/// # Errors
+/// Who holds it, or that the system refuses.
+pub(super) fn hold_to_read(path: &Path) -> Result<Option<File>, Result<Holder, io::Error>> {
+    let mut file = match File::open(path.join(LOCK)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Err(error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(Ok(holder_of(&mut file))),
+        Err(TryLockError::Error(error)) => Err(Err(error)),
+    }
+}
+
+/// Checks that the directory at `path` is a cache, and touches nothing.
+///
+/// # Errors
+/// It is none, it is of a newer release, or it cannot be read.
+pub(super) fn check(path: &Path) -> Result<(), Error> {
+    match fs::metadata(path.join("larder-format")) {
+        Ok(_) => check_format(path),
+        Err(error) => {
+            let what = "is no cache: open it once for writing, or give the directory of one";
+            Err(failed(path, what, LocationReason::Foreign, Some(error)))
+        }
     }
 }
 
@@ -80,6 +175,10 @@ pub(crate) fn failed(path: &Path, what: &str, reason: LocationReason, source: Op
         reason,
         source: source.map(|error| error.into()),
     })
+}
+
+pub(super) fn unreadable(path: &Path, error: io::Error) -> Error {
+    failed(path, "cannot be read: check its permissions", LocationReason::Io, Some(error))
 }
 
 fn check_format(path: &Path) -> Result<(), Error> {
@@ -113,7 +212,7 @@ fn check_format(path: &Path) -> Result<(), Error> {
 /// A directory without a format file is taken over only if it holds nothing, or just what a cache cut short at its
 /// birth holds.
 fn check_unused(path: &Path) -> Result<(), Error> {
-    const OURS: [&str; 5] = ["blobs", "temp", "lock", "CACHEDIR.TAG", ".gitignore"];
+    const OURS: [&str; 6] = ["blobs", "temp", "guests", "lock", "CACHEDIR.TAG", ".gitignore"];
     let list = fs::read_dir(path)
         .and_then(Iterator::collect::<io::Result<Vec<_>>>)
         .map_err(|error| failed(path, "cannot be listed: check its permissions", LocationReason::Io, Some(error)))?;
@@ -129,36 +228,24 @@ fn check_unused(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn take_lock(path: &Path) -> Result<File, Error> {
-    let io = |error| {
-        let what = "cannot be locked: check its permissions and the free space, or choose another directory";
-        failed(path, what, LocationReason::Io, Some(error))
-    };
-    let lock = path.join("lock");
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock).map_err(io)?;
-    let locked = patiently(|| match file.try_lock() {
-        Err(TryLockError::WouldBlock) => None,
-        tried => Some(tried),
-    });
-    match locked.unwrap_or(Err(TryLockError::WouldBlock)) {
+fn take_lock(path: &Path) -> io::Result<Result<File, Holder>> {
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join(LOCK))?;
+    match file.try_lock() {
         Ok(()) => {
-            let holder = format!("process {}\n", std::process::id());
-            file.set_len(0)
-                .and_then(|()| file.rewind())
-                .and_then(|()| file.write_all(holder.as_bytes()))
-                .map_err(io)?;
-            Ok(file)
+            let holder = format!("{}\n", Holder::current());
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()))?;
+            Ok(Ok(file))
         }
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // The words only help a person; without them the message is still true.
-            let _ = file.read_to_string(&mut holder);
-            let holder = if holder.is_empty() { "another process" } else { holder.trim_end() };
-            let what = format!("is in use by {holder}: wait for it to end, or give this program its own directory");
-            Err(failed(path, &what, LocationReason::InUse, None))
-        }
-        Err(TryLockError::Error(error)) => Err(io(error)),
+        Err(TryLockError::WouldBlock) => Ok(Err(holder_of(&mut file))),
+        Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+fn holder_of(lock: &mut File) -> Holder {
+    let mut words = String::new();
+    // The words only help a person; without them it is someone.
+    let _ = lock.take(1000).read_to_string(&mut words);
+    Holder { words: words.trim_end().to_owned() }
 }
 
 /// Tries until there is an answer, for half a second.

@@ -1,94 +1,169 @@
-//! What survives the program: an index of small records (sled) and files for what is large.
+//! Where results are kept: the [`Store`] behind a [`Memory`](crate::Memory).
 //!
-//! docs/format.md describes every byte. The files are the truth and the index is rebuildable: a blob carries its key and
-//! all that its record says, so a damaged index is set aside and made anew from them.
+//! [`DiskStore`] is the one that survives the program, and that many programs share: an index of small records (sled) and
+//! files for what is large. docs/format.md describes every byte. The files are the truth and the index is rebuildable: a
+//! blob carries its key and all that its record says, so a damaged index is set aside and made anew from them.
+//!
+//! One program at a time has the index open, and serves the others over a socket ([`server`], [`guest`]); [`link`] is
+//! how each finds the other, and what happens when the owner ends. Blobs are written and read by each program itself.
+//!
+//! [`VolatileStore`] keeps entries in memory, for tests and for programs that want single flight without a disk.
 
 pub(crate) mod blob;
 pub(crate) mod bytes;
-pub(crate) mod disk;
+mod catalog;
+mod claims;
+mod disk;
 pub(crate) mod entry;
-pub(crate) mod index;
+mod entry_key;
+#[cfg(unix)]
+mod guest;
+mod index;
+mod link;
 pub(crate) mod location;
 mod reconcile;
+mod repair;
+mod role;
+mod seat;
+#[cfg(unix)]
+mod server;
+#[cfg(unix)]
+mod socket;
 mod sync;
+mod types;
+mod volatile;
+#[cfg(unix)]
+mod wire;
 
-use std::borrow::Cow;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::{fs, io};
 
-use crate::codec::{CodecId, Large};
-use crate::key::Key;
-use entry::Origin;
-
-pub(crate) use disk::DiskStore;
+pub use claims::{Claimant, Claimed, Claims, End, Patience};
+pub(crate) use disk::Access;
+pub use disk::DiskStore;
+pub use entry_key::EntryKey;
+pub(crate) use entry_key::Prefix;
+pub(crate) use types::Bytes;
+pub use types::{Absent, Found, NewEntry, StoreError};
+pub use volatile::VolatileStore;
 
 /// Values up to this many encoded bytes stand in their record; larger ones are files.
 pub(crate) const INLINE_BYTES: usize = 4096;
 
-/// What is to be stored.
-pub(crate) struct NewEntry<'e> {
-    pub(crate) key: Key,
-    pub(crate) codec: CodecId,
-    pub(crate) shape: u64,
-    pub(crate) compute_nanos: u64,
-    pub(crate) origin: &'e Origin<'e>,
-    /// The encoded value, in parts that lie one behind the other.
-    pub(crate) parts: &'e [Cow<'e, [u8]>],
-    /// The value is to be mapped when it is loaded, so its bytes are stored as they are.
-    pub(crate) mapped: bool,
-    /// The result must be safe from a killed process before the call returns.
-    pub(crate) costly: bool,
-}
+/// Where entries are kept.
+///
+/// What must hold of every implementation, and is checked by the [conformance suite](crate::conformance): what is found
+/// under a key is what was put there last, whole and unchanged, or nothing; a store that fails says so and loses nothing
+/// that it had; all methods can be called by many threads at once. An entry may go at any time.
+pub trait Store: Send + Sync + 'static {
+    /// Looks an entry up and verifies what is found.
+    ///
+    /// # Errors
+    /// There is nothing to serve, and why.
+    fn get(&self, key: &EntryKey) -> Result<Found, Absent>;
 
-impl NewEntry<'_> {
-    /// The length of the encoded value.
-    pub(crate) fn value_bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.len()).sum()
+    /// Stores an entry in place of the one its key may have had. The answer is what failed after the entry was in, such as
+    /// making it safe or removing what it replaces.
+    ///
+    /// # Errors
+    /// The entry is not there, and what was there before is.
+    fn put(&self, entry: &NewEntry<'_>) -> Result<Option<StoreError>, StoreError>;
+
+    /// Removes the entries of a function, in all versions of its code: those of a closure (`by_hand`) or those of a
+    /// function with an attribute. Answers how many there were.
+    ///
+    /// # Errors
+    /// The store refuses; what is then left is whole.
+    fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError>;
+
+    /// Removes every entry.
+    ///
+    /// # Errors
+    /// As [`clear_function`](Store::clear_function).
+    fn clear(&self) -> Result<(), StoreError>;
+
+    /// Who computes what just now, where this program keeps that itself.
+    fn claims(&self) -> &Claims;
+
+    /// Looks an entry up and, where there is nothing to serve, claims its key for `who`; [`release`](Store::release) ends
+    /// the claim.
+    fn get_or_claim(&self, key: &EntryKey, who: Claimant, patience: Patience) -> Lookup {
+        get_or_claim_here(self, key, who, patience)
+    }
+
+    /// Claims a key for `who`, whatever is stored there.
+    fn claim(&self, key: &EntryKey, who: Claimant, patience: Patience) -> Claimed {
+        self.claims().claim(key, who, patience)
+    }
+
+    /// Ends a claim, if `who` has it.
+    fn release(&self, key: &EntryKey, who: Claimant, end: End) {
+        self.claims().release(key, who, end);
+    }
+
+    /// Leaves the store as a close would, for a program that ends without closing.
+    fn settle(&self) {}
+
+    /// What its user should be told and was not yet: a repair, a store out of reach. Called often; must be quick.
+    fn news(&self) -> Option<String> {
+        None
+    }
+
+    /// The directory, if there is one.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Whether nothing is ever stored.
+    fn is_read_only(&self) -> bool {
+        false
     }
 }
 
-/// What was found, verified against its digest.
-pub(crate) struct Found {
-    pub(crate) codec: CodecId,
-    pub(crate) shape: u64,
-    pub(crate) compute_nanos: u64,
-    pub(crate) value: Bytes,
-}
-
-/// A value's encoded bytes, where they lie.
-pub(crate) enum Bytes {
-    /// Within a record of the index.
-    Inline { record: sled::IVec, start: usize },
-    /// Of a blob.
-    Blob(Large),
-}
-
-impl Bytes {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Bytes::Inline { record, start } => &record[*start..],
-            Bytes::Blob(large) => large.as_slice(),
-        }
+/// [`Store::get_or_claim`] for claims that are kept in this program.
+fn get_or_claim_here<S: Store + ?Sized>(store: &S, key: &EntryKey, who: Claimant, patience: Patience) -> Lookup {
+    let claims = store.claims();
+    let stored = claims.stored(key);
+    let mut absent = match store.get(key) {
+        Ok(found) => return Lookup::Found(found),
+        Err(absent) => absent,
+    };
+    match claims.claim(key, who, patience) {
+        Claimed::Mine if claims.stored(key) != stored => match store.get(key) {
+            Ok(found) => {
+                claims.release(key, who, End::Stored);
+                return Lookup::Found(found);
+            }
+            Err(now) => absent = now,
+        },
+        Claimed::Mine => {}
+        claimed => return Lookup::Claimed(claimed),
     }
+    Lookup::Mine(absent)
 }
 
-/// Why a lookup found nothing it can serve.
+/// What [`Store::get_or_claim`] met.
 #[derive(Debug)]
-pub(crate) enum Absent {
-    /// There is no entry.
-    Never,
-    /// The record fails its digest or does not parse.
-    DamagedRecord,
-    /// The record was written by a newer release.
-    NewerRecord,
-    /// The blob's file is gone.
-    MissingBlob,
-    /// The blob's file is shorter or longer than it says.
-    TruncatedBlob,
-    /// The blob's bytes fail their digest.
-    AlteredBlob,
-    /// The store could not be read.
-    Unreadable(StoreError),
+pub enum Lookup {
+    /// The entry.
+    Found(Found),
+    /// Nothing to serve, for this reason; the caller has the claim.
+    Mine(Absent),
+    /// Nothing to serve, and the claim is not the caller's: never [`Claimed::Mine`].
+    Claimed(Claimed),
+    /// Nothing to serve, and claims cannot be made just now.
+    Unclaimed(Absent),
+}
+
+/// A number that tells this program from all others.
+fn program() -> u64 {
+    static PROGRAM: LazyLock<u64> = LazyLock::new(|| {
+        use std::hash::{BuildHasher, RandomState};
+        // The standard library's source of randomness, with what tells processes of one host apart.
+        RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()))
+    });
+    *PROGRAM
 }
 
 /// Removes a file; one that is gone already is no error.
@@ -96,24 +171,5 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-/// A store operation that failed: what was tried and what the system said.
-#[derive(Debug)]
-pub(crate) struct StoreError {
-    pub(crate) what: String,
-    pub(crate) cause: String,
-}
-
-impl StoreError {
-    pub(crate) fn new(what: impl Into<String>, cause: impl std::fmt::Display) -> StoreError {
-        StoreError { what: what.into(), cause: cause.to_string() }
-    }
-}
-
-impl std::fmt::Display for StoreError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.what, self.cause)
     }
 }

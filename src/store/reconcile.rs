@@ -9,13 +9,15 @@ use std::collections::HashSet;
 use super::StoreError;
 use super::blob::{self, Blobs};
 use super::entry::{self, Origin, Place, Record};
-use super::index::{Index, Prefix};
+use super::entry_key::Prefix;
+use super::index::Index;
 
-/// Takes in the blobs that the index does not know; answers how many.
+/// Takes in the blobs that the index does not know; answers how many. With `remove`, those that stand for nothing are
+/// removed: not while another program may be writing them.
 ///
 /// # Errors
 /// The index or the folder of blobs cannot be read or written.
-pub(super) fn reconcile(index: &Index, blobs: &Blobs) -> Result<u64, StoreError> {
+pub(super) fn reconcile(index: &Index, blobs: &Blobs, remove: bool) -> Result<u64, StoreError> {
     let mut known = HashSet::new();
     index.for_each(|record| {
         if let Ok((Record { place: Place::Blob { name }, .. }, _)) = entry::fields(record) {
@@ -38,7 +40,7 @@ pub(super) fn reconcile(index: &Index, blobs: &Blobs) -> Result<u64, StoreError>
         };
         if kept {
             taken_in += 1;
-        } else {
+        } else if remove {
             blobs.remove(&name)?;
         }
     }
@@ -50,8 +52,8 @@ pub(super) fn reconcile(index: &Index, blobs: &Blobs) -> Result<u64, StoreError>
 fn take_in(index: &Index, name: &[u8; 32], head: &[u8]) -> Result<bool, StoreError> {
     let Some(header) = blob::parse_header(head) else { return Ok(false) };
     let Some(origin) = Origin::parse(header.origin) else { return Ok(false) };
-    let slot = Prefix::of(&origin.function).slot(&header.key);
-    if index.get(&slot)?.is_some_and(|record| entry::parse(&header.key, &record).is_ok()) {
+    let slot = Prefix::of(&origin.function).entry(&header.key);
+    if index.get(&slot)?.is_some_and(|record| entry::parse(&slot, &record).is_ok()) {
         return Ok(false);
     }
     let record = Record {
@@ -63,6 +65,6 @@ fn take_in(index: &Index, name: &[u8; 32], head: &[u8]) -> Result<bool, StoreErr
         mapped: header.mapped,
         place: Place::Blob { name: *name },
     };
-    index.insert(&slot, entry::encode(&header.key, &record, header.origin, &[]))?;
+    index.insert(&slot, &entry::encode(&slot, &record, header.origin, &[]))?;
     Ok(true)
 }

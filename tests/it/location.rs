@@ -32,9 +32,9 @@ fn says(error: &Error, parts: &[&str]) {
     }
 }
 
-/// What a location error is: foreign, of a newer format, in use.
-fn kinds(error: &Error) -> (bool, bool, bool) {
-    (error.is_foreign_location(), error.is_newer_format(), error.is_in_use())
+/// What a location error is: foreign, of a newer format.
+fn kinds(error: &Error) -> (bool, bool) {
+    (error.is_foreign_location(), error.is_newer_format())
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_file_is_refused() {
     fs::write(&file, "day,rain\n").unwrap();
     let error = refusal(&file);
     says(&error, &["is a file, not a directory", "give the path of a directory"]);
-    assert_eq!(kinds(&error), (false, false, false));
+    assert_eq!(kinds(&error), (false, false));
     assert_eq!(fs::read_to_string(&file).unwrap(), "day,rain\n");
 }
 
@@ -55,7 +55,7 @@ fn a_path_through_a_file_is_refused() {
     fs::write(&file, "").unwrap();
     let error = refusal(&file.join("cache"));
     says(&error, &["check the path"]);
-    assert_eq!(kinds(&error), (false, false, false));
+    assert_eq!(kinds(&error), (false, false));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_directory_of_something_else_is_refused_and_left_alone() {
     fs::write(dir.path().join("thesis.tex"), "years of work").unwrap();
     let error = refusal(dir.path());
     says(&error, &["is not a cache and not empty", "`thesis.tex`", "give an empty or a new directory"]);
-    assert_eq!(kinds(&error), (true, false, false));
+    assert_eq!(kinds(&error), (true, false));
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|item| item.unwrap().file_name()).collect();
     assert_eq!(names, ["thesis.tex"]);
 }
@@ -76,7 +76,7 @@ fn a_cache_of_a_newer_release_is_refused_and_left_alone() {
     fs::write(dir.path().join("larder-format"), "larder cache format 99\n").unwrap();
     let error = refusal(dir.path());
     says(&error, &["newer release", "format 99", "upgrade the `larder` crate", "choose another directory"]);
-    assert_eq!(kinds(&error), (false, true, false));
+    assert_eq!(kinds(&error), (false, true));
     assert_eq!(fs::read_to_string(dir.path().join("larder-format")).unwrap(), "larder cache format 99\n");
 }
 
@@ -88,7 +88,7 @@ fn a_format_that_is_garbage_is_refused() {
         fs::write(dir.path().join("larder-format"), garbage).unwrap();
         let error = refusal(dir.path());
         says(&error, &["damaged `larder-format`", "write `larder cache format 1` into that file"]);
-        assert_eq!(kinds(&error), (true, false, false));
+        assert_eq!(kinds(&error), (true, false));
         // The remedy works.
         fs::write(dir.path().join("larder-format"), "larder cache format 1").unwrap();
         drop(open(dir.path()));
@@ -109,7 +109,7 @@ fn a_directory_that_a_cache_began_is_taken_over() {
 fn a_path_that_cannot_be_made_is_refused() {
     let error = refusal(Path::new("/proc/larder/cache"));
     says(&error, &["cannot be created", "check the path and its permissions", "choose another directory"]);
-    assert_eq!(kinds(&error), (false, false, false));
+    assert_eq!(kinds(&error), (false, false));
     assert!(std::error::Error::source(&error).is_some_and(|source| source.is::<io::Error>()), "{error:?}");
 }
 
@@ -142,7 +142,7 @@ fn child_holds_a_cache() {
         "read-only" => {
             let error = refusal(place);
             says(&error, &["check its permissions", "choose another directory"]);
-            assert_eq!(kinds(&error), (false, false, false));
+            assert_eq!(kinds(&error), (false, false));
             let error = refusal(&place.join("cache"));
             says(&error, &["cannot be created", "check the path and its permissions"]);
         }
@@ -151,7 +151,7 @@ fn child_holds_a_cache() {
         "no-room-at-all" => {
             let error = refusal(place);
             says(&error, &["free space", "choose another directory"]);
-            assert_eq!(kinds(&error), (false, false, false));
+            assert_eq!(kinds(&error), (false, false));
         }
         other => panic!("an unknown role `{other}`"),
     }
@@ -248,18 +248,23 @@ fn this_program() -> PathBuf {
 }
 
 #[test]
-fn a_cache_in_use_by_another_process_is_refused_until_that_ends() {
+fn a_cache_that_another_process_holds_is_shared_and_then_taken_over() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("cache");
     let mut other = Other::start(Command::new(this_program()), "hold", &place);
     other.wait_for("ready");
-    let error = refusal(&place);
-    let holder = format!("process {}", other.child.id());
-    says(&error, &["is in use by", &holder, "wait for it to end", "its own directory"]);
-    assert_eq!(kinds(&error), (false, false, true));
-    assert!(other.end().success());
-    let memory = open(&place);
+    let (memory, lines) = open_telling(&place, 0);
     hit!(memory, hits_index, costly(&memory, 0), 100);
+    hit!(memory, hits_blob, costly_and_large(&memory), vec![9; 50_000]);
+    miss!(memory, NeverSeen, double(&memory, 4), 8);
+    assert!(other.end().success());
+    hit!(memory, hits_index, costly(&memory, 1), 101);
+    miss!(memory, NeverSeen, double(&memory, 5), 10);
+    drop(memory);
+    let memory = open(&place);
+    hit!(memory, hits_index, double(&memory, 4), 8);
+    hit!(memory, hits_index, double(&memory, 5), 10);
+    assert_eq!(lines.all(), [""; 0]);
 }
 
 /// kill -9: what took more than 10 ms was safe when its call returned.
@@ -283,7 +288,7 @@ fn what_was_costly_survives_a_killed_process() {
 /// sled's own lock is no damage: setting the index aside would throw small results away. It may be held for a moment
 /// after a memory was closed (by sled's threads, or by a child that another thread is starting).
 #[test]
-fn an_index_that_someone_holds_is_in_use_and_not_damaged() {
+fn an_index_that_someone_holds_is_not_damaged() {
     let dir = tempfile::tempdir().unwrap();
     {
         let memory = open(dir.path());
@@ -292,7 +297,7 @@ fn an_index_that_someone_holds_is_in_use_and_not_damaged() {
     {
         let _held = sled::Config::new().path(dir.path().join("index")).open().unwrap();
         let error = refusal(dir.path());
-        assert_eq!(kinds(&error), (false, false, true), "{error}");
+        assert_eq!(kinds(&error), (false, false), "{error}");
     }
     let (memory, lines) = open_telling(dir.path(), 0);
     assert_eq!(lines.all(), [""; 0]);

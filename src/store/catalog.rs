@@ -1,0 +1,107 @@
+//! What the owner of a store does with its records, for itself and for the programs it serves.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::blob::Blobs;
+use super::claims::{Claimant, Claimed, Claims, End, Patience};
+use super::entry::{self, Origin, Place};
+use super::entry_key::{EntryKey, Prefix};
+use super::index::Index;
+use super::types::{RecordBytes, StoreError};
+
+/// The index and the blobs that its records name.
+pub(super) struct Catalog {
+    pub(super) index: Index,
+    pub(super) blobs: Arc<Blobs>,
+    pub(super) claims: Arc<Claims>,
+}
+
+/// What a lookup or a claim met.
+pub(super) enum Met {
+    Record(RecordBytes),
+    Claimed(Claimed),
+}
+
+impl Catalog {
+    pub(super) fn get(&self, key: &EntryKey) -> Result<Option<RecordBytes>, StoreError> {
+        Ok(self.index.get(key)?.map(RecordBytes::Sled))
+    }
+
+    /// Looks a record up, if it is to `look`, and claims its key where there is none.
+    pub(super) fn get_or_claim(
+        &self,
+        key: &EntryKey,
+        who: Claimant,
+        patience: Patience,
+        look: bool,
+    ) -> Result<Met, StoreError> {
+        let stored = self.claims.stored(key);
+        if look && let Some(record) = self.get(key)? {
+            return Ok(Met::Record(record));
+        }
+        let claimed = self.claims.claim(key, who, patience);
+        if look && claimed == Claimed::Mine && self.claims.stored(key) != stored {
+            // Someone stored between the look and the claim.
+            let looked = self.get(key);
+            if !matches!(looked, Ok(None)) {
+                self.claims.release(key, who, End::Stored);
+            }
+            if let Some(record) = looked? {
+                return Ok(Met::Record(record));
+            }
+        }
+        Ok(Met::Claimed(claimed))
+    }
+
+    /// Puts a record, and removes the blob of the one it replaces. The answer is what failed after the record was in.
+    pub(super) fn put(&self, key: &EntryKey, record: &[u8], costly: bool) -> Result<Option<StoreError>, StoreError> {
+        let replaced = self.index.insert(key, record)?;
+        let flushed = self.index.flush_after_store(costly);
+        let place = |bytes: &[u8]| entry::fields(bytes).map(|(record, _)| record.place);
+        let removed = match replaced.map(|bytes| place(&bytes)) {
+            Some(Ok(Place::Blob { name })) if !matches!(place(record), Ok(now) if now == (Place::Blob { name })) => {
+                self.blobs.remove(&name)
+            }
+            _ => Ok(()),
+        };
+        Ok(flushed.and(removed).err())
+    }
+
+    /// Removes the entries of a function, in all versions of its code; answers how many there were.
+    ///
+    /// Files go before their records: what a kill in between leaves is a record without a file, which is a miss.
+    pub(super) fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for (slot, bytes) in self.index.of_function(Prefix::of(function))? {
+            let Ok((record, origin)) = entry::fields(&bytes) else {
+                // Damage belongs to nobody: it goes with the function it stands under.
+                self.index.remove(&slot)?;
+                continue;
+            };
+            let is_other = |origin: Origin<'_>| origin.function != function || origin.fingerprint.is_none() != by_hand;
+            if Origin::parse(origin).is_some_and(is_other) {
+                continue;
+            }
+            if let Place::Blob { name } = record.place {
+                self.blobs.remove(&name)?;
+            }
+            self.index.remove(&slot)?;
+            removed += 1;
+        }
+        self.index.flush()?;
+        Ok(removed)
+    }
+
+    /// Removes every entry.
+    pub(super) fn clear(&self) -> Result<(), StoreError> {
+        self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error))?;
+        self.index.clear()?;
+        self.index.flush()
+    }
+}
+
+/// Milliseconds since 1970; 0 on a machine whose clock stands before that.
+pub(super) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,245 @@
+//! The side of a program that does not own the store: it asks the owner for records and claims.
+//!
+//! Each call has a connection to itself while it asks, from a pool that grows to as many as ask at once; so an answer
+//! needs one wake-up on each side. One more connection, the main one, is only waited on: its end is the owner's end, and
+//! for the owner its end is this program's.
+
+use std::io::{self, BufReader};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::claims::{Claimant, Claimed, End, Patience};
+use super::entry_key::EntryKey;
+use super::types::{RecordBytes, StoreError};
+use super::wire::{LONGEST, PROTOCOL, Reply, Request};
+use super::{program, socket};
+use crate::frame;
+use crate::lock::lock;
+
+/// An owner that does not answer for so long is taken for stopped: what it cannot serve is computed.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait for a claim within one request; who waits longer asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+pub(super) struct Guest {
+    dir: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    main: UnixStream,
+    /// The claims that the owner was told of at the start.
+    adopted: Vec<(EntryKey, u64)>,
+}
+
+/// Why a guest has no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// The owner is gone, or does not answer.
+    Lost(StoreError),
+    /// The owner answered that it failed.
+    Failed(StoreError),
+}
+
+/// Why a program does not become a guest.
+pub(super) enum NotAdmitted {
+    /// Nobody listens now: the owner is opening, ending, or gone.
+    Nobody,
+    /// Whoever listens does not serve this program.
+    Refused(String),
+}
+
+struct Connection {
+    stream: BufReader<UnixStream>,
+    message: Vec<u8>,
+}
+
+impl Connection {
+    fn open(dir: &Path, main: bool) -> Result<Connection, NotAdmitted> {
+        let refused = |words: &dyn std::fmt::Display| NotAdmitted::Refused(words.to_string());
+        let stream = socket::connect(dir).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
+                NotAdmitted::Nobody
+            }
+            _ => refused(&error),
+        })?;
+        match socket::is_same_user(&stream) {
+            Ok(true) => {}
+            Ok(false) => return Err(refused(&"it belongs to another user")),
+            Err(error) => return Err(refused(&error)),
+        }
+        let set = stream.set_read_timeout(Some(TIMEOUT)).and_then(|()| stream.set_write_timeout(Some(TIMEOUT)));
+        set.map_err(|error| refused(&error))?;
+        let mut connection =
+            Connection { stream: BufReader::with_capacity(8192, stream), message: Vec::with_capacity(1024) };
+        let hello = Request::Hello { protocol: PROTOCOL, program: program(), main };
+        match connection.ask(&hello) {
+            Ok(Reply::Done) => Ok(connection),
+            Ok(Reply::Refused(words)) => Err(refused(&words)),
+            Ok(reply) => Err(refused(&format_args!("it answered {reply:?} to a greeting"))),
+            // A timeout is an owner that is stopped; everything else, one that ends.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(refused(&"it does not answer")),
+            Err(_) => Err(NotAdmitted::Nobody),
+        }
+    }
+
+    fn tell(&mut self, request: &Request<'_>) -> io::Result<()> {
+        frame::write(self.stream.get_mut(), &request.encode(), LONGEST)
+    }
+
+    fn ask(&mut self, request: &Request<'_>) -> io::Result<Reply<'_>> {
+        self.tell(request)?;
+        if !frame::read(&mut self.stream, &mut self.message, LONGEST)? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Reply::parse(&self.message).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no answer"))
+    }
+}
+
+/// A main connection to an owner that serves this program.
+pub(super) struct Greeted {
+    dir: PathBuf,
+    main: Connection,
+}
+
+impl Greeted {
+    /// Greets the owner of the store at `dir`; `claims`: this program may have claims, which end with this connection.
+    pub(super) fn greet(dir: &Path, claims: bool) -> Result<Greeted, NotAdmitted> {
+        Ok(Greeted { dir: dir.to_owned(), main: Connection::open(dir, claims)? })
+    }
+
+    /// Tells the owner the claims that this program `holds` and the records that an earlier owner may have `lost`.
+    pub(super) fn attach(
+        self,
+        holds: Vec<(EntryKey, u64)>,
+        lost: &[(EntryKey, Vec<u8>)],
+    ) -> Result<Guest, NotAdmitted> {
+        let Greeted { dir, mut main } = self;
+        let adopt = holds.iter().map(|(key, thread)| Request::Adopt { key: *key, thread: *thread });
+        let puts = lost.iter().map(|(key, record)| Request::Put { key: *key, costly: false, record });
+        for request in adopt.chain(puts).chain([Request::Ready]) {
+            // A record that is refused is a result that is computed again.
+            main.ask(&request).map_err(|_| NotAdmitted::Nobody)?;
+        }
+        let main = main.stream.into_inner();
+        let forever = main.set_read_timeout(None);
+        forever.map_err(|error| NotAdmitted::Refused(error.to_string()))?;
+        Ok(Guest { dir, idle: Mutex::default(), main, adopted: holds })
+    }
+}
+
+impl Guest {
+    /// Ends the claims that were told to the owner and ended while they were: `held` says which go on.
+    pub(super) fn release_ended(&self, held: impl Fn(&(EntryKey, u64)) -> bool) {
+        for (key, thread) in self.adopted.iter().filter(|claim| !held(claim)) {
+            self.release(key, Claimant { program: program(), thread: *thread }, End::NotStored);
+        }
+    }
+
+    /// Waits for the owner's end.
+    pub(super) fn wait_for_end(&self) {
+        use std::io::Read;
+        // The owner never says anything here: whatever comes, the connection is of no more use.
+        let _ = (&self.main).read(&mut [0]);
+    }
+
+    /// Ends the wait for the owner's end, and this program's claims with it.
+    pub(super) fn leave(&self) {
+        // Gone already is gone.
+        let _ = self.main.shutdown(Shutdown::Both);
+    }
+
+    pub(super) fn get(&self, key: &EntryKey) -> Result<Option<RecordBytes>, NoAnswer> {
+        self.ask(&Request::Get { key: *key }, |reply| match reply {
+            Reply::Record(record) => Some(Some(RecordBytes::Own(record.to_owned()))),
+            Reply::Absent => Some(None),
+            _ => None,
+        })
+    }
+
+    pub(super) fn get_or_claim(
+        &self,
+        key: &EntryKey,
+        who: Claimant,
+        patience: Patience,
+        look: bool,
+    ) -> Result<super::catalog::Met, NoAnswer> {
+        use super::catalog::Met;
+        let mut left = match patience {
+            Patience::Unbounded => Duration::MAX,
+            Patience::AtMost(longest) => longest,
+        };
+        loop {
+            let wait = left.min(LONGEST_WAIT);
+            // Cut, not rounded: zero is "not at all".
+            let wait_ms = wait.as_millis() as u32;
+            let request = Request::Claim { key: *key, thread: who.thread, look, wait_ms };
+            let met = self.ask(&request, |reply| match reply {
+                Reply::Record(record) => Some(Met::Record(RecordBytes::Own(record.to_owned()))),
+                Reply::Claimed(claimed) => Some(Met::Claimed(claimed)),
+                _ => None,
+            })?;
+            if patience != Patience::Unbounded {
+                left -= wait;
+            }
+            if !matches!(met, Met::Claimed(Claimed::Busy)) || left.is_zero() {
+                return Ok(met);
+            }
+        }
+    }
+
+    pub(super) fn release(&self, key: &EntryKey, who: Claimant, end: End) {
+        // An owner that does not hear of it is gone, and the claim with it.
+        let _ = self.with(|connection| connection.tell(&Request::Release { key: *key, thread: who.thread, end }));
+    }
+
+    pub(super) fn put(&self, key: &EntryKey, record: &[u8], costly: bool) -> Result<Option<StoreError>, NoAnswer> {
+        self.ask(&Request::Put { key: *key, costly, record }, |reply| match reply {
+            Reply::Done => Some(None),
+            Reply::Late(words) => Some(Some(StoreError::new("the program that holds the cache", words))),
+            _ => None,
+        })
+    }
+
+    pub(super) fn clear_function(&self, name: &str, by_hand: bool) -> Result<u64, NoAnswer> {
+        self.ask(&Request::ClearFunction { by_hand, name }, |reply| match reply {
+            Reply::Count(count) => Some(count),
+            _ => None,
+        })
+    }
+
+    pub(super) fn clear(&self) -> Result<(), NoAnswer> {
+        self.ask(&Request::Clear, |reply| (reply == Reply::Done).then_some(()))
+    }
+
+    fn ask<R>(&self, request: &Request<'_>, read: impl FnOnce(Reply<'_>) -> Option<R>) -> Result<R, NoAnswer> {
+        let answer = self.with(|connection| {
+            let reply = connection.ask(request)?;
+            if let Reply::Failed(words) = reply {
+                return Ok(Err(NoAnswer::Failed(StoreError::new("the program that holds the cache", words))));
+            }
+            let answer = read(reply).map(Ok);
+            answer.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it answered something else"))
+        });
+        answer.unwrap_or_else(|error| {
+            let refused = error.kind() == io::ErrorKind::PermissionDenied;
+            let error = StoreError::new("asking the program that holds the cache", error);
+            Err(if refused { NoAnswer::Failed(error) } else { NoAnswer::Lost(error) })
+        })
+    }
+
+    /// Lends a connection; one that failed is not used again.
+    fn with<R>(&self, work: impl FnOnce(&mut Connection) -> io::Result<R>) -> io::Result<R> {
+        let idle = lock(&self.idle).pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => Connection::open(&self.dir, false).map_err(|not| match not {
+                NotAdmitted::Nobody => io::Error::from(io::ErrorKind::ConnectionRefused),
+                NotAdmitted::Refused(words) => io::Error::new(io::ErrorKind::PermissionDenied, words),
+            })?,
+        };
+        let done = work(&mut connection)?;
+        lock(&self.idle).push(connection);
+        Ok(done)
+    }
+}

@@ -1,0 +1,480 @@
+//! How a program reaches the index: it owns it, is served by the program that does, or does without.
+//!
+//! ```text
+//!            lock is free                        owner is gone
+//!   seeking ---------------> owner     guest ------------------> seeking
+//!      |    someone answers                     once a second
+//!      +-------------------> guest     apart ------------------> seeking
+//!      |    nobody does
+//!      +-------------------> apart
+//! ```
+//!
+//! One thread, the keeper, does the seeking; calls wait for it a few seconds and then compute for themselves. It is started
+//! when there is something to watch: a program that owns its store and keeps it needs none.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::blob::Blobs;
+use super::catalog::Met;
+use super::claims::{Claimant, Claimed, Claims, End, Patience};
+use super::entry_key::EntryKey;
+#[cfg(unix)]
+use super::guest::{Guest, NoAnswer};
+use super::role::{Found, Role, seek};
+use super::seat::Seat;
+use super::types::{RecordBytes, StoreError};
+use super::{Access, program};
+use crate::error::Error;
+use crate::lock::{lock, whole};
+
+/// How long the opening of a store, or the keeper, waits for an owner that is just opening or ending.
+const SEEKING: Duration = Duration::from_secs(10);
+/// How long a call waits for the keeper.
+const WAITING: Duration = Duration::from_secs(5);
+/// How often a program that does without looks again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// A call that loses its owner so often in a row computes for itself.
+const MOST_ATTEMPTS: u32 = 8;
+
+/// The way to the index.
+pub(super) struct Link {
+    shared: Arc<Shared>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    pub(super) access: Access,
+    pub(super) blobs: Arc<Blobs>,
+    pub(super) claims: Arc<Claims>,
+    /// `None` while the keeper seeks.
+    role: RwLock<Option<Arc<Role>>>,
+    /// Whether this store is being closed; signalled with every change of the role too.
+    closing: Mutex<bool>,
+    moved: Condvar,
+    /// As a guest: the keys that this program claimed, or is about to, and for which thread.
+    pub(super) held: Mutex<HashMap<EntryKey, u64>>,
+    pub(super) recent: Mutex<Recent>,
+    /// Kept from the first time as a guest to the end: it says that this program is alive.
+    seat: Mutex<Option<Seat>>,
+    has_news: AtomicBool,
+    news: Mutex<Vec<String>>,
+}
+
+/// Records given to an owner lately: what it did not flush yet would be lost with it, and is told to the next one.
+#[derive(Default)]
+pub(super) struct Recent {
+    records: VecDeque<(Instant, EntryKey, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Recent {
+    /// Some flushes of an owner (every 200 ms), should it be slow.
+    const KEPT: Duration = Duration::from_secs(1);
+    const MOST_BYTES: usize = 4 << 20;
+
+    fn push(&mut self, key: &EntryKey, record: &[u8]) {
+        let now = Instant::now();
+        self.bytes += record.len();
+        self.records.push_back((now, *key, record.to_vec()));
+        while self.bytes > Recent::MOST_BYTES
+            || self.records.front().is_some_and(|(since, ..)| now - *since > Recent::KEPT)
+        {
+            let Some((.., gone)) = self.records.pop_front() else { return };
+            self.bytes -= gone.len();
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<(EntryKey, Vec<u8>)> {
+        self.records.iter().map(|(_, key, record)| (*key, record.clone())).collect()
+    }
+
+    fn clear(&mut self) {
+        *self = Recent::default();
+    }
+}
+
+/// Why an operation has no answer.
+pub(super) enum Unanswered {
+    /// Nobody can be asked.
+    Apart(StoreError),
+    Failed(StoreError),
+}
+
+/// What one attempt with a role met.
+enum Attempt<R> {
+    Done(Result<R, StoreError>),
+    /// The role is over: another one is needed.
+    Over(StoreError),
+}
+
+#[cfg(unix)]
+fn answered<R>(answer: Result<R, NoAnswer>) -> Attempt<R> {
+    match answer {
+        Ok(done) => Attempt::Done(Ok(done)),
+        Err(NoAnswer::Failed(error)) => Attempt::Done(Err(error)),
+        Err(NoAnswer::Lost(error)) => Attempt::Over(error),
+    }
+}
+
+impl Link {
+    /// Finds the way to the index of the store at `path`.
+    ///
+    /// # Errors
+    /// The location cannot be used at all.
+    pub(super) fn open(path: &Path, access: Access, blobs: Arc<Blobs>) -> Result<Link, Error> {
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            access,
+            blobs,
+            claims: Arc::default(),
+            role: RwLock::new(None),
+            closing: Mutex::new(false),
+            moved: Condvar::new(),
+            held: Mutex::default(),
+            recent: Mutex::default(),
+            seat: Mutex::default(),
+            has_news: AtomicBool::new(false),
+            news: Mutex::default(),
+        });
+        let link = Link { shared, keeper: Mutex::default() };
+        let Found { role, news } = seek(&link.shared, SEEKING)?;
+        let is_kept = role.needs_keeper();
+        link.shared.take_up(role, news);
+        if is_kept {
+            link.start_keeper();
+        }
+        Ok(link)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    pub(super) fn access(&self) -> Access {
+        self.shared.access
+    }
+
+    pub(super) fn claims(&self) -> &Claims {
+        &self.shared.claims
+    }
+
+    pub(super) fn news(&self) -> Option<String> {
+        if !self.shared.has_news.load(SeqCst) {
+            return None;
+        }
+        let mut news = lock(&self.shared.news);
+        self.shared.has_news.store(false, SeqCst);
+        let all = std::mem::take(&mut *news);
+        (!all.is_empty()).then(|| all.join("\n"))
+    }
+
+    pub(super) fn get(&self, key: &EntryKey) -> Result<Option<RecordBytes>, Unanswered> {
+        self.ask(|role, _| match role {
+            Role::Owner(owner) => Attempt::Done(owner.catalog.get(key)),
+            Role::Copy(copy) => Attempt::Done(copy.catalog.get(key)),
+            #[cfg(unix)]
+            Role::Guest(guest) => answered(guest.get(key)),
+            Role::Apart(_) => unreachable!("`ask` answers for it"),
+        })
+    }
+
+    /// Looks a record up, if it is to `look`, and claims its key where there is none.
+    pub(super) fn get_or_claim(
+        &self,
+        key: &EntryKey,
+        who: Claimant,
+        patience: Patience,
+        look: bool,
+    ) -> Result<Met, Unanswered> {
+        let claims = &self.shared.claims;
+        self.ask(|role, attempt| match role {
+            Role::Owner(owner) => {
+                let met = owner.catalog.get_or_claim(key, who, patience, look);
+                Attempt::Done(met.map(|met| match met {
+                    // Asked of an owner that is gone, and taken over since.
+                    Met::Claimed(Claimed::MustNotWait) if attempt > 0 && claims.holds(key, who) => {
+                        Met::Claimed(Claimed::Mine)
+                    }
+                    met => met,
+                }))
+            }
+            Role::Copy(copy) => Attempt::Done(copy.catalog.get_or_claim(key, who, patience, look)),
+            #[cfg(unix)]
+            Role::Guest(guest) => answered(self.claim_as_guest(guest, key, who, patience, look, attempt)),
+            Role::Apart(_) => unreachable!("`ask` answers for it"),
+        })
+    }
+
+    #[cfg(unix)]
+    fn claim_as_guest(
+        &self,
+        guest: &Guest,
+        key: &EntryKey,
+        who: Claimant,
+        patience: Patience,
+        look: bool,
+        attempt: u32,
+    ) -> Result<Met, NoAnswer> {
+        // Noted before it is asked for: should the owner end between its answer and this program's note, the next owner
+        // would give the key to another.
+        let noted = {
+            let mut held = lock(&self.shared.held);
+            match held.get(key) {
+                Some(thread) if *thread == who.thread && attempt == 0 => {
+                    return Ok(Met::Claimed(Claimed::MustNotWait));
+                }
+                Some(thread) => *thread == who.thread,
+                None => held.insert(*key, who.thread).is_none(),
+            }
+        };
+        let met = guest.get_or_claim(key, who, patience, look);
+        match &met {
+            Ok(Met::Claimed(Claimed::Mine)) => drop(lock(&self.shared.held).insert(*key, who.thread)),
+            // Still wanted of the next owner.
+            Err(NoAnswer::Lost(_)) => {}
+            _ if noted => drop(lock(&self.shared.held).remove(key)),
+            _ => {}
+        }
+        met
+    }
+
+    pub(super) fn release(&self, key: &EntryKey, who: Claimant, end: End) {
+        {
+            let mut held = lock(&self.shared.held);
+            if held.get(key) == Some(&who.thread) {
+                held.remove(key);
+            }
+        }
+        // A claim that was made without an owner is still here.
+        self.shared.claims.release(key, who, end);
+        #[cfg(unix)]
+        if let Some(role) = self.shared.role_now()
+            && let Role::Guest(guest) = &*role
+        {
+            guest.release(key, who, end);
+        }
+    }
+
+    pub(super) fn put(&self, key: &EntryKey, record: &[u8], costly: bool) -> Result<Option<StoreError>, Unanswered> {
+        self.ask(|role, _| match role {
+            Role::Owner(owner) => {
+                if !owner.is_in_place(costly) {
+                    return Attempt::Over(StoreError::new(
+                        "writing the index",
+                        "its directory was removed or replaced",
+                    ));
+                }
+                Attempt::Done(owner.catalog.put(key, record, costly))
+            }
+            Role::Copy(_) => Attempt::Done(Err(StoreError::new("writing the index", "it is open for reading only"))),
+            #[cfg(unix)]
+            Role::Guest(guest) => {
+                let put = guest.put(key, record, costly);
+                if put.is_ok() && !costly {
+                    lock(&self.shared.recent).push(key, record);
+                }
+                answered(put)
+            }
+            Role::Apart(_) => unreachable!("`ask` answers for it"),
+        })
+    }
+
+    pub(super) fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, Unanswered> {
+        lock(&self.shared.recent).clear();
+        self.ask(|role, _| match role {
+            Role::Owner(owner) => Attempt::Done(owner.catalog.clear_function(function, by_hand)),
+            Role::Copy(_) => Attempt::Done(Err(StoreError::new("removing entries", "it is open for reading only"))),
+            #[cfg(unix)]
+            Role::Guest(guest) => answered(guest.clear_function(function, by_hand)),
+            Role::Apart(_) => unreachable!("`ask` answers for it"),
+        })
+    }
+
+    pub(super) fn clear(&self) -> Result<(), Unanswered> {
+        lock(&self.shared.recent).clear();
+        self.ask(|role, _| match role {
+            Role::Owner(owner) => Attempt::Done(owner.catalog.clear()),
+            Role::Copy(_) => Attempt::Done(Err(StoreError::new("removing entries", "it is open for reading only"))),
+            #[cfg(unix)]
+            Role::Guest(guest) => answered(guest.clear()),
+            Role::Apart(_) => unreachable!("`ask` answers for it"),
+        })
+    }
+
+    pub(super) fn settle(&self) {
+        if let Some(role) = self.shared.role_now()
+            && let Role::Owner(owner) = &*role
+        {
+            owner.catalog.index.settle();
+        }
+    }
+
+    /// Asks whoever can answer, and the next one where that ends meanwhile. `asked` is told how many it asked before.
+    #[inline]
+    fn ask<R>(&self, mut asked: impl FnMut(&Role, u32) -> Attempt<R>) -> Result<R, Unanswered> {
+        let mut over = None;
+        for attempt in 0..MOST_ATTEMPTS {
+            let Some(role) = self.shared.role_now().or_else(|| self.shared.wait_for_role()) else { break };
+            if let Role::Apart(why) = &*role {
+                return Err(Unanswered::Apart(why.clone()));
+            }
+            match asked(&role, attempt) {
+                Attempt::Done(done) => return done.map_err(Unanswered::Failed),
+                Attempt::Over(error) => {
+                    over = Some(error);
+                    self.shared.give_up(&role);
+                    self.start_keeper();
+                }
+            }
+        }
+        let waited = || StoreError::new("reaching the cache", "no program answers for it");
+        Err(Unanswered::Apart(over.unwrap_or_else(waited)))
+    }
+
+    fn start_keeper(&self) {
+        let mut keeper = lock(&self.keeper);
+        if keeper.is_none() {
+            let shared = Arc::clone(&self.shared);
+            // Without a thread, the role that is over stays so: calls are computed.
+            *keeper = thread::Builder::new().name("larder-keeper".to_owned()).spawn(move || shared.keep()).ok();
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        *lock(&self.shared.closing) = true;
+        self.shared.moved.notify_all();
+        #[cfg(unix)]
+        if let Some(role) = self.shared.role_now()
+            && let Role::Guest(guest) = &*role
+        {
+            guest.leave();
+        }
+        if let Some(keeper) = lock(&self.keeper).take() {
+            // Its panics were reported by the hook; there is nothing to save.
+            let _ = keeper.join();
+        }
+    }
+}
+
+impl Shared {
+    #[inline]
+    fn role_now(&self) -> Option<Arc<Role>> {
+        whole(self.role.read()).clone()
+    }
+
+    /// The role, once the keeper has found one; `None` if that takes too long.
+    #[cold]
+    fn wait_for_role(&self) -> Option<Arc<Role>> {
+        let start = Instant::now();
+        let mut closing = lock(&self.closing);
+        loop {
+            if let Some(role) = self.role_now() {
+                return Some(role);
+            }
+            let left = WAITING.checked_sub(start.elapsed()).filter(|left| !left.is_zero() && !*closing)?;
+            closing = whole(self.moved.wait_timeout(closing, left)).0;
+        }
+    }
+
+    fn take_up(&self, role: Role, news: Vec<String>) {
+        if !news.is_empty() {
+            lock(&self.news).extend(news);
+            self.has_news.store(true, SeqCst);
+        }
+        let role = Arc::new(role);
+        {
+            // Under this lock, so that who is about to wait sees it or is woken.
+            let _closing = lock(&self.closing);
+            *whole(self.role.write()) = Some(Arc::clone(&role));
+            self.moved.notify_all();
+        }
+        #[cfg(unix)]
+        if let Role::Guest(guest) = &*role {
+            // A claim that ended while the owner was told of it had nobody to tell its end to.
+            let own = self.own_claims(&lock(&self.held));
+            guest.release_ended(|claim| own.contains(claim));
+        }
+    }
+
+    /// Ends a role, if it is not over already.
+    fn give_up(&self, over: &Arc<Role>) {
+        let _closing = lock(&self.closing);
+        let mut role = whole(self.role.write());
+        if role.as_ref().is_some_and(|now| Arc::ptr_eq(now, over)) {
+            *role = None;
+            over.abandon();
+            self.moved.notify_all();
+        }
+    }
+
+    /// The keeper's work.
+    fn keep(&self) {
+        while !*lock(&self.closing) {
+            let role = self.role_now();
+            match role.as_deref() {
+                Some(Role::Owner(_) | Role::Copy(_)) => {
+                    let mut closing = lock(&self.closing);
+                    while !*closing && self.role_now().is_some() {
+                        closing = whole(self.moved.wait(closing));
+                    }
+                    continue;
+                }
+                #[cfg(unix)]
+                Some(Role::Guest(guest)) => {
+                    guest.wait_for_end();
+                    if let Some(role) = &role {
+                        self.give_up(role);
+                    }
+                    continue;
+                }
+                Some(Role::Apart(_)) => {
+                    let closing = lock(&self.closing);
+                    if *closing || *whole(self.moved.wait_timeout(closing, AGAIN)).0 {
+                        return;
+                    }
+                }
+                None => {}
+            }
+            let patience = if role.is_some() { Duration::ZERO } else { SEEKING };
+            let Found { role: found, mut news } = seek(self, patience).unwrap_or_else(Found::refused);
+            if let (Some(Role::Apart(_)), Role::Apart(_)) = (role.as_deref(), &found) {
+                // It was said when it began.
+                news.clear();
+            }
+            if !*lock(&self.closing) {
+                self.take_up(found, news);
+            }
+        }
+    }
+
+    /// Whether whoever seeks should stop.
+    pub(super) fn is_closing(&self) -> bool {
+        *lock(&self.closing)
+    }
+
+    /// Makes sure that other programs can see this one alive.
+    pub(super) fn take_seat(&self) -> io::Result<()> {
+        let mut seat = lock(&self.seat);
+        if seat.as_ref().is_none_or(|seat| !seat.is_in_place()) {
+            *seat = None;
+            *seat = Some(Seat::take(&self.path)?);
+        }
+        Ok(())
+    }
+
+    /// The claims that threads of this program hold, wherever they made them.
+    pub(super) fn own_claims(&self, held: &HashMap<EntryKey, u64>) -> Vec<(EntryKey, u64)> {
+        let mut own = self.claims.of_program(program());
+        own.extend(held.iter().map(|(key, thread)| (*key, *thread)));
+        own
+    }
+}
