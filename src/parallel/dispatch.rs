@@ -3,6 +3,7 @@
 //! Workers pull: whoever is free takes the next items, so nobody waits for a slow neighbour. The input iterator is read
 //! under a lock, a batch at a time, and never ahead of the workers.
 
+use std::collections::VecDeque;
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,6 +14,7 @@ use super::batch::Sizer;
 use super::failure::{Cause, Failure};
 use super::progress::Meter;
 use crate::lock::{lock, whole};
+use crate::memory::Waiting;
 use crate::panics;
 use crate::sys::filled::Filled;
 use crate::task::TaskError;
@@ -26,6 +28,14 @@ pub(super) trait Work: Sync {
 
     fn trace(&self, item: &Self::Item) -> Self::Trace;
     fn run(&self, item: Self::Item) -> Result<Self::Output, TaskError>;
+
+    /// Whether an item may be under way elsewhere, so that others are better taken first.
+    const DEFERS: bool = false;
+
+    /// Runs an item, or gives it back: it is under way elsewhere, and not to be waited for.
+    fn attempt(&self, item: Self::Item, _: Waiting) -> Result<Result<Self::Output, TaskError>, Self::Item> {
+        Ok(self.run(item))
+    }
 
     /// The text of the arguments, where they are known to anyone but the function.
     fn describe(&self, _trace: Self::Trace) -> Option<String> {
@@ -55,6 +65,8 @@ pub(super) enum Written<'s, R> {
 /// The state that the workers of one run share.
 pub(super) struct Run<'s, 'm, W: Work, I> {
     work: W,
+    /// How items that were put off are waited for.
+    patience: Waiting,
     meter: Option<&'m Meter>,
     /// Set at the first failure; looked at between items.
     stop: AtomicBool,
@@ -70,7 +82,16 @@ struct Feed<'s, W: Work, I> {
     /// The slots of the final list not given out yet.
     slots: &'s mut [MaybeUninit<W::Output>],
     written: Vec<Written<'s, W::Output>>,
+    /// Items that were under way elsewhere, to be taken when there are no others.
+    put_off: VecDeque<PutOff<'s, W>>,
     failure: Option<Box<Failure>>,
+}
+
+/// An item that is under way elsewhere, and the place of its result.
+pub(super) struct PutOff<'s, W: Work> {
+    index: usize,
+    item: W::Item,
+    out: Written<'s, W::Output>,
 }
 
 struct Batch<'s, R> {
@@ -98,8 +119,21 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
         meter: Option<&'m Meter>,
         slots: &'s mut [MaybeUninit<W::Output>],
     ) -> Run<'s, 'm, W, I> {
-        let feed = Feed { items, taken: 0, ended: false, sizer, slots, written: Vec::new(), failure: None };
-        Run { work, meter, stop: AtomicBool::new(false), feed: Mutex::new(feed) }
+        let feed = Feed {
+            items,
+            taken: 0,
+            ended: false,
+            sizer,
+            slots,
+            written: Vec::new(),
+            put_off: VecDeque::new(),
+            failure: None,
+        };
+        // A worker of the run's own, between two items, keeps nobody waiting but the run. On a rayon thread that runs it
+        // there may be other work below on the stack, which someone else waits for.
+        let is_nested = rayon::current_thread_index().is_some();
+        let patience = if is_nested { Waiting::AsThreadMay } else { Waiting::ToTheEnd };
+        Run { work, patience, meter, stop: AtomicBool::new(false), feed: Mutex::new(feed) }
     }
 
     /// Works until the input ends or a task fails. Never panics, whatever the input and the tasks do.
@@ -109,12 +143,19 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
         while let Some(batch) = next {
             let count = items.len();
             let start = Instant::now();
-            let end = self.run_batch(batch, worker, &mut items);
+            let end = if W::DEFERS {
+                self.run_and_put_off(batch, worker, &mut items)
+            } else {
+                self.run_batch(batch, worker, &mut items).map(|written| (vec![written], Vec::new()))
+            };
             let took = start.elapsed();
             let mut feed = self.feed();
             feed.sizer.finished(count, took);
             match end {
-                Ok(written) => feed.written.push(written),
+                Ok((written, put_off)) => {
+                    feed.written.extend(written);
+                    feed.put_off.extend(put_off);
+                }
                 Err(failure) => {
                     self.stop.store(true, Relaxed);
                     feed.fail(failure);
@@ -122,6 +163,87 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
             }
             next = self.take(&mut feed, worker, &mut items);
         }
+        if W::DEFERS {
+            self.catch_up(worker);
+        }
+    }
+
+    /// Runs what was put off, waiting for those who have it: mostly it can then be loaded.
+    fn catch_up(&self, worker: usize) {
+        loop {
+            let next = if self.stop.load(Relaxed) { None } else { self.feed().put_off.pop_front() };
+            let Some(PutOff { index, item, mut out }) = next else { return };
+            let end = self.run_one(index, item, &mut out, worker, self.patience);
+            let mut feed = self.feed();
+            match end {
+                Ok(None) => feed.written.push(out),
+                Ok(Some(item)) => feed.put_off.push_back(PutOff { index, item, out }),
+                Err(failure) => {
+                    self.stop.store(true, Relaxed);
+                    feed.fail(failure);
+                }
+            }
+        }
+    }
+
+    /// As [`run_batch`](Run::run_batch), item by item; what is under way elsewhere is put off.
+    #[expect(clippy::type_complexity, reason = "the parts are named where they are taken apart")]
+    fn run_and_put_off(
+        &self,
+        batch: Batch<'s, W::Output>,
+        worker: usize,
+        items: &mut Vec<W::Item>,
+    ) -> Result<(Vec<Written<'s, W::Output>>, Vec<PutOff<'s, W>>), Box<Failure>> {
+        let Batch { start, mut out, .. } = batch;
+        let (mut written, mut put_off) = (Vec::new(), Vec::new());
+        for (index, item) in (start..).zip(items.drain(..)) {
+            if self.stop.load(Relaxed) {
+                break;
+            }
+            if let Some(item) = self.run_one(index, item, &mut out, worker, Waiting::Not)? {
+                let (before, place, rest) = out.part(index);
+                written.push(before);
+                put_off.push(PutOff { index, item, out: place });
+                out = rest;
+            }
+        }
+        written.push(out);
+        Ok((written, put_off))
+    }
+
+    /// Runs an item and writes its result behind what is written; or gives it back.
+    fn run_one(
+        &self,
+        index: usize,
+        item: W::Item,
+        out: &mut Written<'s, W::Output>,
+        worker: usize,
+        waiting: Waiting,
+    ) -> Result<Option<W::Item>, Box<Failure>> {
+        let mut trace = None;
+        let ran = panics::catch(|| {
+            trace = Some(self.work.trace(&item));
+            self.work.attempt(item, waiting)
+        });
+        let cause = match ran {
+            Ok(Err(item)) => return Ok(Some(item)),
+            Ok(Ok(Ok(value))) => {
+                out.extend(std::iter::once(value));
+                if let Some(meter) = self.meter {
+                    meter.add(worker, 1);
+                }
+                return Ok(None);
+            }
+            Ok(Ok(Err(error))) => Cause::Erred(error),
+            Err(panic) => Cause::Panicked(panic),
+        };
+        Err(self.failure(index, trace, worker, cause))
+    }
+
+    fn failure(&self, index: usize, trace: Option<W::Trace>, worker: usize, cause: Cause) -> Box<Failure> {
+        // A description runs the user's `Serialize`, which may panic too; the failure is worth more than its text.
+        let arguments = trace.and_then(|trace| panics::catch(|| self.work.describe(trace)).ok().flatten());
+        Box::new(Failure { index, task: self.work.task(), arguments, worker, cause })
     }
 
     /// The results of the batches in no order, or the failure with the lowest index.
@@ -224,9 +346,7 @@ impl<'s, 'm, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'm, W, I> {
             Ok(Some(error)) => Cause::Erred(error),
             Err(panic) => Cause::Panicked(panic),
         };
-        // A description runs the user's `Serialize`, which may panic too; the failure is worth more than its text.
-        let arguments = trace.and_then(|trace| panics::catch(|| self.work.describe(trace)).ok().flatten());
-        Err(Box::new(Failure { index: start + out.len(), task: self.work.task(), arguments, worker, cause }))
+        Err(self.failure(start + out.len(), trace, worker, cause))
     }
 }
 
@@ -238,7 +358,21 @@ impl<W: Work, I> Feed<'_, W, I> {
     }
 }
 
-impl<R> Written<'_, R> {
+impl<'s, R> Written<'s, R> {
+    /// What is written, the place behind it, which is that of the item at `index`, and the places behind that.
+    fn part(self, index: usize) -> (Self, Self, Self) {
+        match self {
+            Written::Placed(filled) => {
+                let (before, place, rest) = filled.part();
+                (Written::Placed(before), Written::Placed(place), Written::Placed(rest))
+            }
+            apart => {
+                let empty = |start| Written::Apart { start, values: Vec::new() };
+                (apart, empty(index), empty(index + 1))
+            }
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Written::Placed(filled) => filled.len(),

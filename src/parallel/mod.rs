@@ -117,6 +117,9 @@ impl Parallel {
 
     /// Loads the results of delayed calls from this memory, and stores what is computed. A call that finished is then
     /// not lost, whatever happens to the run after it. Without effect on closures.
+    ///
+    /// A call that is under way elsewhere, in this program or another, is left for the end, when it can mostly be loaded: so
+    /// the same program started twice on one cache shares the work.
     pub fn memory(mut self, memory: &Memory) -> Parallel {
         self.memory = Some(memory.clone());
         self
@@ -154,9 +157,13 @@ impl Parallel {
         match &self.memory {
             Some(memory) => {
                 let cached = memory.cached::<T>();
-                self.start(calls.into_iter(), work::Calls::<T, _>::new(|args| cached.call(args)), label)
+                self.start(
+                    calls.into_iter(),
+                    work::Calls::<T, _, true>::new(|args, waiting| cached.call_unless_busy(args, waiting)),
+                    label,
+                )
             }
-            None => self.start(calls.into_iter(), work::Calls::<T, _>::new(|args| T::call(args)), label),
+            None => self.start(calls.into_iter(), work::Calls::<T, _, false>::new(|args, _| Ok(T::call(args))), label),
         }
     }
 
@@ -260,6 +267,8 @@ impl Parallel {
             let mut placed = Vec::new();
             for written in ended {
                 match written {
+                    // Nothing may begin where something else does.
+                    Written::Placed(strip) if strip.is_nothing() => {}
                     Written::Placed(strip) => placed.push(strip),
                     Written::Apart { start, values } => apart.push((start, values)),
                 }

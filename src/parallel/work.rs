@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use super::dispatch::Work;
 use crate::key::describe;
+use crate::memory::Waiting;
 use crate::panics;
 use crate::task::{Delayed, Task, TaskError};
 
@@ -26,28 +27,34 @@ fn trace<'a, T: Task>(call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
     }
 }
 
-/// Delayed calls of a task, each made by `call`: the function itself, or a memory in front of it.
-pub(super) struct Calls<'a, T, F> {
+/// Delayed calls of a task, each made by `call`: the function itself, or a memory in front of it, which may give the
+/// arguments back (`DEFERS`).
+pub(super) struct Calls<'a, T, F, const DEFERS: bool> {
     call: F,
     _calls: PhantomData<fn(&'a T)>,
 }
 
-impl<'a, T: Task, F: Fn(T::Args<'a>) -> T::Output> Calls<'a, T, F> {
+impl<'a, T, F, const DEFERS: bool> Calls<'a, T, F, DEFERS>
+where
+    T: Task,
+    F: Fn(T::Args<'a>, Waiting) -> Result<T::Output, T::Args<'a>>,
+{
     pub(super) fn new(call: F) -> Self {
         Calls { call, _calls: PhantomData }
     }
 }
 
-impl<'a, T, F> Work for Calls<'a, T, F>
+impl<'a, T, F, const DEFERS: bool> Work for Calls<'a, T, F, DEFERS>
 where
     T: Task,
     T::Args<'a>: Send,
     T::Value: Send,
-    F: Fn(T::Args<'a>) -> T::Output + Sync,
+    F: Fn(T::Args<'a>, Waiting) -> Result<T::Output, T::Args<'a>> + Sync,
 {
     type Item = Delayed<'a, T>;
     type Output = T::Value;
     type Trace = ArgsTrace<'a, T>;
+    const DEFERS: bool = DEFERS;
 
     #[inline]
     fn trace(&self, call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
@@ -64,7 +71,16 @@ where
     }
     #[inline]
     fn run(&self, delayed: Delayed<'a, T>) -> Result<T::Value, TaskError> {
-        T::into_value((self.call)(delayed.args))
+        let output = (self.call)(delayed.args, Waiting::AsThreadMay);
+        // Only who does not wait gets the arguments back.
+        T::into_value(output.unwrap_or_else(T::call))
+    }
+    fn attempt(
+        &self,
+        delayed: Delayed<'a, T>,
+        waiting: Waiting,
+    ) -> Result<Result<T::Value, TaskError>, Delayed<'a, T>> {
+        (self.call)(delayed.args, waiting).map(T::into_value).map_err(Delayed::new)
     }
 }
 

@@ -41,10 +41,12 @@ impl Catalog {
             return Ok(Met::Record(record));
         }
         let claimed = self.claims.claim(key, who, patience);
-        if look && claimed == Claimed::Mine && self.claims.stored(key) != stored {
+        // A claim taken over from an earlier owner says that the caller must not wait for itself.
+        let is_mine = matches!(claimed, Claimed::Mine | Claimed::MustNotWait);
+        if look && is_mine && self.claims.stored(key) != stored {
             // Someone stored between the look and the claim.
             let looked = self.get(key);
-            if !matches!(looked, Ok(None)) {
+            if claimed == Claimed::Mine && !matches!(looked, Ok(None)) {
                 self.claims.release(key, who, End::Stored);
             }
             if let Some(record) = looked? {
@@ -57,6 +59,8 @@ impl Catalog {
     /// Puts a record, and removes the blob of the one it replaces. The answer is what failed after the record was in.
     pub(super) fn put(&self, key: &EntryKey, record: &[u8], costly: bool) -> Result<Option<StoreError>, StoreError> {
         let replaced = self.index.insert(key, record)?;
+        // A record can come without a claim's end: told to a new owner by a program that told the last one already.
+        self.claims.note_stored(key);
         let flushed = self.index.flush_after_store(costly);
         let place = |bytes: &[u8]| entry::fields(bytes).map(|(record, _)| record.place);
         let removed = match replaced.map(|bytes| place(&bytes)) {

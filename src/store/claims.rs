@@ -35,6 +35,15 @@ impl Claimant {
     }
 }
 
+/// A claim of this program, as it is told to a new owner of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwnClaim {
+    pub(crate) key: EntryKey,
+    pub(crate) thread: u64,
+    /// The last owner said yes. It may have been about to; then another's claim that was granted comes first.
+    pub(crate) granted: bool,
+}
+
 /// How long a caller waits for another's computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
@@ -88,13 +97,14 @@ struct Shard {
 #[derive(Debug)]
 struct Flight {
     holder: Claimant,
+    granted: bool,
     end: Mutex<Option<End>>,
     ended: Condvar,
 }
 
 impl Flight {
-    fn of(holder: Claimant) -> Arc<Flight> {
-        Arc::new(Flight { holder, end: Mutex::new(None), ended: Condvar::new() })
+    fn of(holder: Claimant, granted: bool) -> Arc<Flight> {
+        Arc::new(Flight { holder, granted, end: Mutex::new(None), ended: Condvar::new() })
     }
 
     fn wait(&self, patience: Patience) -> Option<End> {
@@ -129,7 +139,7 @@ impl Claims {
             match flights.get(key) {
                 Some(flight) => Arc::clone(flight),
                 None => {
-                    flights.insert(*key, Flight::of(who));
+                    flights.insert(*key, Flight::of(who, true));
                     return Claimed::Mine;
                 }
             }
@@ -185,9 +195,22 @@ impl Claims {
         self.shard(key).stored.load(SeqCst)
     }
 
-    /// Gives `who` the key if nobody has it: a claim that was made with an earlier owner of the store.
-    pub(crate) fn adopt(&self, key: &EntryKey, who: Claimant) {
-        lock(&self.shard(key).flights).entry(*key).or_insert_with(|| Flight::of(who));
+    /// Something was stored under the key, by whoever.
+    pub(crate) fn note_stored(&self, key: &EntryKey) {
+        self.shard(key).stored.fetch_add(1, SeqCst);
+    }
+
+    /// Takes over a claim that `program` made with an earlier owner of the store, unless another has the key.
+    pub(crate) fn adopt(&self, program: u64, claim: &OwnClaim) {
+        let mut flights = lock(&self.shard(&claim.key).flights);
+        if flights.get(&claim.key).is_none_or(|flight| !flight.granted && claim.granted) {
+            let who = Claimant { program, thread: claim.thread };
+            let replaced = flights.insert(claim.key, Flight::of(who, claim.granted));
+            drop(flights);
+            if let Some(flight) = replaced {
+                flight.finish(End::NotStored);
+            }
+        }
     }
 
     /// Whether `who` has the key.
@@ -206,14 +229,19 @@ impl Claims {
         self.gate.checked_in(program);
     }
 
-    /// The keys that threads of `program` have, with the threads.
-    pub(crate) fn of_program(&self, program: u64) -> Vec<(EntryKey, u64)> {
-        let flights = self.shards.iter().map(|shard| lock(&shard.flights));
-        let of_shard = |flights: std::sync::MutexGuard<'_, HashMap<EntryKey, Arc<Flight>, ByFirstBytes>>| {
-            let own = flights.iter().filter(|(_, flight)| flight.holder.program == program);
-            own.map(|(key, flight)| (*key, flight.holder.thread)).collect::<Vec<_>>()
-        };
-        flights.flat_map(of_shard).collect()
+    /// The claims that threads of `program` have.
+    pub(crate) fn of_program(&self, program: u64) -> Vec<OwnClaim> {
+        let mut own = Vec::new();
+        for shard in &self.shards {
+            let flights = lock(&shard.flights);
+            let of_program = flights.iter().filter(|(_, flight)| flight.holder.program == program);
+            own.extend(of_program.map(|(key, flight)| OwnClaim {
+                key: *key,
+                thread: flight.holder.thread,
+                granted: flight.granted,
+            }));
+        }
+        own
     }
 
     /// Gives out no claim until all of these programs have [checked in](Claims::checked_in), or `longest` has passed: the
@@ -379,7 +407,7 @@ mod tests {
         assert_eq!(claims.claim(&key(), me, NOT_AT_ALL), Claimed::Busy);
         claims.release_program(1);
         assert_eq!(claims.claim(&key(), me, NOT_AT_ALL), Claimed::Mine);
-        assert_eq!(claims.of_program(2), [(key(), 0)]);
+        assert_eq!(claims.of_program(2), [OwnClaim { key: key(), thread: 0, granted: true }]);
     }
 
     #[test]
@@ -388,7 +416,11 @@ mod tests {
         claims.expect(HashSet::from([1]), Duration::from_secs(3600));
         let newcomer = Claimant { program: 2, thread: 0 };
         assert_eq!(claims.claim(&key(), newcomer, NOT_AT_ALL), Claimed::Busy);
-        claims.adopt(&key(), claimant(0));
+        let claim = |thread, granted| OwnClaim { key: key(), thread, granted };
+        claims.adopt(3, &claim(7, false));
+        claims.adopt(1, &claim(0, true));
+        claims.adopt(3, &claim(7, true));
+        assert!(claims.holds(&key(), claimant(0)), "the first that was granted");
         claims.checked_in(1);
         assert_eq!(claims.claim(&key(), newcomer, NOT_AT_ALL), Claimed::Busy, "it is the first program's");
         claims.release(&key(), claimant(0), End::Stored);

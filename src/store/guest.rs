@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::claims::{Claimant, Claimed, End, Patience};
+use super::claims::{Claimant, Claimed, End, OwnClaim, Patience};
 use super::entry_key::EntryKey;
 use super::types::{RecordBytes, StoreError};
 use super::wire::{LONGEST, PROTOCOL, Reply, Request};
@@ -29,7 +29,7 @@ pub(super) struct Guest {
     idle: Mutex<Vec<Connection>>,
     main: UnixStream,
     /// The claims that the owner was told of at the start.
-    adopted: Vec<(EntryKey, u64)>,
+    adopted: Vec<OwnClaim>,
 }
 
 /// Why a guest has no answer.
@@ -109,13 +109,9 @@ impl Greeted {
     }
 
     /// Tells the owner the claims that this program `holds` and the records that an earlier owner may have `lost`.
-    pub(super) fn attach(
-        self,
-        holds: Vec<(EntryKey, u64)>,
-        lost: &[(EntryKey, Vec<u8>)],
-    ) -> Result<Guest, NotAdmitted> {
+    pub(super) fn attach(self, holds: Vec<OwnClaim>, lost: &[(EntryKey, Vec<u8>)]) -> Result<Guest, NotAdmitted> {
         let Greeted { dir, mut main } = self;
-        let adopt = holds.iter().map(|(key, thread)| Request::Adopt { key: *key, thread: *thread });
+        let adopt = holds.iter().map(|claim| Request::Adopt(*claim));
         let puts = lost.iter().map(|(key, record)| Request::Put { key: *key, costly: false, record });
         for request in adopt.chain(puts).chain([Request::Ready]) {
             // A record that is refused is a result that is computed again.
@@ -130,9 +126,9 @@ impl Greeted {
 
 impl Guest {
     /// Ends the claims that were told to the owner and ended while they were: `held` says which go on.
-    pub(super) fn release_ended(&self, held: impl Fn(&(EntryKey, u64)) -> bool) {
-        for (key, thread) in self.adopted.iter().filter(|claim| !held(claim)) {
-            self.release(key, Claimant { program: program(), thread: *thread }, End::NotStored);
+    pub(super) fn release_ended(&self, held: impl Fn(&OwnClaim) -> bool) {
+        for claim in self.adopted.iter().filter(|claim| !held(claim)) {
+            self.release(&claim.key, Claimant { program: program(), thread: claim.thread }, End::NotStored);
         }
     }
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use super::blob::Blobs;
 use super::catalog::Met;
-use super::claims::{Claimant, Claimed, Claims, End, Patience};
+use super::claims::{Claimant, Claimed, Claims, End, OwnClaim, Patience};
 use super::entry_key::EntryKey;
 #[cfg(unix)]
 use super::guest::{Guest, NoAnswer};
@@ -59,12 +59,19 @@ pub(super) struct Shared {
     closing: Mutex<bool>,
     moved: Condvar,
     /// As a guest: the keys that this program claimed, or is about to, and for which thread.
-    pub(super) held: Mutex<HashMap<EntryKey, u64>>,
+    pub(super) held: Mutex<HashMap<EntryKey, Held>>,
     pub(super) recent: Mutex<Recent>,
     /// Kept from the first time as a guest to the end: it says that this program is alive.
     seat: Mutex<Option<Seat>>,
     has_news: AtomicBool,
     news: Mutex<Vec<String>>,
+}
+
+/// A claim that this program has as a guest.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    thread: u64,
+    granted: bool,
 }
 
 /// Records given to an owner lately: what it did not flush yet would be lost with it, and is told to the next one.
@@ -194,22 +201,31 @@ impl Link {
         look: bool,
     ) -> Result<Met, Unanswered> {
         let claims = &self.shared.claims;
-        self.ask(|role, attempt| match role {
-            Role::Owner(owner) => {
-                let met = owner.catalog.get_or_claim(key, who, patience, look);
-                Attempt::Done(met.map(|met| match met {
-                    // Asked of an owner that is gone, and taken over since.
-                    Met::Claimed(Claimed::MustNotWait) if attempt > 0 && claims.holds(key, who) => {
-                        Met::Claimed(Claimed::Mine)
-                    }
-                    met => met,
-                }))
+        let mut attempts = 0;
+        let met = self.ask(|role, attempt| {
+            attempts = attempt;
+            match role {
+                Role::Owner(owner) => {
+                    let met = owner.catalog.get_or_claim(key, who, patience, look);
+                    Attempt::Done(met.map(|met| match met {
+                        // Asked of an owner that is gone, and taken over since.
+                        Met::Claimed(Claimed::MustNotWait) if attempt > 0 && claims.holds(key, who) => {
+                            Met::Claimed(Claimed::Mine)
+                        }
+                        met => met,
+                    }))
+                }
+                Role::Copy(copy) => Attempt::Done(copy.catalog.get_or_claim(key, who, patience, look)),
+                #[cfg(unix)]
+                Role::Guest(guest) => answered(self.claim_as_guest(guest, key, who, patience, look, attempt)),
+                Role::Apart(_) => unreachable!("`ask` answers for it"),
             }
-            Role::Copy(copy) => Attempt::Done(copy.catalog.get_or_claim(key, who, patience, look)),
-            #[cfg(unix)]
-            Role::Guest(guest) => answered(self.claim_as_guest(guest, key, who, patience, look, attempt)),
-            Role::Apart(_) => unreachable!("`ask` answers for it"),
-        })
+        });
+        if attempts > 0 && !matches!(met, Ok(Met::Claimed(Claimed::Mine))) {
+            // What was asked of the first owner may have been told to the next one as a claim.
+            self.release(key, who, End::Stored);
+        }
+        met
     }
 
     #[cfg(unix)]
@@ -227,16 +243,18 @@ impl Link {
         let noted = {
             let mut held = lock(&self.shared.held);
             match held.get(key) {
-                Some(thread) if *thread == who.thread && attempt == 0 => {
+                Some(claim) if claim.thread == who.thread && attempt == 0 => {
                     return Ok(Met::Claimed(Claimed::MustNotWait));
                 }
-                Some(thread) => *thread == who.thread,
-                None => held.insert(*key, who.thread).is_none(),
+                Some(claim) => claim.thread == who.thread,
+                None => held.insert(*key, Held { thread: who.thread, granted: false }).is_none(),
             }
         };
         let met = guest.get_or_claim(key, who, patience, look);
         match &met {
-            Ok(Met::Claimed(Claimed::Mine)) => drop(lock(&self.shared.held).insert(*key, who.thread)),
+            Ok(Met::Claimed(Claimed::Mine)) => {
+                lock(&self.shared.held).insert(*key, Held { thread: who.thread, granted: true });
+            }
             // Still wanted of the next owner.
             Err(NoAnswer::Lost(_)) => {}
             _ if noted => drop(lock(&self.shared.held).remove(key)),
@@ -248,7 +266,7 @@ impl Link {
     pub(super) fn release(&self, key: &EntryKey, who: Claimant, end: End) {
         {
             let mut held = lock(&self.shared.held);
-            if held.get(key) == Some(&who.thread) {
+            if held.get(key).is_some_and(|claim| claim.thread == who.thread) {
                 held.remove(key);
             }
         }
@@ -276,11 +294,11 @@ impl Link {
             Role::Copy(_) => Attempt::Done(Err(StoreError::new("writing the index", "it is open for reading only"))),
             #[cfg(unix)]
             Role::Guest(guest) => {
-                let put = guest.put(key, record, costly);
-                if put.is_ok() && !costly {
+                if !costly {
+                    // Before the answer, which may be the last thing that this owner does.
                     lock(&self.shared.recent).push(key, record);
                 }
-                answered(put)
+                answered(guest.put(key, record, costly))
             }
             Role::Apart(_) => unreachable!("`ask` answers for it"),
         })
@@ -401,7 +419,7 @@ impl Shared {
         if let Role::Guest(guest) = &*role {
             // A claim that ended while the owner was told of it had nobody to tell its end to.
             let own = self.own_claims(&lock(&self.held));
-            guest.release_ended(|claim| own.contains(claim));
+            guest.release_ended(|claim| own.iter().any(|now| (now.key, now.thread) == (claim.key, claim.thread)));
         }
     }
 
@@ -472,9 +490,11 @@ impl Shared {
     }
 
     /// The claims that threads of this program hold, wherever they made them.
-    pub(super) fn own_claims(&self, held: &HashMap<EntryKey, u64>) -> Vec<(EntryKey, u64)> {
+    pub(super) fn own_claims(&self, held: &HashMap<EntryKey, Held>) -> Vec<OwnClaim> {
         let mut own = self.claims.of_program(program());
-        own.extend(held.iter().map(|(key, thread)| (*key, *thread)));
+        let as_guest =
+            |(key, claim): (&EntryKey, &Held)| OwnClaim { key: *key, thread: claim.thread, granted: claim.granted };
+        own.extend(held.iter().map(as_guest));
         own
     }
 }

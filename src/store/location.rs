@@ -218,6 +218,8 @@ fn check_unused(path: &Path) -> Result<(), Error> {
         .map_err(|error| failed(path, "cannot be listed: check its permissions", LocationReason::Io, Some(error)))?;
     match list.iter().find(|item| !OURS.iter().any(|ours| item.file_name() == *ours)) {
         None => Ok(()),
+        // Another program made it a cache since.
+        Some(_) if path.join("larder-format").exists() => check_format(path),
         Some(foreign) => {
             let what = format!(
                 "is not a cache and not empty (it holds `{}`): give an empty or a new directory",

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::Access;
 use super::catalog::Catalog;
-use super::claims::Claimant;
 #[cfg(unix)]
 use super::guest::{Greeted, Guest, NotAdmitted};
 use super::link::Shared;
@@ -24,8 +23,9 @@ use crate::lock::lock;
 
 /// Between two looks for a lock or a socket: neither can be waited for so long and no longer.
 const PAUSE: Duration = Duration::from_millis(3);
-/// How long a new owner waits for the programs that are alive, before it gives out claims that may be theirs.
-const CHECK_IN: Duration = Duration::from_secs(1);
+/// How long a new owner waits for the programs that are alive, before it gives out claims that may be theirs: some
+/// milliseconds mostly, all of it only where one of them is stopped.
+const CHECK_IN: Duration = Duration::from_secs(5);
 /// How often an owner looks whether its directory is still there, costly results apart.
 const LOOK_AFTER_MS: u64 = 100;
 
@@ -159,8 +159,8 @@ fn own(shared: &Shared, location: Location) -> Result<Found, Error> {
     let catalog = Arc::new(Catalog { index, blobs: Arc::clone(&shared.blobs), claims: Arc::clone(&shared.claims) });
     {
         let held = lock(&shared.held);
-        for (key, thread) in shared.own_claims(&held) {
-            shared.claims.adopt(&key, Claimant { program: program(), thread });
+        for claim in shared.own_claims(&held) {
+            shared.claims.adopt(program(), &claim);
         }
     }
     for (key, record) in lock(&shared.recent).all() {

@@ -247,8 +247,8 @@ impl Shared {
                 Ok(()) => reply(Reply::Done),
                 Err(error) => failed(error),
             },
-            Request::Adopt { key, thread } => {
-                catalog.claims.adopt(&key, Claimant { program, thread });
+            Request::Adopt(claim) => {
+                catalog.claims.adopt(program, &claim);
                 reply(Reply::Done);
             }
             Request::Ready => {

@@ -4,7 +4,7 @@
 //! [`PROTOCOL`] they speak first, and part where they differ).
 
 use super::bytes::{Reader, put_block};
-use super::claims::{Claimed, End};
+use super::claims::{Claimed, End, OwnClaim};
 use super::entry_key::EntryKey;
 
 /// Raised with every change to a message.
@@ -23,10 +23,7 @@ pub(super) enum Request<'r> {
         main: bool,
     },
     /// A claim that was made with an earlier owner.
-    Adopt {
-        key: EntryKey,
-        thread: u64,
-    },
+    Adopt(OwnClaim),
     /// All claims were adopted.
     Ready,
     Get {
@@ -82,10 +79,11 @@ impl<'r> Request<'r> {
                 out.extend_from_slice(&program.to_le_bytes());
                 out.push(u8::from(*main));
             }
-            Request::Adopt { key, thread } => {
+            Request::Adopt(OwnClaim { key, thread, granted }) => {
                 out.push(1);
                 out.extend_from_slice(key.as_bytes());
                 out.extend_from_slice(&thread.to_le_bytes());
+                out.push(u8::from(*granted));
             }
             Request::Ready => out.push(2),
             Request::Get { key } => {
@@ -131,7 +129,7 @@ impl<'r> Request<'r> {
                 (reader.array::<8>()? == *MAGIC).then_some(())?;
                 Request::Hello { protocol: reader.u32()?, program: reader.u64()?, main: reader.u8()? != 0 }
             }
-            1 => Request::Adopt { key: key()?, thread: reader.u64()? },
+            1 => Request::Adopt(OwnClaim { key: key()?, thread: reader.u64()?, granted: reader.u8()? != 0 }),
             2 => Request::Ready,
             3 => Request::Get { key: key()? },
             4 => Request::Claim { key: key()?, thread: reader.u64()?, look: reader.u8()? != 0, wait_ms: reader.u32()? },
@@ -205,7 +203,7 @@ mod tests {
         let key = EntryKey::from_bytes(std::array::from_fn(|at| at as u8));
         let requests = [
             Request::Hello { protocol: 7, program: u64::MAX, main: true },
-            Request::Adopt { key, thread: 3 },
+            Request::Adopt(OwnClaim { key, thread: 3, granted: true }),
             Request::Ready,
             Request::Get { key },
             Request::Claim { key, thread: 9, look: true, wait_ms: 1000 },

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 
 /// A strip of slots, written from its start.
 pub(crate) struct Filled<'s, R> {
@@ -19,9 +19,25 @@ impl<'s, R> Filled<'s, R> {
         Filled { slots, len: 0 }
     }
 
+    /// The strip of what is written, the slot behind it (none, if there is none), and the strip of those behind that.
+    pub(crate) fn part(self) -> (Filled<'s, R>, Filled<'s, R>, Filled<'s, R>) {
+        let mut whole = ManuallyDrop::new(self);
+        let len = whole.len;
+        let slots = std::mem::take(&mut whole.slots);
+        let (written, rest) = slots.split_at_mut(len);
+        let (next, rest) = rest.split_at_mut(rest.len().min(1));
+        // The values go on belonging to one strip: the first.
+        (Filled { slots: written, len }, Filled::new(next), Filled::new(rest))
+    }
+
     /// Tells strips apart and orders them by their place in the list.
     pub(crate) fn place(&self) -> *const MaybeUninit<R> {
         self.slots.as_ptr()
+    }
+
+    /// Whether there is no slot at all.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.slots.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -108,6 +124,23 @@ mod tests {
         });
         assert!(done);
         assert_eq!(list.concat(), "abcde");
+    }
+
+    #[test]
+    fn a_strip_in_parts_is_filled_in_any_order() {
+        let mut list = Vec::with_capacity(4);
+        let done = fill(&mut list, 4, |slots| {
+            let mut strip = Filled::new(slots);
+            strip.extend(["a".to_owned()].into_iter());
+            let (before, mut place, mut rest) = strip.part();
+            rest.extend(["c", "d"].map(str::to_owned).into_iter());
+            place.extend(["b".to_owned()].into_iter());
+            let (rest, none, end) = rest.part();
+            assert_eq!((none.len(), end.len()), (0, 0));
+            vec![before, place, rest, none, end]
+        });
+        assert!(done);
+        assert_eq!(list.concat(), "abcd");
     }
 
     #[test]

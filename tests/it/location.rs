@@ -1,16 +1,15 @@
 //! Where a cache cannot be: each error names the path and a remedy. Other processes, and disks without room.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use larder::{Error, Memory, MissReason, NotStoredReason};
 
-use crate::support::{FOREVER, NO_FILES, busy, files_in, hit, miss, open, open_telling};
+use crate::child::{self, Other, say, this_program};
+use crate::support::{NO_FILES, busy, files_in, hit, miss, open, open_telling};
 
 // ---- Places that no cache can have.
 
@@ -119,16 +118,14 @@ fn double(memory: &Memory, x: u64) -> u64 {
 
 // ---- This program again, as another process.
 
-/// Says what a child is to do: a word, and the directory.
-const ROLE: &str = "LARDER_IT_CHILD";
+const CHILD: &str = "location::child_holds_a_cache";
 
 /// Not a test of its own: what the children of the tests below run. Does nothing where nobody asked for it.
 #[test]
 fn child_holds_a_cache() {
-    let Ok(role) = std::env::var(ROLE) else { return };
-    let (role, place) = role.split_once(' ').unwrap();
-    let place = Path::new(place);
-    match role {
+    let Some((role, place)) = child::role() else { return };
+    let place = Path::new(&place);
+    match &*role {
         "hold" => {
             let memory = open(place);
             for x in 0..3 {
@@ -158,13 +155,6 @@ fn child_holds_a_cache() {
     say("done");
 }
 
-/// A line of its own for the parent: the test harness prints before and after.
-fn say(word: &str) {
-    let mut out = io::stdout();
-    out.write_all(format!("\n{word}\n").as_bytes()).expect("the parent listens");
-    out.flush().expect("the parent listens");
-}
-
 /// Above the 10 ms from which a result is made safe before the call returns.
 fn costly(memory: &Memory, x: u64) -> u64 {
     let compute = |x: &u64| {
@@ -182,76 +172,11 @@ fn costly_and_large(memory: &Memory) -> Vec<u8> {
     memory.cached_fn("costly_and_large", 1, compute).call(&1)
 }
 
-/// A child and what it says. Killed with its test.
-struct Other {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-    heard: Vec<String>,
-}
-
-impl Other {
-    fn start(mut command: Command, role: &str, place: &Path) -> Other {
-        let mut child = command
-            .args(["--exact", "location::child_holds_a_cache", "--nocapture"])
-            .env(ROLE, format!("{role} {}", place.display()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("this program can be started again");
-        let (sender, lines) = mpsc::channel();
-        let pipes: [Box<dyn Read + Send>; 2] = [
-            Box::new(child.stdout.take().expect("it is a pipe")),
-            Box::new(child.stderr.take().expect("it is a pipe")),
-        ];
-        for pipe in pipes {
-            let sender = sender.clone();
-            thread::spawn(move || {
-                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                    // The test may have ended.
-                    let _ = sender.send(line);
-                }
-            });
-        }
-        Other { child, lines, heard: Vec::new() }
-    }
-
-    /// Waits for a word of the child.
-    #[track_caller]
-    fn wait_for(&mut self, word: &str) {
-        loop {
-            match self.lines.recv_timeout(FOREVER) {
-                Ok(line) if line == word => return,
-                Ok(line) => self.heard.push(line),
-                Err(end) => panic!("the child did not say `{word}` ({end}): {:#?}", self.heard),
-            }
-        }
-    }
-
-    /// Waits for the child's end.
-    fn end(mut self) -> ExitStatus {
-        drop(self.child.stdin.take());
-        self.child.wait().expect("the child can be waited for")
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        // Both fail where the child has ended, which is as well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn this_program() -> PathBuf {
-    std::env::current_exe().expect("the system knows")
-}
-
 #[test]
 fn a_cache_that_another_process_holds_is_shared_and_then_taken_over() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("cache");
-    let mut other = Other::start(Command::new(this_program()), "hold", &place);
+    let mut other = Other::start(Command::new(this_program()), CHILD, "hold", &place);
     other.wait_for("ready");
     let (memory, lines) = open_telling(&place, 0);
     hit!(memory, hits_index, costly(&memory, 0), 100);
@@ -272,7 +197,7 @@ fn a_cache_that_another_process_holds_is_shared_and_then_taken_over() {
 fn what_was_costly_survives_a_killed_process() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("cache");
-    let mut other = Other::start(Command::new(this_program()), "hold", &place);
+    let mut other = Other::start(Command::new(this_program()), CHILD, "hold", &place);
     other.wait_for("ready");
     other.child.kill().unwrap();
     assert!(!other.end().success());
@@ -328,7 +253,7 @@ fn a_read_only_directory_is_refused() {
     if fs::metadata(&place).unwrap().uid() == 0 {
         command.uid(NOBODY).gid(NOBODY);
     }
-    let mut other = Other::start(command, "read-only", &place);
+    let mut other = Other::start(command, CHILD, "read-only", &place);
     other.wait_for("done");
     assert!(other.end().success());
     allow(&place, 0o755);
@@ -343,7 +268,7 @@ fn run_limited(role: &str, blocks: u32, place: &Path) {
     let mut command = Command::new("sh");
     // Ignored, so that a write beyond the limit is an error and not a signal.
     command.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")]).arg(this_program());
-    let mut other = Other::start(command, role, place);
+    let mut other = Other::start(command, CHILD, role, place);
     other.wait_for("done");
     assert!(other.end().success());
 }

@@ -1,11 +1,13 @@
 //! Integration tests as one binary: one module per capability.
 
+mod child;
 mod damage;
 mod examples;
 mod holes;
 mod location;
 mod memory;
 mod parallel;
+mod programs;
 mod support;
 mod tidy;
 mod ui;
