@@ -66,6 +66,7 @@ pub use panics::Panic;
 pub use parallel::{BatchSize, Failure, Parallel, Progress, ProgressCallback, Snapshot, cpu_count, effective_n_jobs};
 pub use payload::Payload;
 pub use screen::print_line;
+pub use store::Compression;
 pub use task::{Delayed, Parameter, Task, TaskError, registry};
 
 /// What the attributes expand to. Not for people: anything here may change in any release.

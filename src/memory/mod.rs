@@ -29,7 +29,7 @@ pub use stats::{MissReason, NotStoredReason, Stats};
 
 use crate::error::Result;
 use crate::lock::{lock, whole};
-use crate::store::{DiskStore, location};
+use crate::store::{Compression, DiskStore, location};
 use crate::sys::exit;
 use crate::task::Task;
 use claim::Claims;
@@ -230,6 +230,7 @@ pub struct MemoryBuilder {
     verbose: u8,
     /// `None`: the default.
     hot_bytes: Option<u64>,
+    compression: Compression,
     /// `None`: stderr.
     sink: Option<Sink>,
 }
@@ -249,6 +250,13 @@ impl MemoryBuilder {
         self
     }
 
+    /// How large results are compressed on disk; see [`Compression`]. Default [`Compression::Off`]. Results that were stored
+    /// otherwise are found all the same. Where a directory is open already, its first opening decided.
+    pub fn compress(mut self, compression: Compression) -> MemoryBuilder {
+        self.compression = compression;
+        self
+    }
+
     /// Takes the lines that otherwise go to stderr: reports and warnings, without the final line break. Called from
     /// whatever thread makes the call; it must not call this memory.
     pub fn report_to(mut self, sink: impl Fn(&str) + Send + Sync + 'static) -> MemoryBuilder {
@@ -259,13 +267,14 @@ impl MemoryBuilder {
     /// Opens the cache in the directory `location`. See [`Memory::open`].
     ///
     /// # Errors
-    /// As [`Memory::open`].
+    /// As [`Memory::open`]; or an option has a value that means nothing.
     pub fn open(self, location: impl AsRef<Path>) -> Result<Memory> {
         self.open_path(location.as_ref())
     }
 
     fn open_path(self, path: &Path) -> Result<Memory> {
-        let (shelves, repair) = Shelves::open(path, self.hot_bytes.unwrap_or(DEFAULT_HOT_BYTES))?;
+        self.compression.check()?;
+        let (shelves, repair) = Shelves::open(path, self.hot_bytes.unwrap_or(DEFAULT_HOT_BYTES), self.compression)?;
         let memory = self.build(Some(shelves));
         if let Some(words) = repair {
             memory.inner.reporter.warn_once("index repaired", || words);
@@ -289,6 +298,7 @@ impl fmt::Debug for MemoryBuilder {
         f.debug_struct("MemoryBuilder")
             .field("verbose", &self.verbose)
             .field("memory_tier_bytes", &self.hot_bytes)
+            .field("compress", &self.compression)
             .finish_non_exhaustive()
     }
 }
@@ -305,7 +315,7 @@ fn settle_all() {
 
 impl Shelves {
     /// The shelves of the directory, those already open in this process if there are any.
-    fn open(path: &Path, hot_bytes: u64) -> Result<(Arc<Shelves>, Option<String>)> {
+    fn open(path: &Path, hot_bytes: u64, compression: Compression) -> Result<(Arc<Shelves>, Option<String>)> {
         location::prepare(path)?;
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         // The list stays locked while the store opens: two threads must not race for one directory's lock file.
@@ -317,7 +327,7 @@ impl Shelves {
                 None => list = whole(OPEN.struck_off.wait(list)),
             }
         }
-        let (store, repair) = DiskStore::open(&path)?;
+        let (store, repair) = DiskStore::open(&path, compression)?;
         let shelves = Arc::new(Shelves {
             store,
             hot: HotTier::new(hot_bytes),

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::blob::Blobs;
+use super::blob::{Blobs, Compression};
 use super::entry::{self, Origin, Place, Record};
 use super::index::{self, Index, OpenFailure, Prefix};
 use super::location::{Location, failed};
@@ -31,9 +31,9 @@ impl DiskStore {
     ///
     /// # Errors
     /// See [`Location::open`]; or the system refuses the index its files.
-    pub(crate) fn open(path: &Path) -> Result<(DiskStore, Repair), Error> {
+    pub(crate) fn open(path: &Path, compression: Compression) -> Result<(DiskStore, Repair), Error> {
         let location = Location::open(path)?;
-        let blobs = Blobs::new(path.join("blobs"), path.join("temp"));
+        let blobs = Blobs::new(path.join("blobs"), path.join("temp"), compression);
         let dir = path.join("index");
         let refused = |error| {
             let what = "cannot hold an index: check its permissions and the free space, or choose another directory";

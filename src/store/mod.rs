@@ -20,6 +20,7 @@ use crate::codec::{CodecId, Large};
 use crate::key::Key;
 use entry::Origin;
 
+pub use blob::Compression;
 pub(crate) use disk::DiskStore;
 
 /// Values up to this many encoded bytes stand in their record; larger ones are files.
