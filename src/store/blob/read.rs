@@ -15,9 +15,13 @@ use super::{BESIDE_BYTES, Blobs, compress};
 use crate::codec::{Large, Words};
 use crate::key::Key;
 use crate::sys::map::Mapped;
+use crate::sys::pages;
 
 /// So much is read before the digest's thread gets it: enough that passing it on costs nothing.
 const STEP_BYTES: usize = 1 << 20;
+
+/// Two of the usual large pages.
+const LARGE_PAGES_FROM: usize = 4 << 20;
 
 impl Blobs {
     /// The value of a blob, verified.
@@ -105,7 +109,11 @@ pub(super) fn room(bytes: usize) -> io::Result<Words> {
     // Else the compiler may drop the question, and take the answer for yes.
     black_box(&mut probe);
     drop(probe);
-    Ok(Words::zeroed(bytes))
+    let mut words = Words::zeroed(bytes);
+    if bytes >= LARGE_PAGES_FROM {
+        pages::prefer_large(words.as_mut_slice());
+    }
+    Ok(words)
 }
 
 /// Fills `buffer` from the file, and answers the digest of what was read.
