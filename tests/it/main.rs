@@ -1,5 +1,6 @@
 //! Integration tests as one binary: one module per capability.
 
+mod blobs;
 mod damage;
 mod examples;
 mod holes;
