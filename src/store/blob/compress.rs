@@ -22,6 +22,9 @@ const SAMPLE_BYTES: usize = 16 << 10;
 /// Set with [`MemoryBuilder::compress`](crate::MemoryBuilder::compress). Results of up to 4 KiB, which stand in the index,
 /// and those that are to be mapped stay as they are, and so does what compression shortens by less than a tenth.
 ///
+/// What a build with the feature `zstd` stored with it is, to a build without, a miss for
+/// [`NewerRecord`](crate::MissReason::NewerRecord).
+///
 /// # Examples
 /// ```
 /// use larder::{Compression, Memory};
