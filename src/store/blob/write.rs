@@ -95,6 +95,11 @@ fn write_plain(file: &mut File, entry: &NewEntry<'_>, header_of: impl Fn(&Stored
         for part in entry.parts {
             file.write_all(part)?;
         }
+        // On a busy machine the digest takes longer than the writing: the disk need not wait for it. What is left to sync
+        // then is the header.
+        if entry.costly && beside.as_ref().is_some_and(|hashing| !hashing.is_finished()) {
+            file.sync_data()?;
+        }
         io::Result::Ok(match beside {
             Some(hashing) => hashing.join().unwrap_or_else(|panic| resume_unwind(panic)),
             None => digest_of_value(),
