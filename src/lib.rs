@@ -62,11 +62,12 @@ pub use backend::Backend;
 pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use larder_macros::{cached, task};
-pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, NotStoredReason, Stats};
+pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, MmapMode, NotStoredReason, Stats};
 pub use panics::Panic;
 pub use parallel::{BatchSize, Failure, Parallel, Progress, ProgressCallback, Snapshot, cpu_count, effective_n_jobs};
 pub use payload::Payload;
 pub use screen::print_line;
+pub use store::Compression;
 pub use task::{Delayed, Parameter, Task, TaskError, registry};
 
 /// What the attributes expand to. Not for people: anything here may change in any release.

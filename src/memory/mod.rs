@@ -29,7 +29,7 @@ pub use stats::{MissReason, NotStoredReason, Stats};
 
 use crate::error::Result;
 use crate::lock::{lock, whole};
-use crate::store::{Access, DiskStore, Store, location};
+use crate::store::{Access, Compression, DiskStore, Setup, Store, location};
 use crate::sys::exit;
 use crate::task::Task;
 use hot::HotTier;
@@ -258,6 +258,17 @@ fn store_failed(shelves: &Shelves, error: &crate::store::StoreError) -> crate::E
     })
 }
 
+/// How arrays that a function returns as [`Bulk`](crate::Bulk) are loaded. joblib's word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MmapMode {
+    /// Read into memory, as everything else.
+    Off,
+    /// Mapped, not copied: joblib's `"r"`. Where the system cannot map, they are read.
+    #[default]
+    Read,
+}
+
 /// Options of a [`Memory`]. Unset ones have the documented default.
 #[derive(Clone, Default)]
 #[must_use = "options do nothing until `open` or `disabled`"]
@@ -266,6 +277,8 @@ pub struct MemoryBuilder {
     verbose: u8,
     /// `None`: the default.
     hot_bytes: Option<u64>,
+    compression: Compression,
+    mmap_mode: MmapMode,
     /// `None`: stderr.
     sink: Option<Sink>,
 }
@@ -285,6 +298,20 @@ impl MemoryBuilder {
         self
     }
 
+    /// How large results are compressed on disk; see [`Compression`]. Default [`Compression::Off`]. Results that were stored
+    /// otherwise are found all the same. Where a directory is open already, its first opening decided.
+    pub fn compress(mut self, compression: Compression) -> MemoryBuilder {
+        self.compression = compression;
+        self
+    }
+
+    /// Whether results that can be mapped are; see [`MmapMode`]. Where a directory is open already, its first opening
+    /// decided.
+    pub fn mmap_mode(mut self, mode: MmapMode) -> MemoryBuilder {
+        self.mmap_mode = mode;
+        self
+    }
+
     /// Takes the lines that otherwise go to stderr: reports and warnings, without the final line break. Called from
     /// whatever thread makes the call; it must not call this memory.
     pub fn report_to(mut self, sink: impl Fn(&str) + Send + Sync + 'static) -> MemoryBuilder {
@@ -295,7 +322,7 @@ impl MemoryBuilder {
     /// Opens the cache in the directory `location`. See [`Memory::open`].
     ///
     /// # Errors
-    /// As [`Memory::open`].
+    /// As [`Memory::open`]; or an option has a value that means nothing.
     pub fn open(self, location: impl AsRef<Path>) -> Result<Memory> {
         self.open_path(location.as_ref())
     }
@@ -305,14 +332,20 @@ impl MemoryBuilder {
     /// # Errors
     /// As [`Memory::open_read_only`].
     pub fn open_read_only(self, location: impl AsRef<Path>) -> Result<Memory> {
-        let shelves = Shelves::open(location.as_ref(), Access::ReadOnly, self.hot_bytes)?;
+        let shelves = Shelves::open(location.as_ref(), self.setup(Access::ReadOnly)?, self.hot_bytes)?;
         Ok(self.build(Some(shelves)))
     }
 
     fn open_path(self, path: &Path) -> Result<Memory> {
+        let setup = self.setup(Access::ReadWrite)?;
         location::prepare(path)?;
-        let shelves = Shelves::open(path, Access::ReadWrite, self.hot_bytes)?;
+        let shelves = Shelves::open(path, setup, self.hot_bytes)?;
         Ok(self.build(Some(shelves)))
+    }
+
+    fn setup(&self, access: Access) -> Result<Setup> {
+        self.compression.check()?;
+        Ok(Setup { access, compression: self.compression, maps: self.mmap_mode == MmapMode::Read })
     }
 
     /// A memory in front of this store. See [`Memory::with_store`].
@@ -340,6 +373,8 @@ impl fmt::Debug for MemoryBuilder {
         f.debug_struct("MemoryBuilder")
             .field("verbose", &self.verbose)
             .field("memory_tier_bytes", &self.hot_bytes)
+            .field("compress", &self.compression)
+            .field("mmap_mode", &self.mmap_mode)
             .finish_non_exhaustive()
     }
 }
@@ -356,9 +391,9 @@ fn settle_all() {
 
 impl Shelves {
     /// The shelves of the directory, those already open in this process if there are any.
-    fn open(path: &Path, access: Access, hot_bytes: Option<u64>) -> Result<Arc<Shelves>> {
+    fn open(path: &Path, setup: Setup, hot_bytes: Option<u64>) -> Result<Arc<Shelves>> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let opening = (path, access);
+        let opening = (path, setup.access);
         // The list stays locked while the store opens: two threads must not race for one directory's lock file.
         let mut list = lock(&OPEN.list);
         while let Some(listed) = list.get(&opening) {
@@ -368,7 +403,7 @@ impl Shelves {
                 None => list = whole(OPEN.struck_off.wait(list)),
             }
         }
-        let store = Box::new(DiskStore::open_at(&opening.0, access)?);
+        let store = Box::new(DiskStore::open_at(&opening.0, setup)?);
         let listed = Some(Listed(opening.clone()));
         let shelves = Arc::new(Shelves { store, hot: hot_tier(hot_bytes), _listed: listed });
         list.insert(opening, Arc::downgrade(&shelves));

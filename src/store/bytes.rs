@@ -14,8 +14,8 @@ pub(crate) enum Guard {
     FunctionName,
 }
 
-/// The digest of `parts`, one after the other.
-pub(crate) fn digest(guard: Guard, parts: &[impl AsRef<[u8]>]) -> [u8; 32] {
+/// A digest under way.
+pub(crate) fn hasher(guard: Guard) -> Hasher {
     static KEYS: LazyLock<[ContextKey; 4]> = LazyLock::new(|| {
         [
             hash_derive_key_context("larder 2026-11 index record v1"),
@@ -24,7 +24,12 @@ pub(crate) fn digest(guard: Guard, parts: &[impl AsRef<[u8]>]) -> [u8; 32] {
             hash_derive_key_context("larder 2026-11 function name v1"),
         ]
     });
-    let mut hasher = Hasher::new_from_context_key(&KEYS[guard as usize]);
+    Hasher::new_from_context_key(&KEYS[guard as usize])
+}
+
+/// The digest of `parts`, one after the other.
+pub(crate) fn digest(guard: Guard, parts: &[impl AsRef<[u8]>]) -> [u8; 32] {
+    let mut hasher = hasher(guard);
     for part in parts {
         hasher.update(part.as_ref());
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::blob::Blobs;
+use super::blob::{Blobs, Compression};
 use super::catalog::{Met, now_ms};
 use super::claims::{Claimant, Claimed, Claims, End, Patience};
 use super::entry::{self, Place, Record};
@@ -22,6 +22,15 @@ pub(crate) enum Access {
     ReadOnly,
 }
 
+/// How a cache directory is used by those who open it first in a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) access: Access,
+    pub(crate) compression: Compression,
+    /// Whether results that ask for it are mapped.
+    pub(crate) maps: bool,
+}
+
 /// A cache directory: see [`Memory::open`](crate::Memory::open), which makes one.
 pub struct DiskStore {
     link: Link,
@@ -36,12 +45,13 @@ impl DiskStore {
     pub fn open(path: impl AsRef<Path>) -> Result<DiskStore, Error> {
         let path = path.as_ref();
         location::prepare(path)?;
-        DiskStore::open_at(&path.canonicalize().unwrap_or_else(|_| path.to_owned()), Access::ReadWrite)
+        let setup = Setup { access: Access::ReadWrite, compression: Compression::Off, maps: true };
+        DiskStore::open_at(&path.canonicalize().unwrap_or_else(|_| path.to_owned()), setup)
     }
 
-    pub(crate) fn open_at(path: &Path, access: Access) -> Result<DiskStore, Error> {
-        let blobs = Arc::new(Blobs::new(path.join("blobs"), path.join("temp")));
-        Ok(DiskStore { link: Link::open(path, access, Arc::clone(&blobs))?, blobs })
+    pub(crate) fn open_at(path: &Path, setup: Setup) -> Result<DiskStore, Error> {
+        let blobs = Arc::new(Blobs::new(path.join("blobs"), path.join("temp"), setup.compression, setup.maps));
+        Ok(DiskStore { link: Link::open(path, setup.access, Arc::clone(&blobs))?, blobs })
     }
 
     /// Reads and verifies what a record says.

@@ -39,9 +39,10 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::{fs, io};
 
+pub use blob::Compression;
 pub use claims::{Claimant, Claimed, Claims, End, Patience};
-pub(crate) use disk::Access;
 pub use disk::DiskStore;
+pub(crate) use disk::{Access, Setup};
 pub use entry_key::EntryKey;
 pub(crate) use entry_key::Prefix;
 pub(crate) use types::Bytes;

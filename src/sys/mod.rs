@@ -4,3 +4,4 @@ pub(crate) mod cast;
 pub(crate) mod exit;
 pub(crate) mod filled;
 pub(crate) mod map;
+pub(crate) mod pages;

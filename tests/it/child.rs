@@ -78,10 +78,6 @@ impl Other {
         stdin.write_all(b"\n").expect("the child listens");
     }
 
-    pub(crate) fn heard(&self) -> &[String] {
-        &self.heard
-    }
-
     /// Waits for the child's end.
     pub(crate) fn end(mut self) -> ExitStatus {
         drop(self.child.stdin.take());

@@ -1,5 +1,6 @@
 //! Integration tests as one binary: one module per capability.
 
+mod blobs;
 mod child;
 mod damage;
 mod examples;

@@ -49,7 +49,6 @@ fn child_shares_a_cache() {
     let stats = memory.stats();
     assert_eq!(stats.misses() + stats.hits(), if role == "threads" { items * THREADS } else { items });
     assert_eq!(lines.all(), [""; 0]);
-    say(&format!("{stats:?}"));
     say("done");
 }
 
@@ -132,7 +131,6 @@ impl Sharing {
         for mut child in self.children.drain(..) {
             if Some(child.child.id()) != killed {
                 child.wait_for("done");
-                eprintln!("{} {:?}", child.child.id(), child.heard());
                 assert!(child.end().success());
             }
         }
@@ -187,10 +185,6 @@ fn an_owner_that_is_killed_takes_only_its_own_results_along() {
             *by_survivors.entry(*item).or_insert(0) += 1;
         }
         let twice: Vec<_> = by_survivors.iter().filter(|(_, count)| **count > 1).collect();
-        for (item, _) in &twice {
-            let l: Vec<_> = log.iter().enumerate().filter(|(_, (_, i))| i == *item).collect();
-            eprintln!("{l:?} killed {killed} of {}", log.len());
-        }
         assert!(twice.is_empty(), "round {round}: computed more than once by those that live: {twice:?}");
         let computed = |item| log.iter().any(|(_, other)| *other == item);
         assert!((0..items).all(computed));

@@ -6,5 +6,7 @@ use crate::step::Step;
 ///
 /// Without target options `cargo test` also builds the examples, which the integration tests then run.
 pub(crate) fn run() -> Result<(), String> {
-    Step::cargo("test", "test --workspace --locked").run()
+    Step::cargo("test", "test --workspace --locked").run()?;
+    // What the feature touches is tested with it too; the rest would be the same.
+    Step::cargo("test zstd", "test --locked --features zstd --lib --test it -- blob").run()
 }
