@@ -43,6 +43,7 @@
 extern crate self as larder;
 
 mod backend;
+pub mod bulk;
 mod codec;
 mod error;
 mod key;
@@ -58,6 +59,7 @@ mod task;
 mod walk;
 
 pub use backend::Backend;
+pub use bulk::Bulk;
 pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use larder_macros::{cached, task};
