@@ -42,6 +42,8 @@
 // So that the attributes, which name this crate from outside, work within it.
 extern crate self as larder;
 
+#[cfg(feature = "ndarray")]
+mod array;
 mod backend;
 pub mod bulk;
 mod codec;
@@ -58,6 +60,8 @@ mod sys;
 mod task;
 mod walk;
 
+#[cfg(feature = "ndarray")]
+pub use array::BulkArray;
 pub use backend::Backend;
 pub use bulk::Bulk;
 pub use codec::{CodecError, CodecId, Encoded};

@@ -163,7 +163,7 @@ pub(crate) fn encode_ref<T: Serialize + DeserializeOwned>(value: &T) -> Result<E
         Err(CodecError::new("the value leaves fields out, which the compact codec cannot express"))
     } else {
         if look.has_numbers
-            && let Ok(Some(split)) = sections::encode(value, None, |back| same_form(value, &back))
+            && let Ok(Some(split)) = sections::encode(value, lasting(value), |back| same_form(value, &back))
         {
             return Ok(Encoding { codec: CodecId::Sections, mapped: split.has_bulk, parts: split.parts });
         }
@@ -177,6 +177,17 @@ pub(crate) fn encode_ref<T: Serialize + DeserializeOwned>(value: &T) -> Result<E
         Ok(bytes) => Ok(Encoding::new(CodecId::SelfDescribing, bytes)),
         Err(error) => Err(CodecError::new(format_args!("compact codec: {compact}; self-describing codec: {error}"))),
     }
+}
+
+/// The numbers of a value that is one array, which need not be copied.
+#[cfg(feature = "ndarray")]
+fn lasting<T>(value: &T) -> Option<&[u8]> {
+    crate::array::in_bulk(value).map(|array| array.as_bytes())
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn lasting<T>(_: &T) -> Option<&[u8]> {
+    None
 }
 
 /// Encodes the arguments of a call, which are borrowed and so cannot be tried backwards here: the far side decodes

@@ -21,6 +21,10 @@ pub(super) struct Outlined<'s, 'v, T: ?Sized> {
 impl<T: Serialize + ?Sized> Serialize for Outlined<'_, '_, T> {
     #[inline]
     fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
+        #[cfg(feature = "ndarray")]
+        if let Some(array) = crate::array::in_bulk(self.value) {
+            return array.serialize(Outliner { inner, sections: self.sections });
+        }
         self.value.serialize(Outliner { inner, sections: self.sections })
     }
 }

@@ -6,6 +6,7 @@
 //! The sections of a value are used up in the order in which its outline names them, each once: so bytes cannot make
 //! a value larger than they are.
 
+use std::any::type_name;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
@@ -236,6 +237,9 @@ impl Section<'_> {
                     if is_bulk_visitor::<V, $type>() {
                         return same(self.bulk::<$type>()).ok_or_else(|| E::custom("not a bulk"));
                     }
+                    if is_serde_vec::<V>() && typeid::of::<V::Value>() == typeid::of::<Vec<$type>>() {
+                        return same(vec_of::<$type>(self.bytes)).ok_or_else(|| E::custom("not a vector"));
+                    }
                     let numbers = self.bytes.chunks_exact(size_of::<$type>());
                     return visitor.visit_seq(Numbers::<$type, E> { numbers, _type: PhantomData });
                 }
@@ -249,6 +253,14 @@ impl Section<'_> {
         let mapped = self.mapped.clone().and_then(|(mapped, range)| mapped.part(range)).and_then(Bulk::from_mapped);
         mapped.unwrap_or_else(|| vec_of(self.bytes).into())
     }
+}
+
+/// Whether `V` is serde's own visitor for a `Vec`, which would take the numbers one by one and do nothing else to them.
+///
+/// Told by name, since the type is private: were it to change, vectors would be filled one by one; a test watches.
+fn is_serde_vec<V>() -> bool {
+    let name = type_name::<V>();
+    name.starts_with("serde") && name.contains("::de::impls::") && name.contains("::VecVisitor<")
 }
 
 /// The numbers of little-endian bytes.
@@ -291,5 +303,32 @@ impl<'de, P: Plain + IntoDeserializer<'de, E>, E: Error> SeqAccess<'de> for Numb
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.numbers.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
+
+    /// Answers a list with an error that says whether its visitor is known.
+    struct Ask;
+
+    impl<'de> Deserializer<'de> for Ask {
+        type Error = serde::de::value::Error;
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(Error::custom(is_serde_vec::<V>()))
+        }
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        }
+    }
+
+    #[test]
+    fn the_visitor_of_a_vector_is_known_by_its_name() {
+        assert_eq!(Vec::<f64>::deserialize(Ask).unwrap_err().to_string(), "true");
+        assert_eq!(std::collections::VecDeque::<f64>::deserialize(Ask).unwrap_err().to_string(), "false");
+        assert_eq!(Bulk::<f64>::deserialize(Ask).unwrap_err().to_string(), "false");
     }
 }

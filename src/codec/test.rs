@@ -2,6 +2,8 @@
 
 mod arrays;
 mod hostile;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -48,6 +48,10 @@ unsafe impl<P: Lifeless> Lifeless for Vec<P> {}
 // SAFETY: a `Bulk` owns or shares its numbers, which have no lifetime.
 unsafe impl<P: Number> Lifeless for Bulk<P> {}
 
+// SAFETY: an owned array of numbers; its dimension is a type of ndarray's, which are the only ones and have no lifetime.
+#[cfg(feature = "ndarray")]
+unsafe impl<P: Number, D: ndarray::Dimension + 'static> Lifeless for ndarray::Array<P, D> {}
+
 /// `value` as an `X`, if that is what `T` is behind a type parameter.
 #[inline]
 pub(crate) fn same_ref<T: ?Sized, X: Lifeless>(value: &T) -> Option<&X> {

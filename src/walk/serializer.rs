@@ -18,6 +18,10 @@ use crate::sys::cast::{as_slice, referent};
 /// # Errors
 /// What the visitor halted with, or the value's own refusal to be serialized.
 pub(crate) fn walk<T: Serialize + ?Sized, V: Visit>(value: &T, visitor: &mut V) -> Step {
+    #[cfg(feature = "ndarray")]
+    if let Some(array) = crate::array::in_bulk(value) {
+        return array.serialize(Walker::<V, crate::array::InBulk<'_>> { visitor, _type: PhantomData });
+    }
     value.serialize(Walker::<V, T> { visitor, _type: PhantomData })
 }
 

@@ -1,5 +1,6 @@
 //! Integration tests as one binary: one module per capability.
 
+mod arrays;
 mod damage;
 mod examples;
 mod holes;
@@ -8,4 +9,5 @@ mod memory;
 mod parallel;
 mod support;
 mod tidy;
+mod types;
 mod ui;
