@@ -153,5 +153,32 @@ fn large_blob(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hot_hit, index_hit, miss, large_key, large_blob);
+/// An 80 MB result of vectors within a struct, beside reading a file of that size into fresh memory.
+fn nested_blob(c: &mut Criterion) {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Series {
+        name: String,
+        columns: Vec<Vec<f64>>,
+    }
+    let mut group = c.benchmark_group("nested_80_MB");
+    group.sample_size(10);
+    group.throughput(Throughput::Bytes(80_000_000));
+    let (dir, memory) = memory();
+    let column = |n: u32| (0..n).map(f64::from).collect::<Vec<f64>>();
+    let series = memory.cached_fn("series", 1, |n: &u32| Series {
+        name: "ten columns".to_owned(),
+        columns: (0..10).map(|_| column(*n)).collect(),
+    });
+    series.call(&1_000_000);
+    group.bench_function("larder: load", |b| b.iter(|| series.call(&1_000_000)));
+    assert_eq!(memory.stats().misses(), 1, "the bench measured hits only");
+    let file = dir.path().join("floor");
+    std::fs::write(&file, vec![1_u8; 80_000_000]).expect("room");
+    group.bench_function("floor: read a file", |b| {
+        b.iter_batched(|| (), |()| std::fs::read(&file).expect("readable"), BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, hot_hit, index_hit, miss, large_key, large_blob, nested_blob);
 criterion_main!(benches);

@@ -15,7 +15,7 @@ fn ramp(len: u32) -> Vec<f64> {
 
 /// Computed once, and loaded from its blob by a memory opened anew.
 fn stored<T: Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static>(value: T) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a temporary directory");
     {
         let memory = open(dir.path());
         let cached = memory.cached_fn("value", 1, |(): &()| value.clone());
@@ -72,7 +72,7 @@ fn total(numbers: &[f64]) -> f64 {
 
 #[test]
 fn a_bulk_argument_has_the_key_of_a_vector() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let memory = open(dir.path());
     let (vector, bulk) = (ramp(5000), Bulk::from(ramp(5000)));
     let cached = memory.cached::<total>();
@@ -107,7 +107,7 @@ mod of_ndarray {
 
     #[test]
     fn layout_is_not_in_the_key() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let memory = open(dir.path());
         let cached = memory.cached_fn("sum", 1, |array: &Array2<f64>| array.sum());
         let columns_first = grid(90, 100).reversed_axes();
@@ -124,7 +124,7 @@ mod of_ndarray {
 
         stored(BulkArray::from(grid(100, 100)));
         stored((BulkArray::from(grid(100, 90).reversed_axes()), 1u8));
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let memory = open(dir.path());
         let by_array = memory.cached_fn("sum", 1, |array: &Array2<f64>| array.sum());
         let by_bulk = memory.cached_fn("sum", 1, |array: &BulkArray<f64, ndarray::Ix2>| array.view().sum());

@@ -29,7 +29,7 @@ where
     T: Clone + Debug + Serialize + DeserializeOwned,
     S: Fn(&T, &T) -> bool,
 {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let calls = values.len() as u64;
     {
         let memory = open(dir.path());
