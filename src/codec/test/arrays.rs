@@ -96,8 +96,8 @@ fn a_mixed_list_goes_out_one_by_one() {
     impl Serialize for Mixed {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             use serde::ser::SerializeSeq;
-            let mut list = serializer.serialize_seq(Some(101))?;
-            (0..100u8).try_for_each(|n| list.serialize_element(&n))?;
+            let mut list = serializer.serialize_seq(Some(601))?;
+            (0..600).try_for_each(|n| list.serialize_element(&(n as u8)))?;
             list.serialize_element("the end")?;
             list.end()
         }
@@ -111,8 +111,8 @@ fn a_mixed_list_goes_out_one_by_one() {
                     f.write_str("a mixed list")
                 }
                 fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Mixed, A::Error> {
-                    for n in 0..100u8 {
-                        assert_eq!(list.next_element::<u8>()?, Some(n));
+                    for n in 0..600 {
+                        assert_eq!(list.next_element::<u8>()?, Some(n as u8));
                     }
                     assert_eq!(list.next_element::<String>()?.as_deref(), Some("the end"));
                     assert!(list.next_element::<u8>()?.is_none());
@@ -122,10 +122,11 @@ fn a_mixed_list_goes_out_one_by_one() {
             deserializer.deserialize_seq(Hear)
         }
     }
-    // Long enough for the look at the whole: the vector beside it is a section, the list of 101 is not.
+    // Its 600 numbers are gathered for a section, until the text comes.
     let value = (vec![0u8; 600], Mixed);
     let Encoded { codec, bytes } = encode(&value).unwrap();
     assert_eq!(codec, CodecId::Sections);
+    assert_eq!(bytes[8], 1, "one section, of the vector");
     let back = decode::<(Vec<u8>, Mixed)>(codec, &bytes).unwrap();
     assert_eq!(back.0, value.0);
 }
