@@ -174,6 +174,33 @@ fn load(c: &mut Criterion) {
     group.finish();
 }
 
+/// An 80 MB result of vectors within a struct, beside reading a file of that size into fresh memory.
+fn nested_blob(c: &mut Criterion) {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Series {
+        name: String,
+        columns: Vec<Vec<f64>>,
+    }
+    let mut group = c.benchmark_group("nested_80_MB");
+    group.sample_size(10);
+    group.throughput(Throughput::Bytes(80_000_000));
+    let (dir, memory) = memory();
+    let column = |n: u32| (0..n).map(f64::from).collect::<Vec<f64>>();
+    let series = memory.cached_fn("series", 1, |n: &u32| Series {
+        name: "ten columns".to_owned(),
+        columns: (0..10).map(|_| column(*n)).collect(),
+    });
+    series.call(&1_000_000);
+    group.bench_function("larder: load", |b| b.iter(|| series.call(&1_000_000)));
+    assert_eq!(memory.stats().misses(), 1, "the bench measured hits only");
+    let file = dir.path().join("floor");
+    std::fs::write(&file, vec![1_u8; 80_000_000]).expect("room");
+    group.bench_function("floor: read a file", |b| {
+        b.iter_batched(|| (), |()| std::fs::read(&file).expect("readable"), BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
 /// Storing an 80 MB result that was costly, so that it is on the disk after the call, beside writing and syncing a file.
 fn store(c: &mut Criterion) {
     let mut group = c.benchmark_group("store_80_MB");
@@ -255,7 +282,7 @@ fn peak_of_one(cache: &Path) {
     println!("{}", kib * 1024);
 }
 
-criterion_group!(benches, hot_hit, index_hit, miss, large_key, load, store);
+criterion_group!(benches, hot_hit, index_hit, miss, large_key, load, nested_blob, store);
 
 fn main() {
     if let Some(cache) = std::env::var_os(PEAK) {

@@ -42,7 +42,10 @@
 // So that the attributes, which name this crate from outside, work within it.
 extern crate self as larder;
 
+#[cfg(feature = "ndarray")]
+mod array;
 mod backend;
+pub mod bulk;
 mod codec;
 mod error;
 mod frame;
@@ -58,7 +61,10 @@ mod sys;
 mod task;
 mod walk;
 
+#[cfg(feature = "ndarray")]
+pub use array::BulkArray;
 pub use backend::Backend;
+pub use bulk::Bulk;
 pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use larder_macros::{cached, task};

@@ -1,13 +1,16 @@
 //! Values to bytes and back.
 //!
 //! Codecs are told apart by an id that every entry carries. [`numbers`] is for vectors of numbers, and is what memory
-//! holds. Of the two for everything else, [`compact`] is bincode (small and fast, but it cannot carry
+//! holds; [`sections`] for values that hold such vectors. Of the two for everything else, [`compact`] is bincode (small and fast, but it cannot carry
 //! what describes itself, such as `serde_json::Value`, untagged or flattened types, fields that are skipped) and
 //! [`self_describing`] is MessagePack with field names, and carries those. [`encode`] picks by trying: a value goes out
 //! compact only if it is known to come back the same.
 
 mod compact;
+mod guard;
 mod numbers;
+mod outline;
+mod sections;
 mod self_describing;
 mod shape;
 #[cfg(test)]
@@ -21,6 +24,7 @@ use serde::de::DeserializeOwned;
 
 use crate::key::canonical::canonical;
 use crate::sys::map::Mapped;
+use numbers::AsBytes;
 pub(crate) use shape::{is_err, shape_of};
 
 /// Which codec wrote some bytes. The numbers are on disk for ever (docs/format.md).
@@ -33,6 +37,8 @@ pub enum CodecId {
     SelfDescribing,
     /// The little-endian bytes of a vector of numbers, side by side.
     Numbers,
+    /// bincode, with the vectors of numbers apart and aligned.
+    Sections,
 }
 
 impl CodecId {
@@ -41,6 +47,7 @@ impl CodecId {
             CodecId::Compact => 1,
             CodecId::SelfDescribing => 2,
             CodecId::Numbers => 3,
+            CodecId::Sections => 4,
         }
     }
 
@@ -49,6 +56,7 @@ impl CodecId {
             1 => Some(CodecId::Compact),
             2 => Some(CodecId::SelfDescribing),
             3 => Some(CodecId::Numbers),
+            4 => Some(CodecId::Sections),
             _ => None,
         }
     }
@@ -147,12 +155,18 @@ impl<'v> Encoding<'v> {
 
 /// As [`encode`], without a copy of a vector of numbers.
 pub(crate) fn encode_ref<T: Serialize + DeserializeOwned>(value: &T) -> Result<Encoding<'_>, CodecError> {
-    if let Some(bytes) = numbers::as_bytes(value) {
-        return Ok(Encoding::new(CodecId::Numbers, bytes));
+    if let Some(AsBytes { bytes, is_bulk }) = numbers::as_bytes(value) {
+        return Ok(Encoding { mapped: is_bulk, ..Encoding::new(CodecId::Numbers, bytes) });
     }
-    let compact = if shape::skips_fields(value) {
+    let look = shape::look_at(value);
+    let compact = if look.skips_fields {
         Err(CodecError::new("the value leaves fields out, which the compact codec cannot express"))
     } else {
+        if look.has_numbers
+            && let Ok(Some(split)) = sections::encode(value, lasting(value), |back| same_form(value, &back))
+        {
+            return Ok(Encoding { codec: CodecId::Sections, mapped: split.has_bulk, parts: split.parts });
+        }
         proved(CodecId::Compact, value, compact::encode(value))
     };
     let compact = match compact {
@@ -165,13 +179,24 @@ pub(crate) fn encode_ref<T: Serialize + DeserializeOwned>(value: &T) -> Result<E
     }
 }
 
+/// The numbers of a value that is one array, which need not be copied.
+#[cfg(feature = "ndarray")]
+fn lasting<T>(value: &T) -> Option<&[u8]> {
+    crate::array::in_bulk(value).map(|array| array.as_bytes())
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn lasting<T>(_: &T) -> Option<&[u8]> {
+    None
+}
+
 /// Encodes the arguments of a call, which are borrowed and so cannot be tried backwards here: the far side decodes
 /// them or says that it cannot.
 ///
 /// # Errors
 /// The value refuses to be serialized.
 pub(crate) fn encode_args<T: Serialize>(value: &T) -> Result<Encoded, CodecError> {
-    if shape::skips_fields(value) {
+    if shape::look_at(value).skips_fields {
         Ok(Encoded::new(CodecId::SelfDescribing, self_describing::encode(value)?))
     } else {
         Ok(Encoded::new(CodecId::Compact, compact::encode(value)?))
@@ -187,6 +212,7 @@ pub(crate) fn decode<T: DeserializeOwned>(codec: CodecId, bytes: &[u8]) -> Resul
         CodecId::Compact => compact::decode(bytes),
         CodecId::SelfDescribing => self_describing::decode(bytes),
         CodecId::Numbers => numbers::from_bytes(bytes).ok_or_else(not_these_numbers),
+        CodecId::Sections => sections::decode(bytes, None),
     }
 }
 
@@ -196,9 +222,8 @@ pub(crate) fn decode<T: DeserializeOwned>(codec: CodecId, bytes: &[u8]) -> Resul
 /// As [`decode`].
 pub(crate) fn decode_large<T: DeserializeOwned>(codec: CodecId, bytes: Large) -> Result<T, CodecError> {
     match (codec, bytes) {
-        (CodecId::Numbers, Large::Read(words)) => {
-            numbers::from_words(words.words, words.bytes).ok_or_else(not_these_numbers)
-        }
+        (CodecId::Numbers, large) => numbers::from_large(large).ok_or_else(not_these_numbers),
+        (CodecId::Sections, Large::Mapped(mapped)) => sections::decode(&mapped, Some(&mapped)),
         (codec, bytes) => decode(codec, bytes.as_slice()),
     }
 }
@@ -252,9 +277,14 @@ fn proved<T: Serialize + DeserializeOwned>(
     bytes: Result<Vec<u8>, CodecError>,
 ) -> Result<Vec<u8>, CodecError> {
     let bytes = bytes?;
-    let back: T = decode(codec, &bytes)?;
-    match (canonical(value), canonical(&back)) {
-        (Ok(sent), Ok(returned)) if sent == returned => Ok(bytes),
+    same_form(value, &decode(codec, &bytes)?)?;
+    Ok(bytes)
+}
+
+/// Whether a value came back, as far as keys can tell.
+fn same_form<T: Serialize>(value: &T, back: &T) -> Result<(), CodecError> {
+    match (canonical(value), canonical(back)) {
+        (Ok(sent), Ok(returned)) if sent == returned => Ok(()),
         (Ok(_), Ok(_)) => Err(CodecError::new("the value comes back changed")),
         (Err(refused), _) | (_, Err(refused)) => Err(CodecError::new(refused)),
     }

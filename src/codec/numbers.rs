@@ -1,54 +1,33 @@
-//! Vectors of numbers as the bytes they are: written without a copy, read into place.
+//! Vectors of numbers as the bytes they are: written without a copy, read into place or left in their file.
 //!
-//! Little-endian machines only, where memory holds numbers as the format does; others use the other codecs, and decode
-//! what these wrote number by number.
+//! Written on little-endian machines only, where memory holds numbers as the format does; others use the other codecs,
+//! and decode what these wrote number by number.
 
-use bytemuck::Pod;
-use bytemuck::allocation::{cast_vec, pod_collect_to_vec};
+use bytemuck::allocation::cast_vec;
 
-use crate::sys::cast::{from_vec, of_vec};
+use super::sections::vec_of;
+use super::{Large, Words};
+use crate::bulk::{Bulk, Number, for_each_number};
+use crate::sys::cast::{Lifeless, same, same_ref};
 
-/// A number, and how this machine holds what the format holds.
-trait Number: Pod {
-    fn native(self) -> Self;
+/// The bytes of a vector, and whether it is to be mapped when it is loaded.
+pub(super) struct AsBytes<'v> {
+    pub(super) bytes: &'v [u8],
+    pub(super) is_bulk: bool,
 }
-
-macro_rules! for_each_number {
-    ($do:ident) => {
-        $do!(f64);
-        $do!(f32);
-        $do!(u8);
-        $do!(u16);
-        $do!(u32);
-        $do!(u64);
-        $do!(i8);
-        $do!(i16);
-        $do!(i32);
-        $do!(i64);
-    };
-}
-
-macro_rules! number {
-    ($type:ty) => {
-        impl Number for $type {
-            fn native(self) -> Self {
-                <$type>::from_le_bytes(bytemuck::cast(self))
-            }
-        }
-    };
-}
-
-for_each_number!(number);
 
 /// The bytes of `value`, if it is a vector of numbers and memory holds them as the format does.
-pub(super) fn as_bytes<T>(value: &T) -> Option<&[u8]> {
+pub(super) fn as_bytes<T>(value: &T) -> Option<AsBytes<'_>> {
     if cfg!(target_endian = "big") {
         return None;
     }
     macro_rules! bytes_of {
         ($type:ty) => {
-            if let Some(numbers) = of_vec::<T, $type>(value) {
-                return Some(bytemuck::cast_slice(numbers));
+            if let Some(numbers) = same_ref::<T, Vec<$type>>(value) {
+                return Some(AsBytes { bytes: bytemuck::cast_slice(numbers), is_bulk: false });
+            }
+            if let Some(numbers) = same_ref::<T, Bulk<$type>>(value) {
+                return Some(AsBytes { bytes: bytemuck::cast_slice(numbers), is_bulk: true });
             }
         };
     }
@@ -60,10 +39,8 @@ pub(super) fn as_bytes<T>(value: &T) -> Option<&[u8]> {
 pub(super) fn from_bytes<T>(bytes: &[u8]) -> Option<T> {
     macro_rules! vector_of {
         ($type:ty) => {
-            if typeid::of::<T>() == std::any::TypeId::of::<Vec<$type>>() {
-                return (bytes.len() % size_of::<$type>() == 0)
-                    .then(|| in_place(pod_collect_to_vec::<u8, $type>(bytes)))
-                    .and_then(from_vec::<T, $type>);
+            if is_one::<T, Vec<$type>, Bulk<$type>>() {
+                return whole::<$type>(bytes.len()).then(|| either(vec_of::<$type>(bytes))).flatten();
             }
         };
     }
@@ -71,13 +48,36 @@ pub(super) fn from_bytes<T>(bytes: &[u8]) -> Option<T> {
     None
 }
 
-/// As [`from_bytes`], for bytes that stand in words of eight: numbers of eight bytes stay where they are.
-pub(super) fn from_words<T>(mut words: Vec<u64>, bytes: usize) -> Option<T> {
+/// As [`from_bytes`], for bytes that belong to the vector: it keeps them where it can.
+pub(super) fn from_large<T>(large: Large) -> Option<T> {
     macro_rules! vector_of {
         ($type:ty) => {
-            if typeid::of::<T>() == std::any::TypeId::of::<Vec<$type>>() && bytes % 8 == 0 {
+            if is_one::<T, Vec<$type>, Bulk<$type>>() {
+                return match large {
+                    Large::Read(words) => from_words(words),
+                    Large::Mapped(mapped) if is_one::<T, Bulk<$type>, Bulk<$type>>() => {
+                        match Bulk::<$type>::from_mapped(mapped.clone()) {
+                            Some(bulk) => same(bulk),
+                            None => from_bytes(&mapped),
+                        }
+                    }
+                    Large::Mapped(mapped) => from_bytes(&mapped),
+                };
+            }
+        };
+    }
+    for_each_number!(vector_of);
+    None
+}
+
+/// Bytes that stand in words of eight: numbers of eight bytes stay where they are.
+fn from_words<T>(words: Words) -> Option<T> {
+    let Words { mut words, bytes } = words;
+    macro_rules! vector_of {
+        ($type:ty) => {
+            if is_one::<T, Vec<$type>, Bulk<$type>>() && cfg!(target_endian = "little") && bytes % 8 == 0 {
                 words.truncate(bytes / 8);
-                return from_vec::<T, $type>(in_place(cast_vec::<u64, $type>(words)));
+                return either(cast_vec::<u64, $type>(words));
             }
         };
     }
@@ -87,10 +87,17 @@ pub(super) fn from_words<T>(mut words: Vec<u64>, bytes: usize) -> Option<T> {
     from_bytes(bytemuck::cast_slice(&words).get(..bytes)?)
 }
 
-/// Numbers as this machine holds them.
-fn in_place<P: Number>(mut numbers: Vec<P>) -> Vec<P> {
-    if cfg!(target_endian = "big") {
-        numbers.iter_mut().for_each(|number| *number = number.native());
-    }
-    numbers
+/// Whether `T` is one of two types.
+fn is_one<T, A: Lifeless, B: Lifeless>() -> bool {
+    let id = typeid::of::<T>();
+    id == typeid::of::<A>() || id == typeid::of::<B>()
+}
+
+fn whole<P>(bytes: usize) -> bool {
+    bytes.is_multiple_of(size_of::<P>())
+}
+
+/// The vector, as itself or as a [`Bulk`].
+fn either<T, P: Number + Lifeless>(numbers: Vec<P>) -> Option<T> {
+    if is_one::<T, Vec<P>, Vec<P>>() { same(numbers) } else { same(Bulk::from(numbers)) }
 }

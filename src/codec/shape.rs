@@ -2,22 +2,37 @@
 
 use serde::Serialize;
 
+use super::sections::MIN_BYTES;
 use crate::walk::{Group, Halt, Primitive, Step, Visit, walk};
 
-/// Whether `value` leaves out a field somewhere (`skip_serializing_if`).
-///
-/// Such a value decodes from a format without field names into something else, or not at all, depending on what
-/// follows. The walk does nothing for most types, and the compiler mostly removes it.
-pub(super) fn skips_fields<T: Serialize + ?Sized>(value: &T) -> bool {
-    struct Skips(bool);
-    impl Visit for Skips {
-        type Frame = ();
+/// What decides about a value's codec.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    /// It leaves out a field somewhere (`skip_serializing_if`): such a value decodes from a format without field names into
+    /// something else, or not at all, depending on what follows.
+    pub(super) skips_fields: bool,
+    /// Somewhere in it is a list of numbers that is long enough to be a section.
+    pub(super) has_numbers: bool,
+}
+
+/// Looks through `value`. The walk does next to nothing for most types, and the compiler removes much of it.
+pub(super) fn look_at<T: Serialize + ?Sized>(value: &T) -> Look {
+    struct Looking {
+        look: Look,
+        /// Bytes of numbers in the innermost list, if that is what the walk is in.
+        list: Option<usize>,
+    }
+    impl Visit for Looking {
+        type Frame = Option<usize>;
         const FOR_PEOPLE: bool = false;
 
+        #[inline]
         fn primitive<P: Primitive>(&mut self, _: P) -> Step {
+            self.list = self.list.map(|bytes| bytes + size_of::<P>());
             Ok(())
         }
-        fn run<P: Primitive>(&mut self, _: &[P]) -> Step {
+        fn run<P: Primitive>(&mut self, values: &[P]) -> Step {
+            self.look.has_numbers |= size_of_val(values) >= MIN_BYTES;
             Ok(())
         }
         fn text(&mut self, _: &str) -> Step {
@@ -32,24 +47,27 @@ pub(super) fn skips_fields<T: Serialize + ?Sized>(value: &T) -> bool {
         fn unit_variant(&mut self, _: &'static str, _: &'static str) -> Step {
             Ok(())
         }
-        fn begin(&mut self, _: Group) -> Result<(), Halt> {
-            Ok(())
+        fn begin(&mut self, group: Group) -> Result<Option<usize>, Halt> {
+            let list = matches!(group, Group::List | Group::Set).then_some(0);
+            Ok(std::mem::replace(&mut self.list, list))
         }
-        fn item(&mut self, (): &mut (), _: Option<&'static str>) -> Step {
+        fn item(&mut self, _: &mut Option<usize>, _: Option<&'static str>) -> Step {
             Ok(())
         }
         fn skipped(&mut self, _: &'static str) -> Step {
-            self.0 = true;
+            self.look.skips_fields = true;
             Err(Halt::Enough)
         }
-        fn end(&mut self, _: Group, (): ()) -> Step {
+        fn end(&mut self, _: Group, outer: Option<usize>) -> Step {
+            let list = std::mem::replace(&mut self.list, outer);
+            self.look.has_numbers |= list.is_some_and(|bytes| bytes >= MIN_BYTES);
             Ok(())
         }
     }
-    let mut skips = Skips(false);
+    let mut looking = Looking { look: Look::default(), list: None };
     // A value that refuses to be serialized is refused by the codec, with its words.
-    let _ = walk(value, &mut skips);
-    skips.0
+    let _ = walk(value, &mut looking);
+    looking.look
 }
 
 /// Whether `value` is the `Err` of a `Result`, as serde spells it, whatever alias the program gives the type.

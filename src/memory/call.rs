@@ -1,6 +1,8 @@
 //! The road of one call: key, memory tier, claim, store, codec, value.
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -11,7 +13,7 @@ use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
 use super::waiting::{self, Waiting};
 use super::{Memory, Shelves};
-use crate::codec::{self, CodecError, CodecId, Encoding};
+use crate::codec::{self, CodecError, CodecId, Encoding, Large};
 use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
 use crate::panics;
 use crate::store::entry::{Argument, Origin};
@@ -21,6 +23,10 @@ use crate::task::probe::Sharing;
 
 /// A result that took this long is made safe from a killed process before the call returns: the flush costs some 130 us.
 const COSTLY: Duration = Duration::from_millis(10);
+
+/// What a mapped value counts for in the memory tier: it takes no memory of its own, but a system has only some 65,000
+/// mappings for a process.
+const MAPPED_BYTES: u64 = 64 << 10;
 
 /// A wrapped function as the road needs it: who it is, and what its output is to the store.
 pub(super) struct Subject<O, V> {
@@ -177,6 +183,18 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         };
         let len = value.as_slice().len() as u64;
         let value = match value {
+            // What stays mapped is worth its place in memory, however long it is.
+            Bytes::Blob(large @ Large::Mapped(_)) => {
+                let value = self.checked(shape, || codec::decode_large(codec, large));
+                if let Some(value) = &value
+                    && let Some(shared) = self.shared(value)
+                {
+                    // Beside arrays that stay mapped there may be parts that do not.
+                    let bytes = if codec == CodecId::Numbers { len.min(MAPPED_BYTES) } else { len };
+                    shelves.hot.insert(*key, Hot { value: HotValue::Decoded(shared), compute_nanos, bytes });
+                }
+                value
+            }
             // Too large for memory, so its bytes are needed no more: numbers stay where they were read.
             Bytes::Blob(large) if !shelves.hot.admits(len) => self.checked(shape, || codec::decode_large(codec, large)),
             bytes => {
@@ -206,17 +224,20 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     fn keep(&self, shelves: &Shelves, key: Key, value: &V, entry: &Kept<'_>) {
         let bytes = entry.encoded.len() as u64;
         if shelves.hot.admits(bytes) {
-            let clone = self.sharing.as_ref().and_then(|sharing| {
-                // A `Clone` that panics costs the place in memory, not the call.
-                let clone = panics::catch(|| (sharing.clone)(value)).ok()?;
-                Some((sharing.share)(clone))
-            });
-            let value = match clone {
+            let value = match self.shared(value) {
                 Some(shared) => HotValue::Decoded(shared),
                 None => HotValue::Encoded { codec: entry.codec, shape: entry.shape, bytes: entry.encoded.into() },
             };
             shelves.hot.insert(key, Hot { value, compute_nanos: entry.compute_nanos, bytes });
         }
+    }
+
+    /// A clone of the value, for memory, where its type has one.
+    fn shared(&self, value: &V) -> Option<Arc<dyn Any + Send + Sync>> {
+        let sharing = self.sharing.as_ref()?;
+        // A `Clone` that panics costs the place in memory, not the call.
+        let clone = panics::catch(|| (sharing.clone)(value)).ok()?;
+        Some((sharing.share)(clone))
     }
 
     fn miss_reason(&self, memory: &Memory, absent: Absent) -> MissReason {

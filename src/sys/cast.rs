@@ -1,9 +1,11 @@
-//! Recognises vectors and slices behind a type parameter.
+//! Recognises numbers, vectors and slices behind a type parameter.
 
 #![allow(unsafe_code)]
 
 use std::any::TypeId;
 use std::mem::ManuallyDrop;
+
+use crate::bulk::{Bulk, Number};
 
 /// The elements of `value` if it is a `&[P]` or a `&Vec<P>` behind a type parameter, else `None`.
 ///
@@ -24,27 +26,60 @@ pub(crate) fn as_slice<I, P: 'static>(value: &I) -> Option<&[P]> {
     }
 }
 
-/// The elements of `value`, if `T` is `Vec<P>` behind a type parameter.
-pub(crate) fn of_vec<T, P: 'static>(value: &T) -> Option<&[P]> {
-    // SAFETY: as in `as_slice`; `Vec<P>` has no lifetimes of its own, so `T` is that very type.
-    (typeid::of::<T>() == TypeId::of::<Vec<P>>())
-        .then(|| unsafe { (*std::ptr::from_ref(value).cast::<Vec<P>>()).as_slice() })
+/// A type without lifetimes in it, so that its `TypeId` says all of it.
+///
+/// `typeid::of` cannot tell `&'short str` from `&'static str`: a cast to a type that holds a lifetime could lengthen it.
+///
+/// # Safety
+/// The type names no lifetime, neither as a reference nor as a parameter.
+pub(crate) unsafe trait Lifeless: 'static {}
+
+macro_rules! lifeless {
+    ($($type:ty),*) => {$(
+        // SAFETY: a number.
+        unsafe impl Lifeless for $type {}
+    )*};
 }
 
-/// `values` as a `T`, if `T` is `Vec<P>` behind a type parameter.
-pub(crate) fn from_vec<T, P: 'static>(values: Vec<P>) -> Option<T> {
-    if typeid::of::<T>() != TypeId::of::<Vec<P>>() {
+lifeless!(f64, f32, u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
+
+// SAFETY: a `Vec` adds no lifetime to its elements.
+unsafe impl<P: Lifeless> Lifeless for Vec<P> {}
+// SAFETY: a `Bulk` owns or shares its numbers, which have no lifetime.
+unsafe impl<P: Number> Lifeless for Bulk<P> {}
+
+// SAFETY: an owned array of numbers; its dimension is a type of ndarray's, which are the only ones and have no lifetime.
+#[cfg(feature = "ndarray")]
+unsafe impl<P: Number, D: ndarray::Dimension + 'static> Lifeless for ndarray::Array<P, D> {}
+
+/// `value` as an `X`, if that is what `T` is behind a type parameter.
+#[inline]
+pub(crate) fn same_ref<T: ?Sized, X: Lifeless>(value: &T) -> Option<&X> {
+    // SAFETY: `X` has no lifetimes, so equality of the ids means that `T` is `X`.
+    (typeid::of::<T>() == TypeId::of::<X>()).then(|| unsafe { &*std::ptr::from_ref(value).cast::<X>() })
+}
+
+/// What `value` refers to, if `I` is a `&X` behind a type parameter.
+#[inline]
+pub(crate) fn referent<I: ?Sized, X: Lifeless>(value: &I) -> Option<&X> {
+    // SAFETY: as in `as_slice`, with `I` being `&'x X`.
+    (typeid::of::<I>() == TypeId::of::<&'static X>()).then(|| unsafe { *std::ptr::from_ref(value).cast::<&X>() })
+}
+
+/// `value` as a `T`, if `T` is `X` behind a type parameter.
+pub(crate) fn same<T, X: Lifeless>(value: X) -> Option<T> {
+    if typeid::of::<T>() != TypeId::of::<X>() {
         return None;
     }
-    let values = ManuallyDrop::new(values);
-    // SAFETY: as in `as_slice`; `Vec<P>` has no lifetimes of its own, so `T` is that very type. The value is moved: its
-    // first place is never used or dropped again.
-    Some(unsafe { std::ptr::read(std::ptr::from_ref(&*values).cast::<T>()) })
+    let value = ManuallyDrop::new(value);
+    // SAFETY: `X` has no lifetimes, so `T` is that very type. The value is moved: its first place is never used or
+    // dropped again.
+    Some(unsafe { std::ptr::read(std::ptr::from_ref(&*value).cast::<T>()) })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{as_slice, from_vec, of_vec};
+    use super::{as_slice, referent, same, same_ref};
     use std::collections::VecDeque;
 
     #[test]
@@ -59,12 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_becomes_only_its_own_type() {
-        assert_eq!(from_vec::<Vec<f64>, f64>(vec![1.0, 2.0]), Some(vec![1.0, 2.0]));
-        assert_eq!(from_vec::<Vec<u64>, f64>(vec![1.0]), None);
-        assert_eq!(of_vec::<_, f64>(&vec![1.0, 2.0]), Some(&[1.0, 2.0][..]));
-        assert_eq!(of_vec::<_, f64>(&vec![1_u64]), None);
-        assert_eq!(from_vec::<Option<Vec<f64>>, f64>(vec![1.0]), None);
-        assert_eq!(from_vec::<Vec<String>, String>(vec!["a".to_owned()]), Some(vec!["a".to_owned()]));
+    fn a_value_becomes_only_its_own_type() {
+        assert_eq!(same::<Vec<f64>, _>(vec![1.0_f64, 2.0]), Some(vec![1.0, 2.0]));
+        assert_eq!(same::<Vec<u64>, _>(vec![1.0_f64]), None);
+        assert_eq!(same::<Option<Vec<f64>>, _>(vec![1.0_f64]), None);
+        assert_eq!(same_ref::<_, Vec<f64>>(&vec![1.0, 2.0]), Some(&vec![1.0, 2.0]));
+        assert_eq!(same_ref::<_, Vec<f64>>(&vec![1_u64]), None);
+        assert_eq!(same_ref::<_, f64>(&1.5_f64), Some(&1.5));
+        assert_eq!(same_ref::<_, f64>(&&1.5_f64), None);
+        assert_eq!(referent::<_, f64>(&&1.5_f64), Some(&1.5));
+        assert_eq!(referent::<_, f64>(&1.5_f64), None);
     }
 }

@@ -10,13 +10,18 @@ use serde::ser::{
 };
 
 use super::{Group, Halt, Step, Visit};
-use crate::sys::cast::as_slice;
+use crate::bulk::{Bulk, Number};
+use crate::sys::cast::{as_slice, referent};
 
 /// Walks `value`, telling `visitor`.
 ///
 /// # Errors
 /// What the visitor halted with, or the value's own refusal to be serialized.
 pub(crate) fn walk<T: Serialize + ?Sized, V: Visit>(value: &T, visitor: &mut V) -> Step {
+    #[cfg(feature = "ndarray")]
+    if let Some(array) = crate::array::in_bulk(value) {
+        return array.serialize(Walker::<V, crate::array::InBulk<'_>> { visitor, _type: PhantomData });
+    }
     value.serialize(Walker::<V, T> { visitor, _type: PhantomData })
 }
 
@@ -111,14 +116,19 @@ macro_rules! primitives {
 }
 
 macro_rules! try_runs {
-    ($visitor:expr, $iter:expr, $($type:ty $(as $wide:ty)?),*) => {$(
-        if let Some(values) = as_slice::<_, $type>(&$iter) {
+    ($find:ident, $visitor:expr, $iter:expr, $($type:ty $(as $wide:ty)?),*) => {$(
+        if let Some(values) = $find::<_, $type>(&$iter) {
             $(let values: &[$wide] = bytemuck::cast_slice(values);)?
             let frame = $visitor.begin(Group::List)?;
             $visitor.run(values)?;
             return $visitor.end(Group::List, frame);
         }
     )*};
+}
+
+/// The numbers of a `&Bulk`, which serializes as a list of them.
+fn as_bulk<I, P: Number>(iter: &I) -> Option<&[P]> {
+    referent::<I, Bulk<P>>(iter).map(|bulk| &**bulk)
 }
 
 impl<'v, V: Visit, T: ?Sized> Serializer for Walker<'v, V, T> {
@@ -194,9 +204,10 @@ impl<'v, V: Visit, T: ?Sized> Serializer for Walker<'v, V, T> {
         I: IntoIterator,
         I::Item: Serialize,
     {
-        try_runs!(self.visitor, iter, f64, f32, u8, u16, u32, u64, u128, i8, i16, i32, i64, i128);
+        try_runs!(as_slice, self.visitor, iter, f64, f32, u8, u16, u32, u64, u128, i8, i16, i32, i64, i128);
+        try_runs!(as_bulk, self.visitor, iter, f64, f32, u8, u16, u32, u64, i8, i16, i32, i64);
         #[cfg(target_pointer_width = "64")]
-        try_runs!(self.visitor, iter, usize as u64, isize as i64);
+        try_runs!(as_slice, self.visitor, iter, usize as u64, isize as i64);
         let group = if is_unordered::<I>() { Group::Set } else { Group::List };
         let mut open = Open::new(self.visitor, group)?;
         for value in iter {

@@ -1,5 +1,6 @@
 //! Integration tests as one binary: one module per capability.
 
+mod arrays;
 mod blobs;
 mod child;
 mod damage;
@@ -11,4 +12,5 @@ mod parallel;
 mod programs;
 mod support;
 mod tidy;
+mod types;
 mod ui;

@@ -16,10 +16,11 @@ pub(crate) fn run() -> Result<(), String> {
     }
     Step::cargo("fmt", "fmt --all --check").run()?;
     Step::cargo("deny", "deny --locked check bans licenses sources").run()?;
-    Step::cargo("clippy", "clippy --workspace --all-targets --locked -- -D warnings").run()?;
-    Step::cargo("clippy zstd", "clippy --all-targets --locked --features zstd -- -D warnings").run()?;
+    Step::cargo("clippy", "clippy --workspace --all-targets --all-features --locked -- -D warnings").run()?;
     test::run()?;
-    Step::cargo("docs", "doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings").run()?;
+    Step::cargo("docs", "doc --workspace --no-deps --all-features --locked")
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()?;
     Step::cargo("readme", "run --release --locked --example column_mean -- --json").run()?;
     eprintln!("== ci: all passed in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
