@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use common::Stop;
+use common::{Stop, timed};
 use larder::{Memory, Parallel, delayed};
 use lexopt::prelude::*;
 
@@ -42,10 +42,9 @@ fn run(options: &Options) -> Result<(), Stop> {
         return Err(Stop::Usage("there is no `--cache`: name a directory, the same for all copies".to_owned()));
     };
     let memory = Memory::open(cache)?;
-    let squares = Parallel::new()
-        .n_jobs(options.jobs)
-        .memory(&memory)
-        .run((0..items).map(|item| delayed!(work(item, task_ms))))?;
+    let parallel = Parallel::new().n_jobs(options.jobs).memory(&memory);
+    let (squares, seconds) = timed(|| parallel.run((0..items).map(|item| delayed!(work(item, task_ms)))));
+    let squares = squares?;
     if let Some((item, square)) = (0..).zip(squares).find(|(item, square)| item * item != *square) {
         return Err(Stop::Failed(format!("item {item} came back as {square}")));
     }
@@ -55,7 +54,7 @@ fn run(options: &Options) -> Result<(), Stop> {
     if options.json {
         println!(r#"{{"items":{items},"computed":{computed},"loaded":{loaded}}}"#);
     } else {
-        println!("{items} items: {computed} computed here, {loaded} loaded");
+        println!("{items} items in {seconds:.1} s: {computed} computed here, {loaded} loaded");
     }
     Ok(())
 }

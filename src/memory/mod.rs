@@ -134,8 +134,8 @@ impl Memory {
     /// Opens the cache in the directory `location`, with the default options.
     ///
     /// # Errors
-    /// `location` is a file, holds something that is no cache, was written by a newer release, is in use by another
-    /// process, or cannot be made or written to. The message names the path and the remedy.
+    /// `location` is a file, holds something that is no cache, was written by a newer release, or cannot be made or
+    /// written to. The message names the path and the remedy.
     pub fn open(location: impl AsRef<Path>) -> Result<Memory> {
         Memory::builder().open(location)
     }

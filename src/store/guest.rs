@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use super::claims::{Claimant, Claimed, End, OwnClaim, Patience};
 use super::entry_key::EntryKey;
+use super::program;
+use super::socket::{self, Wakeful};
 use super::types::{RecordBytes, StoreError};
 use super::wire::{LONGEST, PROTOCOL, Reply, Request};
-use super::{program, socket};
 use crate::frame;
 use crate::lock::lock;
 
@@ -50,7 +51,7 @@ pub(super) enum NotAdmitted {
 }
 
 struct Connection {
-    stream: BufReader<UnixStream>,
+    stream: BufReader<Wakeful>,
     message: Vec<u8>,
 }
 
@@ -71,7 +72,7 @@ impl Connection {
         let set = stream.set_read_timeout(Some(TIMEOUT)).and_then(|()| stream.set_write_timeout(Some(TIMEOUT)));
         set.map_err(|error| refused(&error))?;
         let mut connection =
-            Connection { stream: BufReader::with_capacity(8192, stream), message: Vec::with_capacity(1024) };
+            Connection { stream: BufReader::with_capacity(8192, Wakeful(stream)), message: Vec::with_capacity(1024) };
         let hello = Request::Hello { protocol: PROTOCOL, program: program(), main };
         match connection.ask(&hello) {
             Ok(Reply::Done) => Ok(connection),
@@ -84,7 +85,7 @@ impl Connection {
     }
 
     fn tell(&mut self, request: &Request<'_>) -> io::Result<()> {
-        frame::write(self.stream.get_mut(), &request.encode(), LONGEST)
+        frame::write(&mut self.stream.get_mut().0, &request.encode(), LONGEST)
     }
 
     fn ask(&mut self, request: &Request<'_>) -> io::Result<Reply<'_>> {
@@ -117,7 +118,7 @@ impl Greeted {
             // A record that is refused is a result that is computed again.
             main.ask(&request).map_err(|_| NotAdmitted::Nobody)?;
         }
-        let main = main.stream.into_inner();
+        let Wakeful(main) = main.stream.into_inner();
         let forever = main.set_read_timeout(None);
         forever.map_err(|error| NotAdmitted::Refused(error.to_string()))?;
         Ok(Guest { dir, idle: Mutex::default(), main, adopted: holds })

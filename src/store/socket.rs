@@ -1,9 +1,10 @@
 //! The socket beside a store: who may connect, and where it is.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use std::{fs, process};
 
 /// Its name in the directory of the store.
@@ -83,5 +84,27 @@ pub(super) fn stop_listening(listener: &UnixListener, dir: &Path) {
         let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
     } else {
         let _ = connect(dir);
+    }
+}
+
+/// How long a reader looks for an answer before it sleeps: an owner that is awake answers within some microseconds, and
+/// being put to sleep and woken costs as much again.
+const LOOKING: Duration = Duration::from_micros(30);
+
+/// A stream whose reader is awake when a quick answer comes.
+pub(super) struct Wakeful(pub(super) UnixStream);
+
+impl Read for Wakeful {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let start = Instant::now();
+        loop {
+            match rustix::net::recv(&self.0, &mut *buffer, rustix::net::RecvFlags::DONTWAIT) {
+                Ok((_, read)) => return Ok(read),
+                // Gives the core to the owner, should both share one.
+                Err(rustix::io::Errno::WOULDBLOCK) if start.elapsed() < LOOKING => std::thread::yield_now(),
+                // Whatever it is, waiting for it tells.
+                Err(_) => return self.0.read(buffer),
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -278,4 +278,30 @@ fn options_that_mean_nothing_are_usage_errors() {
     run("pi_approximation", &["--order", "13"]).complains(2, &["--order 13"]);
     run("serial_vs_batched", &["--batch", "0"]).complains(2, &["--batch 0"]);
     run("serial_vs_batched", &["--rows", "9999999999999"]).complains(2, &["9999999999999 x 500 x 100"]);
+}
+
+#[test]
+fn shared_work_is_shared_by_two_copies() {
+    let folder = fresh();
+    let args = ["--cache", "cache", "--items", "60", "--task-ms", "5", "--json"];
+    let start =
+        || Command::new(program("shared_work")).args(args).current_dir(folder.path()).stdout(Stdio::piped()).spawn();
+    let copies = [start().expect("it starts"), start().expect("it starts")];
+    let mut computed = 0;
+    for copy in copies {
+        let output = copy.wait_with_output().expect("it ends");
+        assert!(output.status.success());
+        let words = String::from_utf8(output.stdout).expect("examples print UTF-8");
+        assert!(words.starts_with(r#"{"items":60,"computed":"#), "{words}");
+        let said: Value = serde_json::from_str(&words).expect("stdout is one JSON value");
+        let own = said["computed"].as_u64().expect("a count");
+        assert_eq!(own + said["loaded"].as_u64().expect("a count"), 60);
+        computed += own;
+    }
+    assert_eq!(computed, 60, "each item once");
+}
+
+#[test]
+fn shared_work_says_that_it_needs_a_cache() {
+    run("shared_work", &[]).complains(2, &["there is no `--cache`"]);
 }

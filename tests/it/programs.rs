@@ -69,7 +69,7 @@ fn in_threads(memory: &Memory, items: u64, micros: u64) {
 
 fn in_parallel(memory: &Memory, items: u64, micros: u64) {
     let parallel = Parallel::new().n_jobs(THREADS as i32).memory(memory);
-    let values = parallel.run((0..items).map(|item| delayed!(noted(item, micros)))).unwrap();
+    let values = parallel.run((0..items).map(|item| delayed!(noted(item, micros)))).expect("no call fails");
     assert_eq!(values, (0..items).map(|item| item * item + 1).collect::<Vec<_>>());
 }
 
@@ -106,7 +106,8 @@ impl Sharing {
         let log = fs::read_to_string(self.place.with_extension("log")).unwrap_or_default();
         // The last line may be half written just now.
         let whole = log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-        let pair = |line: &str| line.split_once(' ').map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap()));
+        let number = |word: &str| word.parse::<u64>().expect("the log holds numbers");
+        let pair = |line: &str| line.split_once(' ').map(|(a, b)| (number(a) as u32, number(b)));
         whole.filter_map(pair).collect()
     }
 
@@ -119,10 +120,10 @@ impl Sharing {
 
     /// Kills whoever owns the cache, and answers its process id.
     fn kill_the_owner(&mut self) -> u32 {
-        let words = fs::read_to_string(self.place.join("lock")).unwrap();
-        let owner = words.split(' ').nth(1).unwrap().parse().unwrap();
+        let words = fs::read_to_string(self.place.join("lock")).expect("there is an owner");
+        let owner = words.split(' ').nth(1).and_then(|id| id.parse().ok()).expect("it says who it is");
         let child = self.children.iter_mut().find(|child| child.child.id() == owner).expect("it is one of them");
-        child.child.kill().unwrap();
+        child.child.kill().expect("it is alive");
         owner
     }
 
