@@ -10,7 +10,7 @@ use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
-use larder::{Compression, Memory};
+use larder::{Bulk, Compression, Memory};
 
 #[larder::task]
 fn add(a: u64, b: u64) -> u64 {
@@ -26,18 +26,6 @@ fn memory() -> (tempfile::TempDir, Memory) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let memory = Memory::open(dir.path().join("cache")).expect("a fresh cache");
     (dir, memory)
-}
-
-fn raw_sled() -> (tempfile::TempDir, sled::Db) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let db = sled::Config::new()
-        .path(dir.path())
-        .mode(sled::Mode::HighThroughput)
-        .cache_capacity(128 << 20)
-        .flush_every_ms(Some(200))
-        .open()
-        .expect("a fresh database");
-    (dir, db)
 }
 
 fn bytes(a: u64, b: u64) -> [u8; 16] {
@@ -70,37 +58,206 @@ fn hot_hit(c: &mut Criterion) {
 
 const ENTRIES: u64 = 100_000;
 
-/// A call whose value is in the index but not in memory, beside a get of as many bytes from sled.
+/// A call whose value is in the index but not in memory, beside a get of as many bytes from sled: first looks at each
+/// entry after both were opened anew, and looks at what was looked at before.
 fn index_hit(c: &mut Criterion) {
-    let mut group = c.benchmark_group("index_hit");
     let dir = tempfile::tempdir().expect("a temporary directory");
     // No memory tier: each call goes to the index.
-    let memory = Memory::builder().memory_tier_bytes(0).open(dir.path().join("cache")).expect("a fresh cache");
+    let open = || Memory::builder().memory_tier_bytes(0).open(dir.path().join("cache")).expect("the cache");
+    let fill = |memory: &Memory| {
+        let cached = memory.cached::<add>();
+        for i in 0..ENTRIES {
+            cached.call((i, 1));
+        }
+    };
+    fill(&open());
+    let raw = tempfile::tempdir().expect("a temporary directory");
+    fill_raw(&open_raw(raw.path()), ENTRIES);
+
+    let mut group = c.benchmark_group("index_hit_after_restart");
+    group.bench_function("larder", |b| {
+        b.iter_custom(|rounds| {
+            first_looks(rounds, || open().cached::<add>(), |cached, i| cached.call((black_box(i), 1)))
+        });
+    });
+    group.bench_function("floor: raw sled get", |b| {
+        b.iter_custom(|rounds| first_looks(rounds, || open_raw(raw.path()), raw_get));
+    });
+    group.finish();
+
+    let mut group = c.benchmark_group("index_hit");
+    let memory = open();
     let cached = memory.cached::<add>();
-    for i in 0..ENTRIES {
-        cached.call((i, 1));
-    }
     let mut i = 0_u64;
     group.bench_function("larder", |b| {
         b.iter(|| {
-            i = (i + 7919) % ENTRIES;
+            i = (i + STRIDE) % ENTRIES;
             cached.call((black_box(i), 1))
         });
     });
-    assert_eq!(memory.stats().misses(), ENTRIES, "the bench measured hits only");
-
-    let (_raw, db) = raw_sled();
-    for i in 0..ENTRIES {
-        db.insert(blake3::hash(&bytes(i, 1)).as_bytes(), &[7_u8; 200][..]).expect("room");
-    }
+    assert_eq!(memory.stats().misses(), 0, "the bench measured hits only");
+    let db = open_raw(raw.path());
     group.bench_function("floor: raw sled get", |b| {
         b.iter(|| {
-            i = (i + 7919) % ENTRIES;
-            db.get(blake3::hash(&bytes(black_box(i), 1)).as_bytes()).expect("readable")
+            i = (i + STRIDE) % ENTRIES;
+            raw_get(&db, i)
         });
     });
     group.finish();
 }
+
+/// A step that visits every entry, far from the one before.
+const STRIDE: u64 = 7919;
+
+/// Opens anew, untimed, whenever every entry was looked at; answers the time of the looks.
+fn first_looks<S, R>(rounds: u64, open: impl Fn() -> S, look: impl Fn(&S, u64) -> R) -> Duration {
+    let (mut took, mut left, mut i) = (Duration::ZERO, rounds, 0);
+    while left > 0 {
+        let store = open();
+        let now = left.min(ENTRIES);
+        let start = Instant::now();
+        for _ in 0..now {
+            i = (i + STRIDE) % ENTRIES;
+            black_box(look(&store, i));
+        }
+        took += start.elapsed();
+        left -= now;
+    }
+    took
+}
+
+fn open_raw(path: &Path) -> sled::Db {
+    let config = sled::Config::new().path(path).mode(sled::Mode::HighThroughput).cache_capacity(128 << 20);
+    config.flush_every_ms(Some(200)).open().expect("a database")
+}
+
+fn raw_insert(db: &sled::Db, i: u64) -> Option<sled::IVec> {
+    db.insert(blake3::hash(&bytes(i, 1)).as_bytes(), &[7_u8; 200][..]).expect("room")
+}
+
+fn raw_get(db: &sled::Db, i: u64) -> Option<sled::IVec> {
+    db.get(blake3::hash(&bytes(black_box(i), 1)).as_bytes()).expect("readable")
+}
+
+fn fill_raw(db: &sled::Db, entries: u64) {
+    each(entries, |i| raw_insert(db, i));
+}
+
+fn each<R>(count: u64, work: impl Fn(u64) -> R) {
+    for i in 0..count {
+        black_box(work(i));
+    }
+}
+
+/// All of it at a million entries, once, beside sled: storing, opening, hits after that.
+fn a_million() {
+    const MANY: u64 = 1_000_000;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let open = || Memory::builder().memory_tier_bytes(0).open(dir.path().join("cache")).expect("the cache");
+    let raw = tempfile::tempdir().expect("a temporary directory");
+    let say = |what: &str, larder: Duration, floor: Duration, count: u64| {
+        let ratio = larder.as_secs_f64() / floor.as_secs_f64();
+        let of_one = |took: Duration| Duration::from_secs_f64(took.as_secs_f64() / count as f64);
+        println!("a_million_entries/{what}: larder {:?}, sled {:?}, ratio {ratio:.2}", of_one(larder), of_one(floor));
+    };
+    let timed = |work: &mut dyn FnMut()| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    {
+        let (memory, db) = (open(), open_raw(raw.path()));
+        let cached = memory.cached::<add>();
+        let stores = timed(&mut || each(MANY, |i| cached.call((i, 1))));
+        say("miss", stores, timed(&mut || fill_raw(&db, MANY)), MANY);
+    }
+    let (mut memory, mut db) = (None, None);
+    let opened = timed(&mut || memory = Some(open()));
+    say("open", opened, timed(&mut || db = Some(open_raw(raw.path()))), 1);
+    let (memory, db) = (memory.expect("it was opened"), db.expect("it was opened"));
+    let cached = memory.cached::<add>();
+    let looks = 200_000;
+    let hits = timed(&mut || each(looks, |i| cached.call((i * STRIDE % MANY, 1))));
+    let gets = timed(&mut || each(looks, |i| raw_get(&db, i * STRIDE % MANY)));
+    say("index hit", hits, gets, looks);
+    assert_eq!(memory.stats().misses(), 0, "the bench measured hits only");
+}
+
+const OWNER: &str = "LARDER_BENCH_OWNER";
+const ECHO: &str = "LARDER_BENCH_ECHO";
+
+/// A hit in a program that another one serves, beside a message and its answer between two processes.
+#[cfg(unix)]
+fn guest_hit(c: &mut Criterion) {
+    use std::io::Read;
+    let mut group = c.benchmark_group("hit_from_a_second_process");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let place = dir.path().join("cache");
+    let start = |role: &str, path: &Path| {
+        let program = std::env::current_exe().expect("this program");
+        let piped = std::process::Stdio::piped;
+        let mut child =
+            Command::new(program).env(role, path).stdin(piped()).stdout(piped()).spawn().expect("it starts");
+        child.stdout.as_mut().expect("a pipe").read_exact(&mut [0]).expect("it says when it is ready");
+        child
+    };
+    let mut owner = start(OWNER, &place);
+    let memory = Memory::builder().memory_tier_bytes(0).open(&place).expect("the cache");
+    let cached = memory.cached::<add>();
+    let mut i = 0_u64;
+    group.bench_function("larder", |b| {
+        b.iter(|| {
+            i = (i + STRIDE) % ENTRIES;
+            cached.call((black_box(i), 1))
+        });
+    });
+    assert_eq!(memory.stats().misses(), 0, "the bench measured hits only");
+    owner.kill().and_then(|()| owner.wait()).expect("it is a child");
+
+    let socket = dir.path().join("socket");
+    let mut echo = start(ECHO, &socket);
+    let mut stream = std::os::unix::net::UnixStream::connect(&socket).expect("it listens");
+    group.bench_function("floor: a message there and back", |b| {
+        b.iter(|| {
+            stream.write_all(black_box(&[1; 60])).expect("it listens");
+            stream.read_exact(&mut [0; 200]).expect("it answers");
+        });
+    });
+    drop(stream);
+    echo.wait().expect("it is a child");
+    group.finish();
+}
+
+#[cfg(not(unix))]
+fn guest_hit(_: &mut Criterion) {}
+
+/// What [`guest_hit`] starts: owns a cache until it is killed.
+fn own(place: &Path) {
+    let memory = Memory::open(place).expect("a cache");
+    let cached = memory.cached::<add>();
+    for i in 0..ENTRIES {
+        cached.call((i, 1));
+    }
+    print!("!");
+    std::io::stdout().flush().expect("a pipe");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).expect("a pipe");
+}
+
+/// What [`guest_hit`] starts for its floor: answers messages until there are no more.
+#[cfg(unix)]
+fn answer(socket: &Path) {
+    use std::io::Read;
+    let listener = std::os::unix::net::UnixListener::bind(socket).expect("a socket");
+    print!("!");
+    std::io::stdout().flush().expect("a pipe");
+    let (mut stream, _) = listener.accept().expect("a caller");
+    while stream.read_exact(&mut [0; 60]).is_ok() {
+        stream.write_all(&[2; 200]).expect("it listens");
+    }
+}
+
+#[cfg(not(unix))]
+fn answer(_: &Path) {}
 
 /// A call that computes a trivial result and stores it, beside an insert of as many bytes into sled.
 fn miss(c: &mut Criterion) {
@@ -116,11 +273,12 @@ fn miss(c: &mut Criterion) {
     });
     assert_eq!(memory.stats().hits(), 0, "the bench measured misses only");
 
-    let (_raw, db) = raw_sled();
+    let raw = tempfile::tempdir().expect("a temporary directory");
+    let db = open_raw(raw.path());
     group.bench_function("floor: raw sled insert", |b| {
         b.iter(|| {
             i += 1;
-            db.insert(blake3::hash(&bytes(black_box(i), 1)).as_bytes(), &[7_u8; 200][..]).expect("room")
+            raw_insert(&db, black_box(i))
         });
     });
     group.finish();
@@ -171,6 +329,20 @@ fn load(c: &mut Criterion) {
             });
         }
     }
+    group.finish();
+}
+
+/// A mapped 80 MB result whose digest was checked in this process before, beside mapping the file.
+fn mapped(c: &mut Criterion) {
+    let mut group = c.benchmark_group("mapped_80_MB");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let open = || Memory::builder().memory_tier_bytes(0).open(dir.path().join("cache")).expect("the cache");
+    let bulk = |memory: &Memory| memory.cached_fn("ramp", 1, |n: &u32| Bulk::from(ramp(n))).call(black_box(&LARGE));
+    drop(bulk(&open()));
+    let memory = open();
+    assert!(bulk(&memory).is_mapped());
+    group.bench_function("larder", |b| b.iter(|| bulk(&memory)));
+    assert_eq!(memory.stats().misses(), 0, "the bench measured hits only");
     group.finish();
 }
 
@@ -282,18 +454,29 @@ fn peak_of_one(cache: &Path) {
     println!("{}", kib * 1024);
 }
 
-criterion_group!(benches, hot_hit, index_hit, miss, large_key, load, nested_blob, store);
+criterion_group!(benches, hot_hit, index_hit, guest_hit, miss, large_key, load, mapped, nested_blob, store);
 
 fn main() {
-    if let Some(cache) = std::env::var_os(PEAK) {
-        return peak_of_one(Path::new(&cache));
+    let asked = |role| std::env::var_os(role).map(std::path::PathBuf::from);
+    if let Some(path) = asked(PEAK) {
+        return peak_of_one(&path);
+    }
+    if let Some(path) = asked(OWNER) {
+        return own(&path);
+    }
+    if let Some(path) = asked(ECHO) {
+        return answer(&path);
     }
     benches();
     Criterion::default().configure_from_args().final_summary();
     // As criterion does, with the one word that chooses among the benches.
-    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
+    let wanted = std::env::args().skip(1).find(|word| !word.starts_with("--"));
     let is_bench = std::env::args().any(|word| word == "--bench");
-    if cfg!(target_os = "linux") && is_bench && words.next().is_none_or(|word| "peak_memory_1_GB".contains(&word)) {
+    let runs = |name: &str| is_bench && wanted.as_ref().is_none_or(|word| name.contains(word));
+    if cfg!(target_os = "linux") && runs("peak_memory_1_GB") {
         peak_memory();
+    }
+    if runs("a_million_entries") {
+        a_million();
     }
 }
