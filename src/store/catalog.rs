@@ -1,20 +1,40 @@
 //! What the owner of a store does with its records, for itself and for the programs it serves.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::blob::Blobs;
 use super::claims::{Claimant, Claimed, Claims, End, Patience};
-use super::entry::{self, Origin, Place};
+use super::entry::{self, Origin, Record};
 use super::entry_key::{EntryKey, Prefix};
 use super::index::Index;
+use super::location::Location;
 use super::types::{RecordBytes, StoreError};
+
+/// How often an owner looks whether its directory is still there, costly results apart.
+const LOOK_AFTER_MS: u64 = 100;
 
 /// The index and the blobs that its records name.
 pub(super) struct Catalog {
     pub(super) index: Index,
     pub(super) blobs: Arc<Blobs>,
     pub(super) claims: Arc<Claims>,
+    // Last, so that the index is closed before the directory is free for others.
+    pub(super) place: Option<Place>,
+}
+
+/// The directory that an owner holds.
+pub(super) struct Place {
+    location: Location,
+    opened: Instant,
+    looked_at_ms: AtomicU64,
+}
+
+impl Place {
+    pub(super) fn of(location: Location) -> Place {
+        Place { location, opened: Instant::now(), looked_at_ms: AtomicU64::new(0) }
+    }
 }
 
 /// What a lookup or a claim met.
@@ -24,6 +44,17 @@ pub(super) enum Met {
 }
 
 impl Catalog {
+    /// Whether the directory is still the one that is held; asked rarely where it is not `important`.
+    pub(super) fn is_in_place(&self, important: bool) -> bool {
+        let Some(place) = &self.place else { return true };
+        let now = place.opened.elapsed().as_millis() as u64;
+        if !important && now.saturating_sub(place.looked_at_ms.load(Relaxed)) < LOOK_AFTER_MS {
+            return true;
+        }
+        place.looked_at_ms.store(now, Relaxed);
+        place.location.is_in_place()
+    }
+
     pub(super) fn get(&self, key: &EntryKey) -> Result<Option<RecordBytes>, StoreError> {
         Ok(self.index.get(key)?.map(RecordBytes::Sled))
     }
@@ -61,12 +92,15 @@ impl Catalog {
         let replaced = self.index.insert(key, record)?;
         // A record can come without a claim's end: told to a new owner by a program that told the last one already.
         self.claims.note_stored(key);
-        let flushed = self.index.flush_after_store(costly);
-        let place = |bytes: &[u8]| entry::fields(bytes).map(|(record, _)| record.place);
-        let removed = match replaced.map(|bytes| place(&bytes)) {
-            Some(Ok(Place::Blob { name })) if !matches!(place(record), Ok(now) if now == (Place::Blob { name })) => {
-                self.blobs.remove(&name)
-            }
+        let blob_of = |bytes: &[u8]| match entry::fields(bytes) {
+            Ok((Record { place: entry::Place::Blob { name }, .. }, _)) => Some(name),
+            _ => None,
+        };
+        let old = replaced.and_then(|bytes| blob_of(&bytes)).filter(|old| blob_of(record) != Some(*old));
+        // A kill must not find the old blob gone and its record still there: that result may have been a costly one.
+        let flushed = self.index.flush_after_store(costly || old.is_some());
+        let removed = match old {
+            Some(old) if flushed.is_ok() => self.blobs.remove(&old),
             _ => Ok(()),
         };
         Ok(flushed.and(removed).err())
@@ -87,7 +121,7 @@ impl Catalog {
             if Origin::parse(origin).is_some_and(is_other) {
                 continue;
             }
-            if let Place::Blob { name } = record.place {
+            if let entry::Place::Blob { name } = record.place {
                 self.blobs.remove(&name)?;
             }
             self.index.remove(&slot)?;

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::attempt::Unanswered;
 use super::blob::{Blobs, Compression};
 use super::catalog::{Met, now_ms};
 use super::claims::{Claimant, Claimed, Claims, End, Patience};
 use super::entry::{self, Place, Record};
 use super::entry_key::EntryKey;
-use super::link::{Link, Unanswered};
+use super::link::Link;
 use super::location;
 use super::types::{Absent, Bytes, Found, NewEntry, RecordBytes, StoreError};
 use super::{INLINE_BYTES, Lookup, Store, get_or_claim_here};
@@ -138,7 +139,11 @@ impl Store for DiskStore {
         let origin = new.origin.encode();
         let value_bytes = new.value_bytes();
         let place = if value_bytes > INLINE_BYTES {
-            Place::Blob { name: self.blobs.write(new, &origin, created_at_ms)? }
+            self.link.is_served()?;
+            let write = || self.blobs.write(new, &origin, created_at_ms);
+            // A directory that was removed is made anew by whoever notices.
+            let name = write().or_else(|error| if self.link.is_renewed() { write() } else { Err(error) })?;
+            Place::Blob { name }
         } else {
             Place::Inline { start: 0 }
         };

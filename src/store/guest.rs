@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::claims::{Claimant, Claimed, End, OwnClaim, Patience};
 use super::entry_key::EntryKey;
 use super::program;
+use super::server::READER;
 use super::socket::{self, Wakeful};
 use super::types::{RecordBytes, StoreError};
 use super::wire::{LONGEST, PROTOCOL, Reply, Request};
@@ -27,6 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Guest {
     dir: PathBuf,
+    session: u64,
     idle: Mutex<Vec<Connection>>,
     main: UnixStream,
     /// The claims that the owner was told of at the start.
@@ -56,7 +58,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(dir: &Path, main: bool) -> Result<Connection, NotAdmitted> {
+    fn open(dir: &Path, session: u64, main: bool) -> Result<Connection, NotAdmitted> {
         let refused = |words: &dyn std::fmt::Display| NotAdmitted::Refused(words.to_string());
         let stream = socket::connect(dir).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
@@ -73,14 +75,12 @@ impl Connection {
         set.map_err(|error| refused(&error))?;
         let mut connection =
             Connection { stream: BufReader::with_capacity(8192, Wakeful(stream)), message: Vec::with_capacity(1024) };
-        let hello = Request::Hello { protocol: PROTOCOL, program: program(), main };
+        let hello = Request::Hello { protocol: PROTOCOL, program: program(), session, main };
         match connection.ask(&hello) {
             Ok(Reply::Done) => Ok(connection),
             Ok(Reply::Refused(words)) => Err(refused(&words)),
             Ok(reply) => Err(refused(&format_args!("it answered {reply:?} to a greeting"))),
-            // A timeout is an owner that is stopped; everything else, one that ends.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(refused(&"it does not answer")),
-            Err(_) => Err(NotAdmitted::Nobody),
+            Err(error) => Err(not_admitted(error)),
         }
     }
 
@@ -89,7 +89,11 @@ impl Connection {
     }
 
     fn ask(&mut self, request: &Request<'_>) -> io::Result<Reply<'_>> {
-        self.tell(request)?;
+        // Who refuses a program says why and hangs up, maybe before it was asked.
+        let told = self.tell(request);
+        if told.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+            told?;
+        }
         if !frame::read(&mut self.stream, &mut self.message, LONGEST)? {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -97,31 +101,49 @@ impl Connection {
     }
 }
 
+/// What an answer that failed says of the owner.
+fn not_admitted(error: io::Error) -> NotAdmitted {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => NotAdmitted::Refused("it does not answer".to_owned()),
+        io::ErrorKind::InvalidData => NotAdmitted::Refused(format!("what it answers is not understood: {error}")),
+        // It ends.
+        _ => NotAdmitted::Nobody,
+    }
+}
+
+/// A number that tells this session from all others, never [`READER`].
+fn new_session() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(program()).max(READER + 1)
+}
+
 /// A main connection to an owner that serves this program.
 pub(super) struct Greeted {
     dir: PathBuf,
+    session: u64,
     main: Connection,
 }
 
 impl Greeted {
     /// Greets the owner of the store at `dir`; `claims`: this program may have claims, which end with this connection.
     pub(super) fn greet(dir: &Path, claims: bool) -> Result<Greeted, NotAdmitted> {
-        Ok(Greeted { dir: dir.to_owned(), main: Connection::open(dir, claims)? })
+        let session = if claims { new_session() } else { READER };
+        Ok(Greeted { dir: dir.to_owned(), session, main: Connection::open(dir, session, claims)? })
     }
 
     /// Tells the owner the claims that this program `holds` and the records that an earlier owner may have `lost`.
     pub(super) fn attach(self, holds: Vec<OwnClaim>, lost: &[(EntryKey, Vec<u8>)]) -> Result<Guest, NotAdmitted> {
-        let Greeted { dir, mut main } = self;
+        let Greeted { dir, session, mut main } = self;
         let adopt = holds.iter().map(|claim| Request::Adopt(*claim));
         let puts = lost.iter().map(|(key, record)| Request::Put { key: *key, costly: false, record });
         for request in adopt.chain(puts).chain([Request::Ready]) {
             // A record that is refused is a result that is computed again.
-            main.ask(&request).map_err(|_| NotAdmitted::Nobody)?;
+            main.ask(&request).map_err(not_admitted)?;
         }
         let Wakeful(main) = main.stream.into_inner();
         let forever = main.set_read_timeout(None);
         forever.map_err(|error| NotAdmitted::Refused(error.to_string()))?;
-        Ok(Guest { dir, idle: Mutex::default(), main, adopted: holds })
+        Ok(Guest { dir, session, idle: Mutex::default(), main, adopted: holds })
     }
 }
 
@@ -172,7 +194,7 @@ impl Guest {
             let wait_ms = wait.as_millis() as u32;
             let request = Request::Claim { key: *key, thread: who.thread, look, wait_ms };
             let met = self.ask(&request, |reply| match reply {
-                Reply::Record(record) => Some(Met::Record(RecordBytes::Own(record.to_owned()))),
+                Reply::Record(record) if look => Some(Met::Record(RecordBytes::Own(record.to_owned()))),
                 Reply::Claimed(claimed) => Some(Met::Claimed(claimed)),
                 _ => None,
             })?;
@@ -186,8 +208,11 @@ impl Guest {
     }
 
     pub(super) fn release(&self, key: &EntryKey, who: Claimant, end: End) {
-        // An owner that does not hear of it is gone, and the claim with it.
-        let _ = self.with(|connection| connection.tell(&Request::Release { key: *key, thread: who.thread, end }));
+        let told = self.with(|connection| connection.tell(&Request::Release { key: *key, thread: who.thread, end }));
+        if told.is_err() {
+            // Others would wait for it for ever: the session ends, and with it all claims that the next is not told of.
+            self.leave();
+        }
     }
 
     pub(super) fn put(&self, key: &EntryKey, record: &[u8], costly: bool) -> Result<Option<StoreError>, NoAnswer> {
@@ -230,7 +255,7 @@ impl Guest {
         let idle = lock(&self.idle).pop();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => Connection::open(&self.dir, false).map_err(|not| match not {
+            None => Connection::open(&self.dir, self.session, false).map_err(|not| match not {
                 NotAdmitted::Nobody => io::Error::from(io::ErrorKind::ConnectionRefused),
                 NotAdmitted::Refused(words) => io::Error::new(io::ErrorKind::PermissionDenied, words),
             })?,

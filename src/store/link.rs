@@ -12,7 +12,7 @@
 //! One thread, the keeper, does the seeking; calls wait for it a few seconds and then compute for themselves. It is started
 //! when there is something to watch: a program that owns its store and keeps it needs none.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -20,12 +20,16 @@ use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use super::attempt::answered;
+use super::attempt::{Attempt, Unanswered, gone, unanswered};
 use super::blob::Blobs;
 use super::catalog::Met;
 use super::claims::{Claimant, Claimed, Claims, End, OwnClaim, Patience};
 use super::entry_key::EntryKey;
 #[cfg(unix)]
 use super::guest::{Guest, NoAnswer};
+use super::recent::Recent;
 use super::role::{Found, Role, seek};
 use super::seat::Seat;
 use super::types::{RecordBytes, StoreError};
@@ -74,62 +78,6 @@ pub(super) struct Held {
     granted: bool,
 }
 
-/// Records given to an owner lately: what it did not flush yet would be lost with it, and is told to the next one.
-#[derive(Default)]
-pub(super) struct Recent {
-    records: VecDeque<(Instant, EntryKey, Vec<u8>)>,
-    bytes: usize,
-}
-
-impl Recent {
-    /// Some flushes of an owner (every 200 ms), should it be slow.
-    const KEPT: Duration = Duration::from_secs(1);
-    const MOST_BYTES: usize = 4 << 20;
-
-    fn push(&mut self, key: &EntryKey, record: &[u8]) {
-        let now = Instant::now();
-        self.bytes += record.len();
-        self.records.push_back((now, *key, record.to_vec()));
-        while self.bytes > Recent::MOST_BYTES
-            || self.records.front().is_some_and(|(since, ..)| now - *since > Recent::KEPT)
-        {
-            let Some((.., gone)) = self.records.pop_front() else { return };
-            self.bytes -= gone.len();
-        }
-    }
-
-    pub(super) fn all(&self) -> Vec<(EntryKey, Vec<u8>)> {
-        self.records.iter().map(|(_, key, record)| (*key, record.clone())).collect()
-    }
-
-    fn clear(&mut self) {
-        *self = Recent::default();
-    }
-}
-
-/// Why an operation has no answer.
-pub(super) enum Unanswered {
-    /// Nobody can be asked.
-    Apart(StoreError),
-    Failed(StoreError),
-}
-
-/// What one attempt with a role met.
-enum Attempt<R> {
-    Done(Result<R, StoreError>),
-    /// The role is over: another one is needed.
-    Over(StoreError),
-}
-
-#[cfg(unix)]
-fn answered<R>(answer: Result<R, NoAnswer>) -> Attempt<R> {
-    match answer {
-        Ok(done) => Attempt::Done(Ok(done)),
-        Err(NoAnswer::Failed(error)) => Attempt::Done(Err(error)),
-        Err(NoAnswer::Lost(error)) => Attempt::Over(error),
-    }
-}
-
 impl Link {
     /// Finds the way to the index of the store at `path`.
     ///
@@ -151,7 +99,7 @@ impl Link {
             news: Mutex::default(),
         });
         let link = Link { shared, keeper: Mutex::default() };
-        let Found { role, news } = seek(&link.shared, SEEKING)?;
+        let Found { role, news } = seek(&link.shared, SEEKING, true)?;
         let is_kept = role.needs_keeper();
         link.shared.take_up(role, news);
         if is_kept {
@@ -201,9 +149,8 @@ impl Link {
         look: bool,
     ) -> Result<Met, Unanswered> {
         let claims = &self.shared.claims;
-        let mut attempts = 0;
+        let mut is_lost = false;
         let met = self.ask(|role, attempt| {
-            attempts = attempt;
             match role {
                 Role::Owner(owner) => {
                     let met = owner.catalog.get_or_claim(key, who, patience, look);
@@ -217,11 +164,15 @@ impl Link {
                 }
                 Role::Copy(copy) => Attempt::Done(copy.catalog.get_or_claim(key, who, patience, look)),
                 #[cfg(unix)]
-                Role::Guest(guest) => answered(self.claim_as_guest(guest, key, who, patience, look, attempt)),
+                Role::Guest(guest) => {
+                    let met = self.claim_as_guest(guest, key, who, patience, look, attempt);
+                    is_lost |= matches!(met, Err(NoAnswer::Lost(_)));
+                    answered(met)
+                }
                 Role::Apart(_) => unreachable!("`ask` answers for it"),
             }
         });
-        if attempts > 0 && !matches!(met, Ok(Met::Claimed(Claimed::Mine))) {
+        if is_lost && !matches!(met, Ok(Met::Claimed(Claimed::Mine))) {
             // What was asked of the first owner may have been told to the next one as a claim.
             self.release(key, who, End::Stored);
         }
@@ -283,11 +234,8 @@ impl Link {
     pub(super) fn put(&self, key: &EntryKey, record: &[u8], costly: bool) -> Result<Option<StoreError>, Unanswered> {
         self.ask(|role, _| match role {
             Role::Owner(owner) => {
-                if !owner.is_in_place(costly) {
-                    return Attempt::Over(StoreError::new(
-                        "writing the index",
-                        "its directory was removed or replaced",
-                    ));
+                if !owner.catalog.is_in_place(costly) {
+                    return Attempt::Over(gone());
                 }
                 Attempt::Done(owner.catalog.put(key, record, costly))
             }
@@ -305,8 +253,10 @@ impl Link {
     }
 
     pub(super) fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, Unanswered> {
+        self.may_write("removing entries")?;
         lock(&self.shared.recent).clear();
         self.ask(|role, _| match role {
+            Role::Owner(owner) if !owner.catalog.is_in_place(true) => Attempt::Over(gone()),
             Role::Owner(owner) => Attempt::Done(owner.catalog.clear_function(function, by_hand)),
             Role::Copy(_) => Attempt::Done(Err(StoreError::new("removing entries", "it is open for reading only"))),
             #[cfg(unix)]
@@ -316,8 +266,10 @@ impl Link {
     }
 
     pub(super) fn clear(&self) -> Result<(), Unanswered> {
+        self.may_write("removing entries")?;
         lock(&self.shared.recent).clear();
         self.ask(|role, _| match role {
+            Role::Owner(owner) if !owner.catalog.is_in_place(true) => Attempt::Over(gone()),
             Role::Owner(owner) => Attempt::Done(owner.catalog.clear()),
             Role::Copy(_) => Attempt::Done(Err(StoreError::new("removing entries", "it is open for reading only"))),
             #[cfg(unix)]
@@ -326,12 +278,48 @@ impl Link {
         })
     }
 
+    fn may_write(&self, what: &str) -> Result<(), Unanswered> {
+        match self.shared.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => Err(Unanswered::Failed(StoreError::new(what, "it is open for reading only"))),
+        }
+    }
+
     pub(super) fn settle(&self) {
         if let Some(role) = self.shared.role_now()
             && let Role::Owner(owner) = &*role
+            && owner.catalog.is_in_place(true)
         {
             owner.catalog.index.settle();
         }
+        // This program ends as it should, and not as one that was killed.
+        *lock(&self.shared.seat) = None;
+    }
+
+    /// Whether there is someone to give a record to; asked before the files that it names are written.
+    pub(super) fn is_served(&self) -> Result<(), StoreError> {
+        match self.shared.role_now().or_else(|| self.shared.wait_for_role()).as_deref() {
+            Some(Role::Apart(why)) => Err(why.clone()),
+            Some(_) => Ok(()),
+            None => Err(unanswered()),
+        }
+    }
+
+    /// Gives up an index whose directory is gone; answers whether it was, and there is another by now.
+    pub(super) fn is_renewed(&self) -> bool {
+        // Someone else has noticed where there is none.
+        let Some(role) = self.shared.role_now() else { return self.is_served().is_ok() };
+        let is_gone = match &*role {
+            Role::Owner(owner) => !owner.catalog.is_in_place(true),
+            #[cfg(unix)]
+            Role::Guest(_) => !self.shared.path.join("lock").exists(),
+            _ => false,
+        };
+        if is_gone {
+            self.shared.give_up(&role);
+            self.start_keeper();
+        }
+        is_gone && self.is_served().is_ok()
     }
 
     /// Asks whoever can answer, and the next one where that ends meanwhile. `asked` is told how many it asked before.
@@ -352,8 +340,7 @@ impl Link {
                 }
             }
         }
-        let waited = || StoreError::new("reaching the cache", "no program answers for it");
-        Err(Unanswered::Apart(over.unwrap_or_else(waited)))
+        Err(Unanswered::Apart(over.unwrap_or_else(unanswered)))
     }
 
     fn start_keeper(&self) {
@@ -429,6 +416,7 @@ impl Shared {
         let mut role = whole(self.role.write());
         if role.as_ref().is_some_and(|now| Arc::ptr_eq(now, over)) {
             *role = None;
+            lock(&self.recent).forget_old();
             over.abandon();
             self.moved.notify_all();
         }
@@ -463,7 +451,7 @@ impl Shared {
                 None => {}
             }
             let patience = if role.is_some() { Duration::ZERO } else { SEEKING };
-            let Found { role: found, mut news } = seek(self, patience).unwrap_or_else(Found::refused);
+            let Found { role: found, mut news } = seek(self, patience, false).unwrap_or_else(Found::refused);
             if let (Some(Role::Apart(_)), Role::Apart(_)) = (role.as_deref(), &found) {
                 // It was said when it began.
                 news.clear();

@@ -9,6 +9,7 @@
 //!
 //! [`VolatileStore`] keeps entries in memory, for tests and for programs that want single flight without a disk.
 
+mod attempt;
 pub(crate) mod blob;
 pub(crate) mod bytes;
 mod catalog;
@@ -21,6 +22,7 @@ mod guest;
 mod index;
 mod link;
 pub(crate) mod location;
+mod recent;
 mod reconcile;
 mod repair;
 mod role;

@@ -14,12 +14,22 @@ use crate::error::{Error, LocationReason};
 /// What opening had to repair, as words for the user.
 pub(super) type Repair = Option<String>;
 
+/// What is known of the time before an opening.
+#[derive(Clone, Copy)]
+pub(super) struct Before {
+    /// Nobody else writes there.
+    pub(super) alone: bool,
+    /// A program was killed that may have left a blob without its record.
+    pub(super) killed: bool,
+}
+
 /// Opens the index of the store at `path`, which this process holds; a damaged one is set aside, and blobs that it does
-/// not know are taken in. `alone`: no other program writes there.
+/// not know are taken in.
 ///
 /// # Errors
 /// The system refuses the index its files.
-pub(super) fn open(path: &Path, blobs: &Blobs, alone: bool) -> Result<(Index, Repair), Error> {
+pub(super) fn open(path: &Path, blobs: &Blobs, before: Before) -> Result<(Index, Repair), Error> {
+    let Before { alone, killed } = before;
     let refused = |error| {
         let what = "cannot hold an index: check its permissions and the free space, or choose another directory";
         failed(path, what, LocationReason::Io, Some(error))
@@ -31,7 +41,7 @@ pub(super) fn open(path: &Path, blobs: &Blobs, alone: bool) -> Result<(Index, Re
     };
     let dir = path.join("index");
     let (index, as_closed, damage) = match Index::open(&dir) {
-        Ok((index, as_closed)) => (index, as_closed, None),
+        Ok((index, as_closed)) => (index, as_closed && !killed, None),
         Err(OpenFailure::Damaged(why)) => {
             let aside = index::set_aside(&dir, now_ms()).map_err(refused)?;
             let (index, _) = Index::open(&dir).map_err(give_up)?;

@@ -2,19 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Access;
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Place};
 #[cfg(unix)]
 use super::guest::{Greeted, Guest, NotAdmitted};
 use super::link::Shared;
 use super::location::{self, Hold, Holder, Location};
 use super::program;
 use super::repair;
-use super::seat;
+use super::seat::{self, Others};
 #[cfg(unix)]
 use super::server::Server;
 use super::types::StoreError;
@@ -26,8 +25,6 @@ const PAUSE: Duration = Duration::from_millis(3);
 /// How long a new owner waits for the programs that are alive, before it gives out claims that may be theirs: some
 /// milliseconds mostly, all of it only where one of them is stopped.
 const CHECK_IN: Duration = Duration::from_secs(5);
-/// How often an owner looks whether its directory is still there, costly results apart.
-const LOOK_AFTER_MS: u64 = 100;
 
 pub(super) enum Role {
     Owner(Owner),
@@ -43,21 +40,25 @@ pub(super) struct Owner {
     #[cfg(unix)]
     server: Option<Server>,
     pub(super) catalog: Arc<Catalog>,
-    opened: Instant,
-    looked_at_ms: AtomicU64,
-    // Last, so that the index is closed before the directory is free for others.
-    location: Location,
 }
 
 impl Owner {
-    /// Whether the directory is still the one that is held; asked rarely for results that cost little.
-    pub(super) fn is_in_place(&self, costly: bool) -> bool {
-        let now = self.opened.elapsed().as_millis() as u64;
-        if !costly && now.saturating_sub(self.looked_at_ms.load(Relaxed)) < LOOK_AFTER_MS {
-            return true;
+    /// Ends what would still be done by name: the directory is gone, or another's. What the index would write at its end is
+    /// not wanted there, so it is never dropped; that happens at most once per removal of a directory in use.
+    fn abandon(&self) {
+        std::mem::forget(Arc::clone(&self.catalog));
+        #[cfg(unix)]
+        if let Some(server) = &self.server {
+            server.stop(false);
         }
-        self.looked_at_ms.store(now, Relaxed);
-        self.location.is_in_place()
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if !self.catalog.is_in_place(true) {
+            self.abandon();
+        }
     }
 }
 
@@ -73,17 +74,13 @@ impl Role {
     }
 
     /// Ends what a role that is over would still do.
-    pub(super) fn abandon(self: &Arc<Role>) {
-        if let Role::Owner(owner) = &**self {
-            // The directory is gone or another's: what the index would write at its end, by name, is not wanted there.
-            // So it is never dropped; it happens at most once per removal of a directory in use.
-            std::mem::forget(Arc::clone(self));
+    pub(super) fn abandon(&self) {
+        match self {
+            Role::Owner(owner) => owner.abandon(),
+            // The keeper waits for the end of an owner that may only be stopped.
             #[cfg(unix)]
-            if let Some(server) = &owner.server {
-                server.stop(false);
-            }
-            #[cfg(not(unix))]
-            let _ = owner;
+            Role::Guest(guest) => guest.leave(),
+            Role::Copy(_) | Role::Apart(_) => {}
         }
     }
 }
@@ -108,15 +105,15 @@ impl Found {
     }
 }
 
-/// Looks for a role until there is one, or `patience` is over.
+/// Looks for a role until there is one, or `patience` is over; `is_first`: no call of this program was made yet.
 ///
 /// # Errors
 /// The location cannot be used at all.
-pub(super) fn seek(shared: &Shared, patience: Duration) -> Result<Found, Error> {
+pub(super) fn seek(shared: &Shared, patience: Duration, is_first: bool) -> Result<Found, Error> {
     let start = Instant::now();
     loop {
         let met = match shared.access {
-            Access::ReadWrite => enter(shared)?,
+            Access::ReadWrite => enter(shared, is_first)?,
             Access::ReadOnly => enter_to_read(shared)?,
         };
         let holder = match met {
@@ -141,22 +138,31 @@ enum Met {
     Nobody(Holder),
 }
 
-fn enter(shared: &Shared) -> Result<Met, Error> {
+fn enter(shared: &Shared, is_first: bool) -> Result<Met, Error> {
     location::prepare(&shared.path)?;
     Ok(match Location::try_hold(&shared.path)? {
-        Hold::Mine(location) => Met::Role(Box::new(own(shared, location)?)),
+        Hold::Mine(location) => Met::Role(Box::new(own(shared, location, is_first)?)),
         Hold::Held(holder) => join(shared, holder),
     })
 }
 
 /// Opens the index, takes over what an earlier owner left, and serves.
-fn own(shared: &Shared, location: Location) -> Result<Found, Error> {
+fn own(shared: &Shared, location: Location, is_first: bool) -> Result<Found, Error> {
     let path = &location.path;
-    let alive = seat::others(path);
-    let (index, repaired) = repair::open(path, &shared.blobs, alive.is_empty())?;
+    let Others { alive, dead } = seat::others(path);
+    let state = repair::Before {
+        // A thread of this program may be between its blob and its record just now.
+        alone: is_first && alive.is_empty(),
+        killed: !dead.is_empty(),
+    };
+    let (index, repaired) = repair::open(path, &shared.blobs, state)?;
     let mut news: Vec<_> = repaired.into_iter().collect();
     seat::remove_leftovers(&path.join("temp"), &alive);
-    let catalog = Arc::new(Catalog { index, blobs: Arc::clone(&shared.blobs), claims: Arc::clone(&shared.claims) });
+    // Only now: a kill before leaves it to the next owner to compare blobs and index.
+    dead.iter().for_each(seat::Dead::remove);
+    let (blobs, claims) = (Arc::clone(&shared.blobs), Arc::clone(&shared.claims));
+    let catalog = Arc::new(Catalog { index, blobs, claims, place: Some(Place::of(location)) });
+    let path = &shared.path;
     {
         let held = lock(&shared.held);
         for claim in shared.own_claims(&held) {
@@ -185,9 +191,6 @@ fn own(shared: &Shared, location: Location) -> Result<Found, Error> {
         #[cfg(unix)]
         server,
         catalog,
-        opened: Instant::now(),
-        looked_at_ms: AtomicU64::new(0),
-        location,
     });
     Ok(Found { role, news })
 }
@@ -228,7 +231,7 @@ fn enter_to_read(shared: &Shared) -> Result<Met, Error> {
     };
     let dir = tempfile::tempdir().map_err(|error| location::unreadable(path, error))?;
     let index = repair::open_copy(path, dir.path(), &shared.blobs)?;
-    let catalog = Catalog { index, blobs: Arc::clone(&shared.blobs), claims: Arc::clone(&shared.claims) };
+    let catalog = Catalog { index, blobs: Arc::clone(&shared.blobs), claims: Arc::clone(&shared.claims), place: None };
     let role = Role::Copy(Copy { catalog, _dir: dir });
     Ok(Met::Role(Box::new(Found { role, news: Vec::new() })))
 }

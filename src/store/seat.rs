@@ -41,9 +41,27 @@ impl Drop for Seat {
     }
 }
 
-/// The other programs that are alive at the store; the files of the dead are removed.
-pub(super) fn others(dir: &Path) -> HashSet<u64> {
-    let mut alive = HashSet::new();
+/// The other programs that have, or had, a seat.
+pub(super) struct Others {
+    pub(super) alive: HashSet<u64>,
+    pub(super) dead: Vec<Dead>,
+}
+
+/// What is left of a program that was killed as a guest.
+pub(super) struct Dead {
+    path: PathBuf,
+}
+
+impl Dead {
+    pub(super) fn remove(&self) {
+        // One that stays is met again at the next opening.
+        let _ = remove_if_there(&self.path);
+    }
+}
+
+/// Who is at the store, and who was killed there.
+pub(super) fn others(dir: &Path) -> Others {
+    let mut others = Others { alive: HashSet::new(), dead: Vec::new() };
     for file in fs::read_dir(dir.join("guests")).into_iter().flatten().flatten() {
         let name = file.file_name();
         let Some(guest) = name.to_str().and_then(|name| u64::from_str_radix(name, 16).ok()) else { continue };
@@ -52,13 +70,13 @@ pub(super) fn others(dir: &Path) -> HashSet<u64> {
         }
         match File::open(file.path()).map(|seat| seat.try_lock()) {
             Ok(Err(fs::TryLockError::WouldBlock)) => {
-                alive.insert(guest);
+                others.alive.insert(guest);
             }
             // Whatever else it is, it is no living program.
-            _ => drop(remove_if_there(&file.path())),
+            _ => others.dead.push(Dead { path: file.path() }),
         }
     }
-    alive
+    others
 }
 
 /// Removes what programs that are gone left in the directory of files being written.

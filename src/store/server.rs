@@ -3,7 +3,7 @@
 //! A request that waits for a claim blocks its thread, as the caller that it stands for is blocked; so one thread serves
 //! one thread of another program, and nothing has to be woken twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::BufReader;
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -25,6 +25,8 @@ use crate::{frame, panics};
 const MOST_CONNECTIONS: usize = 4096;
 /// A program that does not read its answers for so long is cut off.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A wait for a claim is cut to this, and asked for again; so a server never takes much longer to stop.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Enough for sled; there may be many.
 const STACK_BYTES: usize = 512 << 10;
 
@@ -41,14 +43,33 @@ struct Shared {
     connections: Mutex<Connections>,
 }
 
+/// The session of those who only read, and claim nothing.
+pub(super) const READER: u64 = 0;
+
+/// Who is at the other end of a connection, as it says.
+#[derive(Clone, Copy)]
+struct Caller {
+    program: u64,
+    session: u64,
+    is_main: bool,
+}
+
+impl Caller {
+    /// A thread of this session. Sessions, not programs, are who claims here: what an old session of a program leaves
+    /// behind must not be taken for the new one's.
+    fn claimant(self, thread: u64) -> Claimant {
+        Claimant { program: self.session, thread }
+    }
+}
+
 #[derive(Default)]
 struct Connections {
     last: u64,
     open: HashMap<u64, (UnixStream, Option<JoinHandle<()>>)>,
     /// Threads whose connection ended, to be joined.
     ended: Vec<JoinHandle<()>>,
-    /// The connection that a program's claims live by.
-    mains: HashMap<u64, u64>,
+    /// Those whose main connection is open.
+    sessions: HashSet<u64>,
 }
 
 impl Server {
@@ -99,12 +120,17 @@ impl Server {
             let ended = std::mem::take(&mut connections.ended);
             open.into_values().filter_map(|(_, thread)| thread).chain(ended).collect()
         };
-        for program in lock(&shared.connections).mains.drain().map(|(program, _)| program) {
+        let sessions = std::mem::take(&mut lock(&shared.connections).sessions);
+        for session in &sessions {
             // Wakes the threads that wait for it, so that they see the end.
-            shared.catalog.claims.release_program(program);
+            shared.catalog.claims.release_program(*session);
         }
         for thread in threads {
             let _ = thread.join();
+        }
+        for session in sessions {
+            // What was claimed for it in the meantime.
+            shared.catalog.claims.release_program(session);
         }
     }
 }
@@ -156,15 +182,19 @@ impl Shared {
     }
 
     fn serve(&self, id: u64, stream: UnixStream) {
-        let mut program = None;
+        let mut caller = None;
         // What a hostile or damaged message can do ends here, whatever it is.
-        let _ = panics::catch(|| self.answer_all(id, stream, &mut program));
+        let _ = panics::catch(|| self.answer_all(stream, &mut caller));
         let mut connections = lock(&self.connections);
-        if let Some(program) = program
-            && connections.mains.get(&program) == Some(&id)
-        {
-            connections.mains.remove(&program);
-            self.catalog.claims.release_program(program);
+        if let Some(Caller { program, session, is_main }) = caller {
+            if is_main {
+                connections.sessions.remove(&session);
+                self.catalog.claims.checked_in(program);
+            }
+            // Another connection's request may have been read after the session's end: its claim is nobody's.
+            if session != READER && !connections.sessions.contains(&session) {
+                self.catalog.claims.release_program(session);
+            }
         }
         if let Some((_, Some(thread))) = connections.open.remove(&id) {
             connections.ended.push(thread);
@@ -172,7 +202,7 @@ impl Shared {
     }
 
     /// Answers until the stream ends or fails, or says what is no request.
-    fn answer_all(&self, id: u64, stream: UnixStream, known: &mut Option<u64>) {
+    fn answer_all(&self, stream: UnixStream, known: &mut Option<Caller>) {
         if stream.set_write_timeout(Some(WRITE_TIMEOUT)).is_err() {
             return;
         }
@@ -181,26 +211,42 @@ impl Shared {
         while let Ok(true) = frame::read(&mut reader, &mut message, LONGEST) {
             let Some(request) = Request::parse(&message) else { return };
             let answered = match (request, *known) {
-                (Request::Hello { protocol, program, main }, None) => {
+                (Request::Hello { protocol, program, session, main }, None) => {
                     if protocol != PROTOCOL {
                         let words = format!("it speaks protocol {PROTOCOL} and this program {protocol}");
                         // The connection ends either way.
                         let _ = frame::write(&mut &stream, &Reply::Refused(&words).encode(), LONGEST);
                         return;
                     }
-                    *known = Some(program);
-                    if main {
-                        lock(&self.connections).mains.insert(program, id);
+                    let mut connections = lock(&self.connections);
+                    let is_new = match (session, main) {
+                        (READER, main) => !main,
+                        (_, true) => connections.sessions.insert(session),
+                        (_, false) => connections.sessions.contains(&session),
+                    };
+                    drop(connections);
+                    if !is_new {
+                        return;
                     }
+                    *known = Some(Caller { program, session, is_main: main });
                     frame::write(&mut &stream, &Reply::Done.encode(), LONGEST)
                 }
-                (Request::Release { key, thread, end }, Some(program)) => {
-                    self.catalog.claims.release(&key, Claimant { program, thread }, end);
+                (Request::Release { key, thread, end }, Some(caller)) => {
+                    self.catalog.claims.release(&key, caller.claimant(thread), end);
                     Ok(())
                 }
-                (request, Some(program)) => {
+                (request, Some(caller)) => {
+                    let is_gone = match request {
+                        Request::Put { costly, .. } => !self.catalog.is_in_place(costly),
+                        Request::ClearFunction { .. } | Request::Clear => !self.catalog.is_in_place(true),
+                        _ => false,
+                    };
+                    if is_gone {
+                        // Its directory was removed or replaced: the caller finds the one that is there now.
+                        return;
+                    }
                     let mut answer = Vec::new();
-                    self.answer(request, program, &mut |reply| answer = reply.encode());
+                    self.answer(request, caller, &mut |reply| answer = reply.encode());
                     frame::write(&mut &stream, &answer, LONGEST)
                 }
                 // Who does not say hello first is no guest.
@@ -212,9 +258,14 @@ impl Shared {
         }
     }
 
-    fn answer(&self, request: Request<'_>, program: u64, reply: &mut dyn FnMut(Reply<'_>)) {
+    fn answer(&self, request: Request<'_>, caller: Caller, reply: &mut dyn FnMut(Reply<'_>)) {
         let catalog = &self.catalog;
         let mut failed = |error: StoreError| reply(Reply::Failed(&error.to_string()));
+        match request {
+            Request::Get { .. } | Request::Ready => {}
+            _ if caller.session != READER => {}
+            _ => return failed(StoreError::new("answering", "it is open for reading only")),
+        }
         match request {
             Request::Get { key } => match catalog.get(&key) {
                 Ok(Some(record)) => reply(Reply::Record(&record)),
@@ -222,8 +273,8 @@ impl Shared {
                 Err(error) => failed(error),
             },
             Request::Claim { key, thread, look, wait_ms } => {
-                let patience = Patience::AtMost(Duration::from_millis(wait_ms.into()));
-                let who = Claimant { program, thread };
+                let patience = Patience::AtMost(Duration::from_millis(wait_ms.into()).min(LONGEST_WAIT));
+                let who = caller.claimant(thread);
                 match catalog.get_or_claim(&key, who, patience, look) {
                     Ok(Met::Record(record)) => reply(Reply::Record(&record)),
                     // Its own claim, taken over from an earlier owner: it asks again because that one never answered.
@@ -234,6 +285,8 @@ impl Shared {
                     Err(error) => failed(error),
                 }
             }
+            // On a main connection, records are told that an earlier owner may have lost; what is there is newer.
+            Request::Put { key, .. } if caller.is_main && !matches!(catalog.get(&key), Ok(None)) => reply(Reply::Done),
             Request::Put { key, costly, record } => match catalog.put(&key, record, costly) {
                 Ok(None) => reply(Reply::Done),
                 Ok(Some(late)) => reply(Reply::Late(&late.to_string())),
@@ -248,11 +301,13 @@ impl Shared {
                 Err(error) => failed(error),
             },
             Request::Adopt(claim) => {
-                catalog.claims.adopt(program, &claim);
+                catalog.claims.adopt(caller.session, &claim);
                 reply(Reply::Done);
             }
             Request::Ready => {
-                catalog.claims.checked_in(program);
+                if caller.is_main {
+                    catalog.claims.checked_in(caller.program);
+                }
                 reply(Reply::Done);
             }
             Request::Hello { .. } | Request::Release { .. } => reply(Reply::Failed("out of order")),

@@ -1,11 +1,11 @@
 //! The socket beside a store: who may connect, and where it is.
 
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use std::{fs, process};
 
 /// Its name in the directory of the store.
 const NAME: &str = "socket";
@@ -38,13 +38,14 @@ impl Address {
 
 /// Listens beside the store. Whoever calls holds its lock, so a socket that is there is nobody's any more.
 pub(super) fn listen(dir: &Path) -> io::Result<UnixListener> {
-    // It gets its name when it has its permissions.
-    let new = format!("{NAME}-{}", process::id());
-    let remove_new = || super::remove_if_there(&dir.join(&new));
+    // It gets its name when it has its permissions. What a kill leaves of it goes as any temporary file does.
+    let (temp, name) = (dir.join("temp"), format!("new-{:016x}-socket", super::program()));
+    let new = temp.join(&name);
+    let remove_new = || super::remove_if_there(&new);
     remove_new()?;
-    let listener = UnixListener::bind(&Address::of(dir, &new)?.path)?;
-    let named = fs::set_permissions(dir.join(&new), fs::Permissions::from_mode(0o600))
-        .and_then(|()| fs::rename(dir.join(&new), dir.join(NAME)));
+    let listener = UnixListener::bind(&Address::of(&temp, &name)?.path)?;
+    let named =
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).and_then(|()| fs::rename(&new, dir.join(NAME)));
     if let Err(error) = named {
         remove_new()?;
         return Err(error);

@@ -8,7 +8,7 @@ use super::claims::{Claimed, End, OwnClaim};
 use super::entry_key::EntryKey;
 
 /// Raised with every change to a message.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 /// A record is a few KiB: what says it is longer is refused before memory is asked for it.
 pub(super) const LONGEST: usize = 1 << 20;
 
@@ -16,10 +16,12 @@ const MAGIC: &[u8; 8] = b"LARDSOCK";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request<'r> {
-    /// The first on each connection. The claims of a program last as long as its `main` connection.
+    /// The first on each connection, understood in every protocol as far as the number. A program's time with an owner is
+    /// a session: it begins with a `main` connection, and its claims end with that. Session 0 only reads.
     Hello {
         protocol: u32,
         program: u64,
+        session: u64,
         main: bool,
     },
     /// A claim that was made with an earlier owner.
@@ -72,11 +74,12 @@ impl<'r> Request<'r> {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
         match self {
-            Request::Hello { protocol, program, main } => {
+            Request::Hello { protocol, program, session, main } => {
                 out.push(0);
                 out.extend_from_slice(MAGIC);
                 out.extend_from_slice(&protocol.to_le_bytes());
                 out.extend_from_slice(&program.to_le_bytes());
+                out.extend_from_slice(&session.to_le_bytes());
                 out.push(u8::from(*main));
             }
             Request::Adopt(OwnClaim { key, thread, granted }) => {
@@ -127,7 +130,13 @@ impl<'r> Request<'r> {
         let request = match kind {
             0 => {
                 (reader.array::<8>()? == *MAGIC).then_some(())?;
-                Request::Hello { protocol: reader.u32()?, program: reader.u64()?, main: reader.u8()? != 0 }
+                let protocol = reader.u32()?;
+                if protocol != PROTOCOL {
+                    // What else it says is not known here; it can still be told why it is refused.
+                    return Some(Request::Hello { protocol, program: 0, session: 0, main: false });
+                }
+                let (program, session) = (reader.u64()?, reader.u64()?);
+                Request::Hello { protocol, program, session, main: reader.u8()? != 0 }
             }
             1 => Request::Adopt(OwnClaim { key: key()?, thread: reader.u64()?, granted: reader.u8()? != 0 }),
             2 => Request::Ready,
@@ -202,7 +211,7 @@ mod tests {
     fn requests_and_replies_come_back_and_cut_ones_do_not() {
         let key = EntryKey::from_bytes(std::array::from_fn(|at| at as u8));
         let requests = [
-            Request::Hello { protocol: 7, program: u64::MAX, main: true },
+            Request::Hello { protocol: PROTOCOL, program: u64::MAX, session: 3, main: true },
             Request::Adopt(OwnClaim { key, thread: 3, granted: true }),
             Request::Ready,
             Request::Get { key },
@@ -218,6 +227,8 @@ mod tests {
                 assert_eq!(Request::parse(&bytes[..cut]), None, "{request:?} cut at {cut}");
             }
         }
+        let other = Request::Hello { protocol: PROTOCOL + 1, program: 0, session: 0, main: false };
+        assert_eq!(Request::parse(&other.encode()[..13]), Some(other), "a greeting of another length");
         let put = Request::Put { key, costly: true, record: b"record" };
         assert_eq!(Request::parse(&put.encode()), Some(put));
         let replies = [

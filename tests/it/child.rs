@@ -96,3 +96,29 @@ impl Drop for Other {
 pub(crate) fn this_program() -> PathBuf {
     std::env::current_exe().expect("the system knows")
 }
+
+/// The user that owns nothing.
+#[cfg(unix)]
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// This program as another user, if this one may do that: permissions do not bind the superuser. Else as this user.
+#[cfg(unix)]
+pub(crate) fn as_nobody(dir: &Path) -> Command {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+
+    let allow = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is this user's");
+    };
+    allow(dir, 0o755);
+    // Another user may not be allowed to read this program where it is.
+    let program = dir.join("program");
+    std::fs::copy(this_program(), &program).expect("there is room");
+    allow(&program, 0o755);
+    let mut command = Command::new(program);
+    command.current_dir("/");
+    if std::fs::metadata(dir).expect("it is there").uid() == 0 {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}

@@ -234,26 +234,14 @@ fn an_index_that_someone_holds_is_not_damaged() {
 #[cfg(unix)]
 #[test]
 fn a_read_only_directory_is_refused() {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    use std::os::unix::process::CommandExt;
+    use std::os::unix::fs::PermissionsExt;
 
-    const NOBODY: u32 = 65_534;
     let dir = tempfile::tempdir().unwrap();
     let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    allow(dir.path(), 0o755);
     let place = dir.path().join("read-only");
     fs::create_dir(&place).unwrap();
     allow(&place, 0o555);
-    // Permissions do not bind the superuser, and another user may not be allowed to read this program where it is.
-    let program = dir.path().join("program");
-    fs::copy(this_program(), &program).unwrap();
-    allow(&program, 0o755);
-    let mut command = Command::new(program);
-    command.current_dir("/");
-    if fs::metadata(&place).unwrap().uid() == 0 {
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    let mut other = Other::start(command, CHILD, "read-only", &place);
+    let mut other = Other::start(child::as_nobody(dir.path()), CHILD, "read-only", &place);
     other.wait_for("done");
     assert!(other.end().success());
     allow(&place, 0o755);

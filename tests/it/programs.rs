@@ -12,7 +12,7 @@ use std::time::Duration;
 use larder::{Memory, Parallel, delayed};
 
 use crate::child::{self, Other, say, this_program};
-use crate::support::{busy, files_in, hit, open, open_telling};
+use crate::support::{busy, files_in, hit, open, open_telling, rounds};
 
 const CHILD: &str = "programs::child_shares_a_cache";
 const THREADS: u64 = 8;
@@ -162,11 +162,6 @@ fn programs_in_parallel_share_the_work() {
     let mut by_process = HashMap::new();
     log.iter().for_each(|(process, _)| *by_process.entry(*process).or_insert(0) += 1);
     assert_eq!(by_process.len(), 3, "everyone had a part: {by_process:?}");
-}
-
-/// How many rounds of a test with chance in it: `LARDER_IT_ROUNDS`, or so many.
-fn rounds(usual: usize) -> usize {
-    std::env::var("LARDER_IT_ROUNDS").map_or(usual, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
 /// No wrong value, no failed call, and only what the dead process held is computed again.

@@ -135,3 +135,8 @@ pub(crate) fn busy(time: Duration) {
         std::hint::spin_loop();
     }
 }
+
+/// How many rounds of a test with chance in it: `LARDER_IT_ROUNDS`, or so many.
+pub(crate) fn rounds(usual: usize) -> usize {
+    std::env::var("LARDER_IT_ROUNDS").map_or(usual, |rounds| rounds.parse().expect("a number of rounds"))
+}
