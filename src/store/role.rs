@@ -117,7 +117,7 @@ pub(super) fn seek(shared: &Shared, patience: Duration, is_first: bool) -> Resul
             Access::ReadOnly => enter_to_read(shared)?,
         };
         let holder = match met {
-            Met::Role(found) => return Ok(found),
+            Met::Role(found) => return Ok(*found),
             Met::Nobody(holder) => holder,
         };
         if holder.is_elsewhere() {
@@ -133,7 +133,7 @@ pub(super) fn seek(shared: &Shared, patience: Duration, is_first: bool) -> Resul
 }
 
 enum Met {
-    Role(Found),
+    Role(Box<Found>),
     /// Someone holds the directory and cannot be asked now.
     Nobody(Holder),
 }
@@ -141,7 +141,7 @@ enum Met {
 fn enter(shared: &Shared, is_first: bool) -> Result<Met, Error> {
     location::prepare(&shared.path)?;
     Ok(match Location::try_hold(&shared.path)? {
-        Hold::Mine(location) => Met::Role(own(shared, location, is_first)?),
+        Hold::Mine(location) => Met::Role(Box::new(own(shared, location, is_first)?)),
         Hold::Held(holder) => join(shared, holder),
     })
 }
@@ -199,7 +199,7 @@ fn own(shared: &Shared, location: Location, is_first: bool) -> Result<Found, Err
 fn join(shared: &Shared, holder: Holder) -> Met {
     let refused = |words: &dyn std::fmt::Display| {
         let why = format!("it is held by {holder}, which this program cannot share it with: {words}");
-        Met::Role(Found::apart(&shared.path, &why))
+        Met::Role(Box::new(Found::apart(&shared.path, &why)))
     };
     let attached = Greeted::greet(&shared.path, shared.access == Access::ReadWrite).and_then(|greeted| {
         if shared.access == Access::ReadOnly {
@@ -210,7 +210,7 @@ fn join(shared: &Shared, holder: Holder) -> Met {
         greeted.attach(holds, &lock(&shared.recent).all())
     });
     match attached {
-        Ok(guest) => Met::Role(Found { role: Role::Guest(guest), news: Vec::new() }),
+        Ok(guest) => Met::Role(Box::new(Found { role: Role::Guest(guest), news: Vec::new() })),
         Err(NotAdmitted::Nobody) => Met::Nobody(holder),
         Err(NotAdmitted::Refused(words)) => refused(&words),
     }
@@ -232,5 +232,6 @@ fn enter_to_read(shared: &Shared) -> Result<Met, Error> {
     let dir = tempfile::tempdir().map_err(|error| location::unreadable(path, error))?;
     let index = repair::open_copy(path, dir.path(), &shared.blobs)?;
     let catalog = Catalog { index, blobs: Arc::clone(&shared.blobs), claims: Arc::clone(&shared.claims), place: None };
-    Ok(Met::Role(Found { role: Role::Copy(Copy { catalog, _dir: dir }), news: Vec::new() }))
+    let role = Role::Copy(Copy { catalog, _dir: dir });
+    Ok(Met::Role(Box::new(Found { role, news: Vec::new() })))
 }

@@ -1,5 +1,8 @@
 //! Integration tests as one binary: one module per capability.
 
+// What fails here fails a test, in its helpers too.
+#![allow(clippy::unwrap_used)]
+
 mod arrays;
 mod blobs;
 mod child;
