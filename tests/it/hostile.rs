@@ -5,17 +5,16 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use larder::{Memory, MissReason, NotStoredReason};
 use serde::{Deserialize, Serialize};
 
 use crate::child::{self, Other, say, this_program};
 use crate::places::{is_superuser, until};
-use crate::support::{FOREVER, Lines, busy, ends, files_in, hit, miss, open, open_telling, telling};
+use crate::support::{FOREVER, Lines, ends, files_in, hit, miss, open, open_telling, telling};
 
 const CHILD: &str = "hostile::child_is_another_program";
 
@@ -558,7 +557,8 @@ fn records_that_lie_are_misses_with_a_reason() {
         let tree = |memory: &Memory| memory.cached_fn("tree", 1, |_: &u8| Tree::Node(Box::new(Tree::Leaf))).call(&1);
         {
             let memory = open(dir.path());
-            (list(&memory), tree(&memory));
+            list(&memory);
+            tree(&memory);
         }
         with_index(dir.path(), |db| {
             for item in db.iter() {
@@ -593,19 +593,27 @@ fn a_result_of_a_time_to_come_is_served() {
     hit!(memory, hits_index, small(&memory, 1), 2);
 }
 
-/// Closing waits for nobody who waits.
+/// Closing waits for nobody who looks for an owner.
 #[test]
 fn a_memory_can_be_closed_while_it_looks_for_an_owner() {
     let dir = filled();
-    let impostor = Impostor::start(dir.path(), |stream| drop(stream));
-    let place = dir.path().to_owned();
-    ends(move || {
-        let (memory, lines) = open_cold(&place);
-        assert!(lines.all()[0].contains("which does not serve other programs"), "{:?}", lines.all());
-        busy(Duration::from_millis(1));
-        miss!(memory, NotServed, small(&memory, 1), 2);
-        drop(memory);
+    let served = Arc::new(Mutex::new(Some(Vec::new())));
+    let serving = Arc::clone(&served);
+    let impostor = Impostor::start(dir.path(), move |stream| {
+        // After the end, it hangs up on everyone.
+        let Some(streams) = &mut *serving.lock().unwrap() else { return };
+        streams.push(stream.try_clone().unwrap());
+        thread::spawn(move || always(vec![3])(stream));
     });
+    let (memory, lines) = open_cold(dir.path());
+    assert_eq!(lines.all(), [""; 0], "it is a guest");
+    for stream in served.lock().unwrap().take().unwrap() {
+        // Who has hung up already is gone.
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+    }
+    let met = impostor.met.load(SeqCst);
+    until(|| impostor.met.load(SeqCst) > met + 2);
+    ends(move || drop(memory));
     drop(impostor);
     let memory = open(dir.path());
     hit!(memory, hits_index, small(&memory, 1), 2);

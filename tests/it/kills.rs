@@ -146,7 +146,7 @@ fn any(end: usize) -> usize {
 
 #[test]
 fn a_program_killed_at_any_moment_loses_nothing_that_was_costly() {
-    for _ in 0..rounds(6) {
+    for _ in 0..rounds(4) {
         let lines = 1 + any(120);
         let mut round = Round::start(&[0]);
         round.wait_for_lines(lines);
@@ -158,7 +158,7 @@ fn a_program_killed_at_any_moment_loses_nothing_that_was_costly() {
 /// Its owner goes on, and closes the cache in order: what the killed one left half done must be found all the same.
 #[test]
 fn a_guest_killed_at_any_moment_leaves_nothing_behind() {
-    for _ in 0..rounds(4) {
+    for _ in 0..rounds(3) {
         let lines = 1 + any(120);
         let mut round = Round::start(&[0, 30]);
         round.wait_for_lines(lines);
@@ -171,7 +171,7 @@ fn a_guest_killed_at_any_moment_leaves_nothing_behind() {
 
 #[test]
 fn an_owner_killed_at_any_moment_leaves_all_to_its_guest() {
-    for _ in 0..rounds(4) {
+    for _ in 0..rounds(3) {
         let (lines, more) = (1 + any(120), any(60));
         let mut round = Round::start(&[0, 30]);
         round.wait_for_lines(lines);

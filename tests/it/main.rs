@@ -8,6 +8,7 @@ mod child;
 mod damage;
 mod examples;
 mod holes;
+#[cfg(unix)]
 mod hostile;
 mod kills;
 mod location;
