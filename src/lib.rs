@@ -47,6 +47,8 @@ mod array;
 mod backend;
 pub mod bulk;
 mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod frame;
 mod key;

@@ -25,6 +25,12 @@ impl EntryKey {
         EntryKey(bytes)
     }
 
+    /// The first 8 bytes of the keys of all entries of a function, in all versions of its code. Another function may have the
+    /// same ones: [`RecordInfo`](super::RecordInfo) tells them apart.
+    pub fn function_prefix(function: &str) -> [u8; 8] {
+        Prefix::of(function).0
+    }
+
     /// The call's key.
     pub(crate) fn call(&self) -> Key {
         let mut key = [0; 32];

@@ -4,7 +4,7 @@
 //! files for what is large. docs/format.md describes every byte. The files are the truth and the index is rebuildable: a
 //! blob carries its key and all that its record says, so a damaged index is set aside and made anew from them.
 //!
-//! One program at a time has the index open, and serves the others over a socket ([`server`], [`guest`]); [`link`] is
+//! One program at a time has the index open, and serves the others over a socket (`server`, `guest`); `link` is
 //! how each finds the other, and what happens when the owner ends. Blobs are written and read by each program itself.
 //!
 //! [`VolatileStore`] keeps entries in memory, for tests and for programs that want single flight without a disk.
@@ -24,11 +24,14 @@ mod link;
 pub(crate) mod location;
 mod recent;
 mod reconcile;
+mod record;
+mod remote;
 mod repair;
 mod role;
 mod seat;
 #[cfg(unix)]
 mod server;
+mod shared;
 #[cfg(unix)]
 mod socket;
 mod sync;
@@ -47,6 +50,7 @@ pub use disk::DiskStore;
 pub(crate) use disk::{Access, Setup};
 pub use entry_key::EntryKey;
 pub(crate) use entry_key::Prefix;
+pub use record::RecordInfo;
 pub(crate) use types::Bytes;
 pub use types::{Absent, Found, NewEntry, StoreError};
 pub use volatile::VolatileStore;
@@ -54,20 +58,92 @@ pub use volatile::VolatileStore;
 /// Values up to this many encoded bytes stand in their record; larger ones are files.
 pub(crate) const INLINE_BYTES: usize = 4096;
 
-/// Where entries are kept.
+/// Where entries are kept. Implement it to keep them in a database or on a server, and give it to
+/// [`Memory::with_store`](crate::Memory::with_store).
 ///
-/// What must hold of every implementation, and is checked by the [conformance suite](crate::conformance): what is found
-/// under a key is what was put there last, whole and unchanged, or nothing; a store that fails says so and loses nothing
-/// that it had; all methods can be called by many threads at once. An entry may go at any time.
+/// What must hold of every implementation: what is found under a key is what was put there last, whole and unchanged, or
+/// nothing; a store that fails says so and loses nothing that it had; all methods can be called by many threads at once,
+/// and none panics. An entry may go at any time. The feature `conformance` adds `larder::conformance`, which checks all of
+/// this in one `#[test]`.
+///
+/// A store needs to know nothing of what it keeps: [`NewEntry::to_record`] makes one run of bytes of an entry, and
+/// [`Found::from_record`] verifies them, so bytes that were damaged on the way are a miss with a reason. [`RecordInfo`] says
+/// whose they are, and a store that sorts its keys finds a function's by [`EntryKey::function_prefix`]. Claims are kept by a
+/// [`Claims`] of its own, unless programs are to share them: then `get_or_claim`, `claim` and `release` go to whoever keeps
+/// the one list, under the names that [`Claimant::to_bytes`] gives.
+///
+/// # Examples
+/// A map, as it might be a database's table:
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::{Mutex, MutexGuard, PoisonError};
+///
+/// use larder::Memory;
+/// use larder::store::{Absent, Claims, EntryKey, Found, NewEntry, RecordInfo, Store, StoreError};
+///
+/// #[derive(Default)]
+/// struct Table {
+///     rows: Mutex<BTreeMap<[u8; 40], Vec<u8>>>,
+///     claims: Claims,
+/// }
+///
+/// impl Table {
+///     fn rows(&self) -> MutexGuard<'_, BTreeMap<[u8; 40], Vec<u8>>> {
+///         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+///     }
+/// }
+///
+/// impl Store for Table {
+///     fn get(&self, key: &EntryKey) -> Result<Found, Absent> {
+///         // A database that cannot be read would be `Absent::Unreadable`.
+///         let record = self.rows().get(key.as_bytes()).cloned().ok_or(Absent::Never)?;
+///         Found::from_record(key, record)
+///     }
+///
+///     fn put(&self, entry: &NewEntry<'_>) -> Result<Option<StoreError>, StoreError> {
+///         self.rows().insert(*entry.key().as_bytes(), entry.to_record());
+///         // Here, if `entry.is_costly()`, a database commits.
+///         Ok(None)
+///     }
+///
+///     fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
+///         let prefix = EntryKey::function_prefix(function);
+///         let is_gone = |key: &[u8; 40], record: &[u8]| {
+///             key.starts_with(&prefix) && RecordInfo::of(record).is_ok_and(|info| info.is_of(function, by_hand))
+///         };
+///         let mut rows = self.rows();
+///         let before = rows.len();
+///         rows.retain(|key, record| !is_gone(key, record));
+///         Ok((before - rows.len()) as u64)
+///     }
+///
+///     fn clear(&self) -> Result<(), StoreError> {
+///         self.rows().clear();
+///         Ok(())
+///     }
+///
+///     fn claims(&self) -> &Claims {
+///         &self.claims
+///     }
+/// }
+///
+/// let memory = Memory::builder().memory_tier_bytes(0).with_store(Table::default());
+/// let square = memory.cached_fn("square", 1, |x: &f64| x * x);
+/// assert_eq!(square.call(&3.0), 9.0); // computed, put
+/// assert_eq!(square.call(&3.0), 9.0); // got
+/// assert_eq!((memory.stats().misses(), memory.stats().hits()), (1, 1));
+/// ```
 pub trait Store: Send + Sync + 'static {
     /// Looks an entry up and verifies what is found.
     ///
     /// # Errors
-    /// There is nothing to serve, and why.
+    /// There is nothing to serve, and why: [`Absent::Never`] where nothing is there, [`Absent::Unreadable`] where that is
+    /// not known.
     fn get(&self, key: &EntryKey) -> Result<Found, Absent>;
 
     /// Stores an entry in place of the one its key may have had. The answer is what failed after the entry was in, such as
-    /// making it safe or removing what it replaces.
+    /// making it safe or removing what it replaces. An entry that [is costly](NewEntry::is_costly) outlives a killed process
+    /// once this returns, if entries outlive the program at all; others may be lost.
     ///
     /// # Errors
     /// The entry is not there, and what was there before is.
@@ -90,7 +166,7 @@ pub trait Store: Send + Sync + 'static {
     fn claims(&self) -> &Claims;
 
     /// Looks an entry up and, where there is nothing to serve, claims its key for `who`; [`release`](Store::release) ends
-    /// the claim.
+    /// the claim. What another stored and released before the claim was given is found: nothing is computed twice.
     fn get_or_claim(&self, key: &EntryKey, who: Claimant, patience: Patience) -> Lookup {
         get_or_claim_here(self, key, who, patience)
     }
@@ -148,6 +224,7 @@ fn get_or_claim_here<S: Store + ?Sized>(store: &S, key: &EntryKey, who: Claimant
 
 /// What [`Store::get_or_claim`] met.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Lookup {
     /// The entry.
     Found(Found),
@@ -174,5 +251,82 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::codec::CodecId;
+
+    /// Another stores and releases just after the first look.
+    #[derive(Default)]
+    struct LookedTooEarly {
+        store: VolatileStore,
+        looked: AtomicBool,
+        stores: bool,
+    }
+
+    impl Store for LookedTooEarly {
+        fn get(&self, key: &EntryKey) -> Result<Found, Absent> {
+            if self.looked.swap(true, SeqCst) {
+                return self.store.get(key);
+            }
+            let other = std::thread::spawn(Claimant::current).join().expect("it only says its name");
+            assert_eq!(self.store.claim(key, other, Patience::AtMost(Duration::ZERO)), Claimed::Mine);
+            let end = if self.stores { End::Stored } else { End::NotStored };
+            if self.stores {
+                let origin =
+                    entry::Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new() };
+                let entry = NewEntry {
+                    key: *key,
+                    codec: CodecId::Compact,
+                    shape: 0,
+                    compute_nanos: 0,
+                    origin: &origin,
+                    parts: &[Cow::Borrowed(b"value")],
+                    mapped: false,
+                    costly: false,
+                };
+                assert!(matches!(self.store.put(&entry), Ok(None)));
+            }
+            self.store.release(key, other, end);
+            Err(Absent::Never)
+        }
+
+        fn put(&self, entry: &NewEntry<'_>) -> Result<Option<StoreError>, StoreError> {
+            self.store.put(entry)
+        }
+
+        fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
+            self.store.clear_function(function, by_hand)
+        }
+
+        fn clear(&self) -> Result<(), StoreError> {
+            self.store.clear()
+        }
+
+        fn claims(&self) -> &Claims {
+            self.store.claims()
+        }
+    }
+
+    #[test]
+    fn what_was_stored_between_the_look_and_the_claim_is_found() {
+        let key = EntryKey::from_bytes([3; 40]);
+        let me = Claimant::current();
+        let store = LookedTooEarly { stores: true, ..LookedTooEarly::default() };
+        match store.get_or_claim(&key, me, Patience::Unbounded) {
+            Lookup::Found(found) => assert_eq!(found.value(), b"value"),
+            met => panic!("{met:?}"),
+        }
+        assert_eq!(store.claim(&key, me, Patience::Unbounded), Claimed::Mine, "the claim was given back");
+        let store = LookedTooEarly::default();
+        let met = store.get_or_claim(&key, me, Patience::Unbounded);
+        assert!(matches!(met, Lookup::Mine(Absent::Never)), "{met:?}");
     }
 }

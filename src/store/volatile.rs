@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use super::entry::{self, Origin, Place, Record};
-use super::types::{Absent, Bytes, Found, NewEntry, RecordBytes, StoreError};
-use super::{Claims, EntryKey, Store};
+use super::types::{Absent, Found, NewEntry, StoreError};
+use super::{Claims, EntryKey, RecordInfo, Store};
 use crate::key::ByFirstBytes;
 use crate::lock::lock;
 
@@ -35,12 +34,7 @@ impl Store for VolatileStore {
     }
 
     fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
-        let is_of = |bytes: &[u8]| {
-            entry::fields(bytes)
-                .ok()
-                .and_then(|(_, origin)| Origin::parse(origin))
-                .is_some_and(|origin| origin.function == function && origin.fingerprint.is_none() == by_hand)
-        };
+        let is_of = |bytes: &[u8]| RecordInfo::of(bytes).is_ok_and(|info| info.is_of(function, by_hand));
         Ok(lock(&self.records).extract_if(|_, bytes| is_of(bytes)).count() as u64)
     }
 
@@ -51,36 +45,5 @@ impl Store for VolatileStore {
 
     fn claims(&self) -> &Claims {
         &self.claims
-    }
-}
-
-/// An entry as one run of bytes, for stores that keep such.
-impl NewEntry<'_> {
-    /// The entry as bytes that know their digest: [`Found::from_record`] reads them.
-    pub fn to_record(&self) -> Vec<u8> {
-        let record = Record {
-            codec: self.codec,
-            shape: self.shape,
-            created_at_ms: super::catalog::now_ms(),
-            compute_nanos: self.compute_nanos,
-            value_bytes: self.value_bytes() as u64,
-            mapped: false,
-            place: Place::Inline { start: 0 },
-        };
-        entry::encode(&self.key, &record, &self.origin.encode(), self.parts)
-    }
-}
-
-impl Found {
-    /// Reads what [`NewEntry::to_record`] made for this key, and verifies it.
-    ///
-    /// # Errors
-    /// The bytes are damaged, are another key's, or are of a newer release.
-    pub fn from_record(key: &EntryKey, bytes: Vec<u8>) -> Result<Found, Absent> {
-        let record = entry::parse(key, &bytes)?;
-        // A blob is named by the index of a cache directory only.
-        let Place::Inline { start } = record.place else { return Err(Absent::DamagedRecord) };
-        let value = Bytes::Inline { record: RecordBytes::Own(bytes), start };
-        Ok(Found { codec: record.codec, shape: record.shape, compute_nanos: record.compute_nanos, value })
     }
 }

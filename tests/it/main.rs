@@ -7,15 +7,20 @@ mod blobs;
 mod child;
 mod damage;
 mod examples;
+mod flips;
 mod holes;
 #[cfg(unix)]
 mod hostile;
 mod kills;
+#[cfg(feature = "conformance")]
+mod laws;
 mod location;
 mod memory;
 mod parallel;
 mod places;
 mod programs;
+#[cfg(feature = "conformance")]
+mod stores;
 mod support;
 mod tidy;
 mod types;

@@ -79,6 +79,16 @@ pub(crate) fn open_telling(dir: &Path, verbose: u8) -> (Memory, Lines) {
     (builder.open(dir).expect("the cache opens"), lines)
 }
 
+/// A directory in memory, where the system has such: for tests that make hundreds, and need no disk.
+pub(crate) fn quick_directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("there is room")
+}
+
+/// At how many positions of a file a byte is altered, in turn: at each if `LARDER_IT_FULL` is set.
+pub(crate) fn most_positions(usual: usize) -> usize {
+    if std::env::var_os("LARDER_IT_FULL").is_some() { usize::MAX } else { usual }
+}
+
 /// Every file under `dir`, by its path from there, with its content.
 pub(crate) fn image(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     fn add(dir: &Path, root: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {

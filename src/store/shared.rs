@@ -1,0 +1,65 @@
+//! A store behind a pointer is a store: so that a program keeps a hand on the one that a memory has, or chooses at run time.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::claims::{Claimant, Claimed, Claims, End, Patience};
+use super::types::{Absent, Found, NewEntry, StoreError};
+use super::{EntryKey, Lookup, Store};
+
+macro_rules! is_a_store {
+    ($pointer:ident) => {
+        impl<S: Store + ?Sized> Store for $pointer<S> {
+            fn get(&self, key: &EntryKey) -> Result<Found, Absent> {
+                (**self).get(key)
+            }
+
+            fn put(&self, entry: &NewEntry<'_>) -> Result<Option<StoreError>, StoreError> {
+                (**self).put(entry)
+            }
+
+            fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
+                (**self).clear_function(function, by_hand)
+            }
+
+            fn clear(&self) -> Result<(), StoreError> {
+                (**self).clear()
+            }
+
+            fn claims(&self) -> &Claims {
+                (**self).claims()
+            }
+
+            fn get_or_claim(&self, key: &EntryKey, who: Claimant, patience: Patience) -> Lookup {
+                (**self).get_or_claim(key, who, patience)
+            }
+
+            fn claim(&self, key: &EntryKey, who: Claimant, patience: Patience) -> Claimed {
+                (**self).claim(key, who, patience)
+            }
+
+            fn release(&self, key: &EntryKey, who: Claimant, end: End) {
+                (**self).release(key, who, end);
+            }
+
+            fn settle(&self) {
+                (**self).settle();
+            }
+
+            fn news(&self) -> Option<String> {
+                (**self).news()
+            }
+
+            fn path(&self) -> Option<&Path> {
+                (**self).path()
+            }
+
+            fn is_read_only(&self) -> bool {
+                (**self).is_read_only()
+            }
+        }
+    };
+}
+
+is_a_store!(Arc);
+is_a_store!(Box);
