@@ -181,18 +181,16 @@ fn all_learn_the_end(store: &Arc<dyn Store>) {
                     let who = Claimant::current();
                     expect(store, &key(waiter), who, Claimed::Mine);
                     holds.wait();
-                    let met = patiently(|| match waiter % 3 {
+                    // The second it has only where the law is broken; then the others must not wait for it.
+                    let _both = [waiter, 0].map(|argument| Release(store, key(argument), who, End::NotStored));
+                    patiently(|| match waiter % 3 {
                         0 => store.claim(&key(0), who, Patience::Unbounded),
                         1 => store.claim(&key(0), who, Patience::AtMost(Duration::from_secs(3600))),
                         _ => match store.get_or_claim(&key(0), who, Patience::Unbounded) {
                             Lookup::Claimed(claimed) => claimed,
                             met => panic!("who waits learns the end: {met:?}"),
                         },
-                    });
-                    store.release(&key(waiter), who, End::NotStored);
-                    // It has this one only where the law is broken; then the others must not wait for it.
-                    store.release(&key(0), who, End::NotStored);
-                    met
+                    })
                 }
             };
             let waiters: Vec<_> = (1..=WAITERS).map(|waiter| scope.spawn(wait(waiter))).collect();
@@ -221,10 +219,8 @@ fn no_ring(store: &Arc<dyn Store>) {
                     let who = Claimant::current();
                     expect(store, &key(at), who, Claimed::Mine);
                     holds.wait();
-                    let met = patiently(|| store.claim(&key(at - 1), who, Patience::Unbounded));
-                    store.release(&key(at), who, End::Stored);
-                    store.release(&key(at - 1), who, End::NotStored);
-                    met
+                    let _both = [at, at - 1].map(|argument| Release(store, key(argument), who, End::Stored));
+                    patiently(|| store.claim(&key(at - 1), who, Patience::Unbounded))
                 })
             })
             .collect();
