@@ -49,6 +49,7 @@ pub mod bulk;
 mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod digest;
 mod error;
 mod frame;
 mod key;

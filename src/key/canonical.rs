@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::ignores;
 use super::run::{Content, Run};
-use super::sink::{Purpose, Sink};
+use super::sink::Sink;
+use crate::digest::Purpose;
 use crate::walk::{Group, Halt, Primitive, Step, Visit, walk};
 
 const END: u8 = 0x00;

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::sink::{Purpose, Sink};
+use super::sink::Sink;
+use crate::digest::Purpose;
 use crate::task::Task;
 
 /// A function as keys know it.

@@ -1,4 +1,4 @@
-//! From a call to 32 bytes. All that enters a key is hashed here; what is on disk is hashed by [`crate::store::bytes`].
+//! From a call to 32 bytes. All that enters a key is hashed here, with the contexts of [`crate::digest`].
 //!
 //! `key = H(function, argument, argument, ..)`, where the function is its identity with its code (see
 //! [`identity`]) and each argument is its canonical form (see [`canonical`]): up to 64 bytes as they are, or a digest of
@@ -21,6 +21,7 @@ use serde::Serialize;
 use canonical::Form;
 pub(crate) use identity::Identity;
 
+use crate::digest::Purpose;
 use crate::store::bytes::Reader;
 use crate::walk::Halt;
 
@@ -201,5 +202,5 @@ pub(crate) fn key<A: Serialize + ?Sized>(
         Layout::Single => canonical::single(args, &mut take)?,
     }
     fits?;
-    Ok(Key(sink::Purpose::Key.digest(&made_of.0)))
+    Ok(Key(Purpose::Key.digest(&made_of.0)))
 }

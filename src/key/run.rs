@@ -1,6 +1,6 @@
 //! Numbers of one type that follow each other in a list: kept while they are few, hashed in bulk when they are many.
 
-use super::sink::Purpose;
+use crate::digest::Purpose;
 use crate::walk::Primitive;
 
 /// Runs up to this many bytes stand in a form as they are.

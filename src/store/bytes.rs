@@ -1,40 +1,4 @@
-//! Reading and writing the fields of records and blob headers, and the digests that guard them.
-
-use std::sync::LazyLock;
-
-use blake3::Hasher;
-use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
-
-/// What a digest on disk covers; each has its own `derive_key` context.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Guard {
-    Record,
-    BlobHeader,
-    Value,
-    FunctionName,
-}
-
-/// A digest under way.
-pub(crate) fn hasher(guard: Guard) -> Hasher {
-    static KEYS: LazyLock<[ContextKey; 4]> = LazyLock::new(|| {
-        [
-            hash_derive_key_context("larder 2026-11 index record v1"),
-            hash_derive_key_context("larder 2026-11 blob header v1"),
-            hash_derive_key_context("larder 2026-11 stored value v1"),
-            hash_derive_key_context("larder 2026-11 function name v1"),
-        ]
-    });
-    Hasher::new_from_context_key(&KEYS[guard as usize])
-}
-
-/// The digest of `parts`, one after the other.
-pub(crate) fn digest(guard: Guard, parts: &[impl AsRef<[u8]>]) -> [u8; 32] {
-    let mut hasher = hasher(guard);
-    for part in parts {
-        hasher.update(part.as_ref());
-    }
-    *hasher.finalize().as_bytes()
-}
+//! Reading and writing the fields of records, blob headers and messages.
 
 /// Takes fields off the front of some bytes; `None` as soon as they run out.
 pub(crate) struct Reader<'b> {

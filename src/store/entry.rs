@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{Guard, Reader, digest, put_block};
+use super::bytes::{Reader, put_block};
 use super::{Absent, EntryKey};
 use crate::codec::CodecId;
+use crate::digest::Purpose;
 
 /// The version of the record and of the blob header. A reader meets a higher one with a miss, never with a guess.
 pub(crate) const FORMAT: u8 = 1;
@@ -107,7 +108,7 @@ pub(crate) fn encode(key: &EntryKey, record: &Record, origin: &[u8], inline: &[C
     out.extend_from_slice(&record.value_bytes.to_le_bytes());
     put_block(&mut out, origin);
     tail.iter().for_each(|part| out.extend_from_slice(part));
-    let digest = digest(Guard::Record, &[key.call().as_bytes(), &out[DIGEST_BYTES..]]);
+    let digest = Purpose::Record.digest_of(&[key.call().as_bytes(), &out[DIGEST_BYTES..]]);
     out[..DIGEST_BYTES].copy_from_slice(&digest);
     out
 }
@@ -119,7 +120,7 @@ pub(crate) fn encode(key: &EntryKey, record: &Record, origin: &[u8], inline: &[C
 pub(crate) fn parse(key: &EntryKey, bytes: &[u8]) -> Result<Record, Absent> {
     fields(bytes).and_then(|(record, _)| {
         let (stored, rest) = bytes.split_at_checked(DIGEST_BYTES).ok_or(Absent::DamagedRecord)?;
-        let actual = digest(Guard::Record, &[key.call().as_bytes(), rest]);
+        let actual = Purpose::Record.digest_of(&[key.call().as_bytes(), rest]);
         if actual == stored { Ok(record) } else { Err(Absent::DamagedRecord) }
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use super::bytes::{Guard, digest};
+use crate::digest::Purpose;
 use crate::key::{Key, hex};
 
 pub(super) const PREFIX_BYTES: usize = 8;
@@ -58,7 +58,7 @@ pub(crate) struct Prefix([u8; PREFIX_BYTES]);
 
 impl Prefix {
     pub(crate) fn of(function: &str) -> Prefix {
-        let digest = digest(Guard::FunctionName, &[function]);
+        let digest = Purpose::FunctionName.digest_of(&[function]);
         Prefix(std::array::from_fn(|at| digest[at]))
     }
 

@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
-use super::bytes::{Guard, digest};
 use super::entry::FORMAT;
 use super::{StoreError, remove_if_there};
+use crate::digest::Purpose;
 use crate::key::{hex, unhex};
 pub use compress::Compression;
 use header::{HEAD_BYTES, Header};
@@ -88,7 +88,7 @@ impl Blobs {
         }
         let Some(header_bytes) = header::len(&head) else { return Ok(None) };
         (&mut file).take((header_bytes - HEAD_BYTES) as u64).read_to_end(&mut head)?;
-        if digest(Guard::BlobHeader, &[&head]) != *name {
+        if Purpose::BlobHeader.digest_of(&[&head]) != *name {
             return Ok(None);
         }
         let len = file.metadata()?.len();

@@ -7,12 +7,12 @@ use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::thread::{self, Builder};
 
-use super::super::bytes::{Guard, digest, hasher};
 use super::super::{Absent, EntryKey, StoreError};
 use super::header::{self, HEAD_BYTES, Header};
 use super::verified::Stamp;
 use super::{BESIDE_BYTES, Blobs, compress};
 use crate::codec::{Large, Words};
+use crate::digest::Purpose;
 use crate::sys::map::Mapped;
 use crate::sys::pages;
 
@@ -40,7 +40,7 @@ impl Blobs {
         let stored_bytes = metadata.len().checked_sub(header_bytes as u64).ok_or(Absent::TruncatedBlob)?;
         head.resize(header_bytes, 0);
         file.read_exact(&mut head[HEAD_BYTES..]).map_err(unreadable)?;
-        if digest(Guard::BlobHeader, &[&head]) != *name {
+        if Purpose::BlobHeader.digest_of(&[&head]) != *name {
             return Err(Absent::AlteredBlob);
         }
         let header = Header::parse(&head)?;
@@ -91,7 +91,7 @@ impl Blobs {
         if stamp.is_some_and(|stamp| self.verified.knows(name, &stamp)) {
             return Ok(value);
         }
-        if digest(Guard::Value, &[&*value]) != header.stored_digest {
+        if Purpose::StoredValue.digest_of(&[&*value]) != header.stored_digest {
             return Err(Absent::AlteredBlob);
         }
         if let Some(stamp) = stamp {
@@ -119,12 +119,12 @@ pub(super) fn room(bytes: usize) -> io::Result<Words> {
 fn read_all(file: &mut File, buffer: &mut [u8]) -> io::Result<[u8; 32]> {
     if buffer.len() < BESIDE_BYTES {
         file.read_exact(buffer)?;
-        return Ok(digest(Guard::Value, &[&*buffer]));
+        return Ok(Purpose::StoredValue.digest_of(&[&*buffer]));
     }
     thread::scope(|scope| {
         let (sender, chunks) = mpsc::channel::<&[u8]>();
         let hashing = Builder::new().name("larder-digest".to_owned()).spawn_scoped(scope, move || {
-            let mut hasher = hasher(Guard::Value);
+            let mut hasher = Purpose::StoredValue.hasher();
             for chunk in chunks {
                 hasher.update(chunk);
             }
@@ -132,7 +132,7 @@ fn read_all(file: &mut File, buffer: &mut [u8]) -> io::Result<[u8; 32]> {
         });
         let Ok(hashing) = hashing else {
             file.read_exact(buffer)?;
-            return Ok(digest(Guard::Value, &[&*buffer]));
+            return Ok(Purpose::StoredValue.digest_of(&[&*buffer]));
         };
         for chunk in buffer.chunks_mut(STEP_BYTES) {
             file.read_exact(chunk)?;

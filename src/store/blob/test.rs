@@ -3,13 +3,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::bytes::digest as digest_of;
 use super::super::entry::Origin;
 use super::super::{Absent, EntryKey, NewEntry};
 use super::header::{Header, Stored, encode, len};
 use super::verified::{Stamp, Verified};
 use super::*;
 use crate::codec::{CodecId, Large};
+use crate::digest::Purpose;
 
 const KEY: [u8; 40] = [7; 40];
 
@@ -299,14 +299,14 @@ fn plant(blobs: &Blobs, method: u8, stored: &[u8], value_bytes: u64, stored_byte
         mapped: false,
         costly: false,
     };
-    let digest = digest_of(Guard::Value, &[stored]);
+    let digest = Purpose::StoredValue.digest_of(&[stored]);
     let stored_as = Stored { method: Some(compress::Method::Lz4), bytes: stored_bytes, digest };
     let mut head = encode(&entry, &origin.encode(), 3, &stored_as);
     head[10] = method;
     // Behind magic, numbers, length, key and three numbers.
     head[72..80].copy_from_slice(&value_bytes.to_le_bytes());
     assert_eq!(len(&head), Some(head.len()));
-    let name = digest_of(Guard::BlobHeader, &[&head]);
+    let name = Purpose::BlobHeader.digest_of(&[&head]);
     let path = blobs.path(&name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, [&head, stored].concat()).unwrap();

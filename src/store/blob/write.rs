@@ -6,11 +6,11 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread::{self, Builder};
 
-use super::super::bytes::{Guard, digest, hasher};
 use super::super::{NewEntry, StoreError};
 use super::compress::{Packer, Pieces};
 use super::header::{self, Stored};
 use super::{BESIDE_BYTES, Blobs, temporary};
+use crate::digest::Purpose;
 
 impl Blobs {
     /// Writes a value and answers its name.
@@ -53,7 +53,7 @@ impl Blobs {
         if entry.costly {
             file.sync_data()?;
         }
-        let name = digest(Guard::BlobHeader, &[&header]);
+        let name = Purpose::BlobHeader.digest_of(&[&header]);
         let path = self.path(&name);
         let folder = path.parent().unwrap_or(&self.dir);
         make_folder(&self.dir)?;
@@ -85,7 +85,7 @@ fn write_plain(file: &mut File, entry: &NewEntry<'_>, header_of: impl Fn(&Stored
     let bytes = entry.value_bytes();
     let mut stored = Stored { method: None, bytes: bytes as u64, digest: [0; 32] };
     skip_header(file, header_of, stored)?;
-    let digest_of_value = || digest(Guard::Value, entry.parts);
+    let digest_of_value = || Purpose::StoredValue.digest_of(entry.parts);
     stored.digest = thread::scope(|scope| {
         let beside = if bytes < BESIDE_BYTES {
             None
@@ -119,7 +119,7 @@ fn write_packed(
     let most = bytes - bytes / 10;
     let mut stored = Stored { method: Some(packer.method()), bytes: 0, digest: [0; 32] };
     skip_header(file, header_of, stored)?;
-    let mut hasher = hasher(Guard::Value);
+    let mut hasher = Purpose::StoredValue.hasher();
     let mut pieces = Pieces::new(entry.parts);
     while let Some(piece) = pieces.next_chunk() {
         let chunk = packer.pack(&piece);
