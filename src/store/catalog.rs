@@ -117,8 +117,7 @@ impl Catalog {
                 self.index.remove(&slot)?;
                 continue;
             };
-            let is_other = |origin: Origin<'_>| origin.function != function || origin.fingerprint.is_none() != by_hand;
-            if Origin::parse(origin).is_some_and(is_other) {
+            if Origin::parse(origin).is_some_and(|origin| !origin.is_of(function, by_hand)) {
                 continue;
             }
             if let entry::Place::Blob { name } = record.place {

@@ -7,7 +7,7 @@ use super::attempt::Unanswered;
 use super::blob::{Blobs, Compression};
 use super::catalog::{Met, now_ms};
 use super::claims::{Claimant, Claimed, Claims, End, Patience};
-use super::entry::{self, Place, Record};
+use super::entry::{self, Facts, Place, Record};
 use super::entry_key::EntryKey;
 use super::link::Link;
 use super::location;
@@ -62,7 +62,7 @@ impl DiskStore {
             Place::Inline { start } => Bytes::Inline { record: bytes, start },
             Place::Blob { name } => Bytes::Blob(self.blobs.read(key, &name)?),
         };
-        Ok(Found { codec: record.codec, shape: record.shape, compute_nanos: record.compute_nanos, value })
+        Ok(Found::of(&record.facts, value))
     }
 }
 
@@ -135,27 +135,18 @@ impl Store for DiskStore {
     }
 
     fn put(&self, new: &NewEntry<'_>) -> Result<Option<StoreError>, StoreError> {
-        let created_at_ms = now_ms();
+        let facts = Facts::of(new, now_ms());
         let origin = new.origin.encode();
-        let value_bytes = new.value_bytes();
-        let place = if value_bytes > INLINE_BYTES {
+        let place = if facts.value_bytes > INLINE_BYTES as u64 {
             self.link.is_served()?;
-            let write = || self.blobs.write(new, &origin, created_at_ms);
+            let write = || self.blobs.write(new, &origin, &facts);
             // A directory that was removed is made anew by whoever notices.
             let name = write().or_else(|error| if self.link.is_renewed() { write() } else { Err(error) })?;
             Place::Blob { name }
         } else {
             Place::Inline { start: 0 }
         };
-        let record = Record {
-            codec: new.codec,
-            shape: new.shape,
-            created_at_ms,
-            compute_nanos: new.compute_nanos,
-            value_bytes: value_bytes as u64,
-            mapped: new.mapped,
-            place,
-        };
+        let record = Record { facts, place };
         let bytes = entry::encode(&new.key, &record, &origin, new.parts);
         self.link.put(&new.key, &bytes, new.costly).map_err(|unanswered| {
             // An unnamed blob would be an orphan; if even its removal fails, a rebuild finds it.

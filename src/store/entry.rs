@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::bytes::{Reader, put_block};
-use super::{Absent, EntryKey};
+use super::{Absent, EntryKey, NewEntry};
 use crate::codec::CodecId;
 use crate::digest::Purpose;
 
@@ -61,6 +61,11 @@ impl<'o> Origin<'o> {
             .collect::<Option<Vec<_>>>()?;
         Some(Origin { function, fingerprint: has_fingerprint.then_some(fingerprint), version, arguments })
     }
+
+    /// Whether the entry is one of this function's, which is a closure if it goes by a name given `by_hand`.
+    pub(crate) fn is_of(&self, function: &str, by_hand: bool) -> bool {
+        self.function == function && self.fingerprint.is_none() == by_hand
+    }
 }
 
 /// Where the value is.
@@ -72,25 +77,55 @@ pub(crate) enum Place {
     Blob { name: [u8; 32] },
 }
 
-/// A record, parsed and verified.
+/// What a record and the header of a blob both say of a value.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Record {
+pub(crate) struct Facts {
     pub(crate) codec: CodecId,
     pub(crate) shape: u64,
     pub(crate) created_at_ms: u64,
     pub(crate) compute_nanos: u64,
+    /// The length of the encoded value.
     pub(crate) value_bytes: u64,
-    /// The value is to be mapped where it is a blob.
-    pub(crate) mapped: bool,
+}
+
+impl Facts {
+    pub(crate) fn of(entry: &NewEntry<'_>, created_at_ms: u64) -> Facts {
+        Facts {
+            codec: entry.codec,
+            shape: entry.shape,
+            created_at_ms,
+            compute_nanos: entry.compute_nanos,
+            value_bytes: entry.value_bytes() as u64,
+        }
+    }
+
+    /// Writes the numbers; the codec's byte stands elsewhere.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        for number in [self.created_at_ms, self.compute_nanos, self.shape, self.value_bytes] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn take(codec: u8, reader: &mut Reader<'_>) -> Option<Facts> {
+        let codec = CodecId::from_byte(codec)?;
+        let created_at_ms = reader.u64()?;
+        let compute_nanos = reader.u64()?;
+        let shape = reader.u64()?;
+        let value_bytes = reader.u64()?;
+        Some(Facts { codec, shape, created_at_ms, compute_nanos, value_bytes })
+    }
+}
+
+/// A record, parsed and verified.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub(crate) facts: Facts,
     pub(crate) place: Place,
 }
 
 const INLINE: u8 = 0;
 const BLOB: u8 = 1;
 const DIGEST_BYTES: usize = 32;
-
-/// Bit of the flags: the value is to be mapped.
-pub(crate) const MAPPED: u8 = 1;
 
 /// Writes a record: a digest over the key and all that follows, then the fields, then the value if it stands inline.
 pub(crate) fn encode(key: &EntryKey, record: &Record, origin: &[u8], inline: &[Cow<'_, [u8]>]) -> Vec<u8> {
@@ -101,11 +136,8 @@ pub(crate) fn encode(key: &EntryKey, record: &Record, origin: &[u8], inline: &[C
     let tail_bytes: usize = tail.iter().map(|part| part.len()).sum();
     let mut out = Vec::with_capacity(DIGEST_BYTES + 40 + origin.len() + tail_bytes);
     out.extend_from_slice(&[0; DIGEST_BYTES]);
-    out.extend_from_slice(&[FORMAT, record.codec.as_byte(), place, u8::from(record.mapped) * MAPPED]);
-    out.extend_from_slice(&record.created_at_ms.to_le_bytes());
-    out.extend_from_slice(&record.compute_nanos.to_le_bytes());
-    out.extend_from_slice(&record.shape.to_le_bytes());
-    out.extend_from_slice(&record.value_bytes.to_le_bytes());
+    out.extend_from_slice(&[FORMAT, record.facts.codec.as_byte(), place, 0]);
+    record.facts.put(&mut out);
     put_block(&mut out, origin);
     tail.iter().for_each(|part| out.extend_from_slice(part));
     let digest = Purpose::Record.digest_of(&[key.call().as_bytes(), &out[DIGEST_BYTES..]]);
@@ -129,25 +161,20 @@ pub(crate) fn parse(key: &EntryKey, bytes: &[u8]) -> Result<Record, Absent> {
 pub(crate) fn fields(bytes: &[u8]) -> Result<(Record, &[u8]), Absent> {
     let mut reader = Reader::new(bytes);
     let head = reader.take(DIGEST_BYTES).and_then(|_| reader.array::<4>()).ok_or(Absent::DamagedRecord)?;
-    let [format, codec, place, flags] = head;
+    let [format, codec, place, _] = head;
     if format > FORMAT {
         return Err(Absent::NewerRecord);
     }
     let mut parse = || {
-        let codec = CodecId::from_byte(codec)?;
-        let created_at_ms = reader.u64()?;
-        let compute_nanos = reader.u64()?;
-        let shape = reader.u64()?;
-        let value_bytes = reader.u64()?;
+        let facts = Facts::take(codec, &mut reader)?;
         let origin = reader.block()?;
         let tail = reader.rest();
         let place = match place {
-            INLINE if tail.len() as u64 == value_bytes => Place::Inline { start: bytes.len() - tail.len() },
+            INLINE if tail.len() as u64 == facts.value_bytes => Place::Inline { start: bytes.len() - tail.len() },
             BLOB => Place::Blob { name: tail.try_into().ok()? },
             _ => return None,
         };
-        let mapped = flags & MAPPED != 0;
-        Some((Record { codec, shape, created_at_ms, compute_nanos, value_bytes, mapped, place }, origin))
+        Some((Record { facts, place }, origin))
     };
     parse().ok_or(Absent::DamagedRecord)
 }
@@ -177,18 +204,17 @@ mod tests {
     #[test]
     fn every_flipped_bit_and_every_cut_of_a_record_is_noticed() {
         let key = EntryKey::from_bytes([1; 40]);
-        let sample = Record {
+        let facts = Facts {
             codec: CodecId::Compact,
             shape: 5,
             created_at_ms: 1_700_000_000_000,
             compute_nanos: 11,
             value_bytes: 5,
-            mapped: false,
-            place: Place::Inline { start: 0 },
         };
+        let sample = Record { facts, place: Place::Inline { start: 0 } };
         let bytes = encode(&key, &sample, &origin().encode(), &[b"va"[..].into(), b"lue"[..].into()]);
         let record = parse(&key, &bytes).unwrap();
-        assert_eq!((record.compute_nanos, record.value_bytes, record.shape), (11, 5, 5));
+        assert_eq!((record.facts.compute_nanos, record.facts.value_bytes, record.facts.shape), (11, 5, 5));
         let Place::Inline { start } = record.place else { panic!("a small value stands in its record") };
         assert_eq!(&bytes[start..], b"value");
         for at in 0..bytes.len() * 8 {

@@ -56,15 +56,7 @@ fn take_in(index: &Index, name: &[u8; 32], head: &[u8]) -> Result<bool, StoreErr
     if index.get(&slot)?.is_some_and(|record| entry::parse(&slot, &record).is_ok()) {
         return Ok(false);
     }
-    let record = Record {
-        codec: header.codec,
-        shape: header.shape,
-        created_at_ms: header.created_at_ms,
-        compute_nanos: header.compute_nanos,
-        value_bytes: header.value_bytes,
-        mapped: header.mapped,
-        place: Place::Blob { name: *name },
-    };
+    let record = Record { facts: header.facts, place: Place::Blob { name: *name } };
     index.insert(&slot, &entry::encode(&slot, &record, header.origin, &[]))?;
     Ok(true)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::EntryKey;
 use super::catalog::now_ms;
-use super::entry::{self, Origin, Place, Record};
+use super::entry::{self, Facts, Origin, Place, Record};
 use super::types::{Absent, Bytes, Found, NewEntry, RecordBytes};
 
 impl NewEntry<'_> {
@@ -14,15 +14,7 @@ impl NewEntry<'_> {
     /// What is not promised: that two records of one entry are equal (they hold the time), or that a later release writes
     /// the same bytes. It reads them, or says that it does not.
     pub fn to_record(&self) -> Vec<u8> {
-        let record = Record {
-            codec: self.codec,
-            shape: self.shape,
-            created_at_ms: now_ms(),
-            compute_nanos: self.compute_nanos,
-            value_bytes: self.value_bytes() as u64,
-            mapped: false,
-            place: Place::Inline { start: 0 },
-        };
+        let record = Record { facts: Facts::of(self, now_ms()), place: Place::Inline { start: 0 } };
         entry::encode(&self.key, &record, &self.origin.encode(), self.parts)
     }
 }
@@ -39,7 +31,7 @@ impl Found {
         // A blob is named by the index of a cache directory only.
         let Place::Inline { start } = record.place else { return Err(Absent::DamagedRecord) };
         let value = Bytes::Inline { record: RecordBytes::Own(bytes), start };
-        Ok(Found { codec: record.codec, shape: record.shape, compute_nanos: record.compute_nanos, value })
+        Ok(Found::of(&record.facts, value))
     }
 }
 
@@ -49,7 +41,7 @@ impl Found {
 /// says may be anything.
 #[derive(Clone, Debug)]
 pub struct RecordInfo<'r> {
-    record: Record,
+    facts: Facts,
     origin: Origin<'r>,
 }
 
@@ -61,12 +53,12 @@ impl<'r> RecordInfo<'r> {
     pub fn of(record: &'r [u8]) -> Result<RecordInfo<'r>, Absent> {
         let (record, origin) = entry::fields(record)?;
         let origin = Origin::parse(origin).ok_or(Absent::DamagedRecord)?;
-        Ok(RecordInfo { record, origin })
+        Ok(RecordInfo { facts: record.facts, origin })
     }
 
     /// Whether [`Store::clear_function`](super::Store::clear_function) with these arguments removes the entry.
     pub fn is_of(&self, function: &str, by_hand: bool) -> bool {
-        self.function() == function && self.is_by_hand() == by_hand
+        self.origin.is_of(function, by_hand)
     }
 
     /// The name of the function whose result it is.
@@ -86,18 +78,18 @@ impl<'r> RecordInfo<'r> {
 
     /// The length of the encoded value.
     pub fn value_bytes(&self) -> u64 {
-        self.record.value_bytes
+        self.facts.value_bytes
     }
 
     /// When it was stored, by the clock of the machine that did, in milliseconds.
     pub fn created_at(&self) -> SystemTime {
         // Only damage names a time that a clock cannot.
-        UNIX_EPOCH.checked_add(Duration::from_millis(self.record.created_at_ms)).unwrap_or(UNIX_EPOCH)
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.facts.created_at_ms)).unwrap_or(UNIX_EPOCH)
     }
 
     /// How long the computation took.
     pub fn compute_time(&self) -> Duration {
-        Duration::from_nanos(self.record.compute_nanos)
+        Duration::from_nanos(self.facts.compute_nanos)
     }
 }
 

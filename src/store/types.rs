@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use sled::IVec;
 
-use super::entry::Origin;
+use super::entry::{Facts, Origin};
 use super::entry_key::EntryKey;
 use crate::codec::{CodecId, Large};
 
@@ -73,6 +73,10 @@ pub struct Found {
 }
 
 impl Found {
+    pub(super) fn of(facts: &Facts, value: Bytes) -> Found {
+        Found { codec: facts.codec, shape: facts.shape, compute_nanos: facts.compute_nanos, value }
+    }
+
     /// The encoded value.
     pub fn value(&self) -> &[u8] {
         self.value.as_slice()

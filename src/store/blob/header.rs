@@ -1,13 +1,14 @@
 //! The header of a blob (docs/format.md).
 
 use super::super::bytes::{Reader, put_block};
-use super::super::entry::{FORMAT, MAPPED};
+use super::super::entry::{FORMAT, Facts};
 use super::super::{Absent, NewEntry};
 use super::compress::Method;
-use crate::codec::CodecId;
 use crate::key::Key;
 
 const MAGIC: &[u8; 8] = b"LARDBLOB";
+/// Bit of the flags: the value is to be mapped.
+const MAPPED: u8 = 1;
 /// The value starts at a multiple of this, so that a mapped array is aligned.
 const ALIGN: usize = 64;
 /// The header's end follows from its own length field; a longer one than this is damage.
@@ -18,13 +19,9 @@ pub(super) const HEAD_BYTES: usize = 16;
 /// What a blob's header says.
 pub(crate) struct Header<'h> {
     pub(crate) key: Key,
-    pub(crate) codec: CodecId,
-    pub(crate) shape: u64,
-    pub(crate) created_at_ms: u64,
-    pub(crate) compute_nanos: u64,
-    /// The length of the encoded value.
-    pub(crate) value_bytes: u64,
-    pub(crate) mapped: bool,
+    pub(crate) facts: Facts,
+    /// The value is to be mapped.
+    pub(super) mapped: bool,
     pub(crate) origin: &'h [u8],
     /// How the value is compressed.
     pub(super) method: Option<Method>,
@@ -43,17 +40,14 @@ pub(super) struct Stored {
 }
 
 /// Writes a header. How long it is does not depend on the numbers in it.
-pub(super) fn encode(entry: &NewEntry<'_>, origin: &[u8], created_at_ms: u64, stored: &Stored) -> Vec<u8> {
+pub(super) fn encode(entry: &NewEntry<'_>, origin: &[u8], facts: &Facts, stored: &Stored) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + origin.len());
     out.extend_from_slice(MAGIC);
     let method = stored.method.map_or(0, Method::as_byte);
-    out.extend_from_slice(&[FORMAT, entry.codec.as_byte(), method, u8::from(entry.mapped) * MAPPED]);
+    out.extend_from_slice(&[FORMAT, facts.codec.as_byte(), method, u8::from(entry.mapped) * MAPPED]);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(entry.key.call().as_bytes());
-    out.extend_from_slice(&created_at_ms.to_le_bytes());
-    out.extend_from_slice(&entry.compute_nanos.to_le_bytes());
-    out.extend_from_slice(&entry.shape.to_le_bytes());
-    out.extend_from_slice(&(entry.value_bytes() as u64).to_le_bytes());
+    facts.put(&mut out);
     out.extend_from_slice(&stored.digest);
     if stored.method.is_some() {
         out.extend_from_slice(&stored.bytes.to_le_bytes());
@@ -100,19 +94,12 @@ impl Header<'_> {
             (format == FORMAT).then_some(())?;
             reader.u32()?;
             let key = Key::from_bytes(reader.array()?);
-            let created_at_ms = reader.u64()?;
-            let compute_nanos = reader.u64()?;
-            let shape = reader.u64()?;
-            let value_bytes = reader.u64()?;
+            let facts = Facts::take(codec, &mut reader)?;
             let stored_digest = reader.array()?;
-            let stored_bytes = if method.is_some() { reader.u64()? } else { value_bytes };
+            let stored_bytes = if method.is_some() { reader.u64()? } else { facts.value_bytes };
             Some(Header {
                 key,
-                codec: CodecId::from_byte(codec)?,
-                shape,
-                created_at_ms,
-                compute_nanos,
-                value_bytes,
+                facts,
                 mapped: flags & MAPPED != 0,
                 origin: reader.block()?,
                 method,

@@ -59,7 +59,7 @@ impl Blobs {
                 return Err(Absent::AlteredBlob);
             }
             let stored = stored.as_slice();
-            let value_bytes = compress::raw_len(stored, header.value_bytes).ok_or(Absent::AlteredBlob)?;
+            let value_bytes = compress::raw_len(stored, header.facts.value_bytes).ok_or(Absent::AlteredBlob)?;
             let mut value = room(value_bytes).map_err(unreadable)?;
             let unpacked = compress::unpack(method, stored, value.as_mut_slice()).map_err(unreadable)?;
             return unpacked.then_some(Large::Read(value)).ok_or(Absent::AlteredBlob);

@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::entry::Origin;
+use super::super::entry::{Facts, Origin};
 use super::super::{Absent, EntryKey, NewEntry};
 use super::header::{Header, Stored, encode, len};
 use super::verified::{Stamp, Verified};
@@ -58,7 +58,7 @@ fn try_write(blobs: &Blobs, parts: &[&[u8]], mapped: bool) -> Result<[u8; 32], S
         mapped,
         costly: parts.len() % 2 == 1,
     };
-    blobs.write(&entry, &origin.encode(), 3)
+    blobs.write(&entry, &origin.encode(), &Facts::of(&entry, 3))
 }
 
 fn read(blobs: &Blobs, name: &[u8; 32]) -> Result<Large, Absent> {
@@ -301,7 +301,7 @@ fn plant(blobs: &Blobs, method: u8, stored: &[u8], value_bytes: u64, stored_byte
     };
     let digest = Purpose::StoredValue.digest_of(&[stored]);
     let stored_as = Stored { method: Some(compress::Method::Lz4), bytes: stored_bytes, digest };
-    let mut head = encode(&entry, &origin.encode(), 3, &stored_as);
+    let mut head = encode(&entry, &origin.encode(), &Facts::of(&entry, 3), &stored_as);
     head[10] = method;
     // Behind magic, numbers, length, key and three numbers.
     head[72..80].copy_from_slice(&value_bytes.to_le_bytes());

@@ -6,6 +6,7 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread::{self, Builder};
 
+use super::super::entry::Facts;
 use super::super::{NewEntry, StoreError};
 use super::compress::{Packer, Pieces};
 use super::header::{self, Stored};
@@ -16,17 +17,12 @@ impl Blobs {
     /// Writes a value and answers its name.
     ///
     /// The file appears whole or not at all; with `entry.costly` it is on the disk before this returns.
-    pub(crate) fn write(
-        &self,
-        entry: &NewEntry<'_>,
-        origin: &[u8],
-        created_at_ms: u64,
-    ) -> Result<[u8; 32], StoreError> {
-        self.write_file(entry, origin, created_at_ms)
+    pub(crate) fn write(&self, entry: &NewEntry<'_>, origin: &[u8], facts: &Facts) -> Result<[u8; 32], StoreError> {
+        self.write_file(entry, origin, facts)
             .map_err(|error| StoreError::new(format!("writing a blob into `{}`", self.dir.display()), error))
     }
 
-    fn write_file(&self, entry: &NewEntry<'_>, origin: &[u8], created_at_ms: u64) -> io::Result<[u8; 32]> {
+    fn write_file(&self, entry: &NewEntry<'_>, origin: &[u8], facts: &Facts) -> io::Result<[u8; 32]> {
         // Dropped on any failure below, and its file with it.
         let mut temp = match temporary(&self.temp) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -36,7 +32,7 @@ impl Blobs {
             made => made?,
         };
         let file = temp.as_file_mut();
-        let header_of = |stored: &Stored| header::encode(entry, origin, created_at_ms, stored);
+        let header_of = |stored: &Stored| header::encode(entry, origin, facts, stored);
         // What is to be mapped stands in its file as in memory.
         let mut packer = if entry.mapped { None } else { Packer::new(self.compression)? };
         let packed = match packer.take_if(|packer| packer.is_promising(entry.parts)) {
