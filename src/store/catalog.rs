@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::blob::Blobs;
-use super::claims::{Claimant, Claimed, Claims, End, Patience};
+use super::claims::{Claimant, Claimed, Claims, Patience};
 use super::entry::{self, Origin, Record};
 use super::entry_key::{EntryKey, Prefix};
 use super::index::Index;
@@ -37,6 +37,16 @@ impl Place {
     }
 }
 
+/// What a caller wants of a key.
+#[derive(Clone, Copy)]
+pub(super) struct Wish<'k> {
+    pub(super) key: &'k EntryKey,
+    /// How long it waits where another has the key.
+    pub(super) patience: Patience,
+    /// Whether a record is an answer; else the claim alone.
+    pub(super) look: bool,
+}
+
 /// What a lookup or a claim met.
 pub(super) enum Met {
     Record(RecordBytes),
@@ -59,32 +69,14 @@ impl Catalog {
         Ok(self.index.get(key)?.map(RecordBytes::Sled))
     }
 
-    /// Looks a record up, if it is to `look`, and claims its key where there is none.
-    pub(super) fn get_or_claim(
-        &self,
-        key: &EntryKey,
-        who: Claimant,
-        patience: Patience,
-        look: bool,
-    ) -> Result<Met, StoreError> {
-        let stored = self.claims.stored(key);
-        if look && let Some(record) = self.get(key)? {
-            return Ok(Met::Record(record));
+    /// Looks a record up, if that is wished, and claims its key where there is none.
+    pub(super) fn get_or_claim(&self, who: Claimant, wish: Wish<'_>) -> Result<Met, StoreError> {
+        let Wish { key, patience, look } = wish;
+        let look = || if look { self.get(key).transpose() } else { None };
+        match self.claims.find_or_claim(key, who, patience, look) {
+            Ok(found) => Ok(Met::Record(found?)),
+            Err(claimed) => Ok(Met::Claimed(claimed)),
         }
-        let claimed = self.claims.claim(key, who, patience);
-        // A claim taken over from an earlier owner says that the caller must not wait for itself.
-        let is_mine = matches!(claimed, Claimed::Mine | Claimed::MustNotWait);
-        if look && is_mine && self.claims.stored(key) != stored {
-            // Someone stored between the look and the claim.
-            let looked = self.get(key);
-            if claimed == Claimed::Mine && !matches!(looked, Ok(None)) {
-                self.claims.release(key, who, End::Stored);
-            }
-            if let Some(record) = looked? {
-                return Ok(Met::Record(record));
-            }
-        }
-        Ok(Met::Claimed(claimed))
     }
 
     /// Puts a record, and removes the blob of the one it replaces. The answer is what failed after the record was in.

@@ -170,6 +170,33 @@ impl Claims {
         end.map_or(Claimed::Busy, Claimed::Ended)
     }
 
+    /// What `look` finds, or else a claim: `look` is asked before, and again if something was stored between that and the
+    /// claim, which then is given back.
+    pub(crate) fn find_or_claim<T>(
+        &self,
+        key: &EntryKey,
+        who: Claimant,
+        patience: Patience,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> Result<T, Claimed> {
+        let stored = self.stored(key);
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        let claimed = self.claim(key, who, patience);
+        // A claim taken over from an earlier owner says that the caller must not wait for itself.
+        if matches!(claimed, Claimed::Mine | Claimed::MustNotWait)
+            && self.stored(key) != stored
+            && let Some(found) = look()
+        {
+            if claimed == Claimed::Mine {
+                self.release(key, who, End::Stored);
+            }
+            return Ok(found);
+        }
+        Err(claimed)
+    }
+
     /// Ends the claim of `who`, if it has one on the key.
     pub fn release(&self, key: &EntryKey, who: Claimant, end: End) {
         let shard = self.shard(key);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::attempt::Unanswered;
 use super::blob::{Blobs, Compression};
-use super::catalog::{Met, now_ms};
+use super::catalog::{Met, Wish, now_ms};
 use super::claims::{Claimant, Claimed, Claims, End, Patience};
 use super::entry::{self, Facts, Place, Record};
 use super::entry_key::EntryKey;
@@ -96,7 +96,7 @@ impl Store for DiskStore {
         let mut absent = Absent::Never;
         let mut look = true;
         loop {
-            match self.link.get_or_claim(key, who, patience, look) {
+            match self.link.get_or_claim(who, Wish { key, patience, look }) {
                 Ok(Met::Record(bytes)) => match self.found(key, bytes) {
                     Ok(found) => return Lookup::Found(found),
                     // There is a record, and what it says cannot be served: it is computed anew.
@@ -123,7 +123,7 @@ impl Store for DiskStore {
         if self.is_read_only() {
             return self.claims().claim(key, who, patience);
         }
-        match self.link.get_or_claim(key, who, patience, false) {
+        match self.link.get_or_claim(who, Wish { key, patience, look: false }) {
             Ok(Met::Claimed(claimed)) => claimed,
             Ok(Met::Record(_)) => Claimed::MustNotWait,
             Err(_) => self.link.claims().claim(key, who, patience),

@@ -11,20 +11,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::catalog::{Met, Wish};
 use super::claims::{Claimant, Claimed, End, OwnClaim, Patience};
 use super::entry_key::EntryKey;
 use super::program;
 use super::server::READER;
 use super::socket::{self, Wakeful};
 use super::types::{RecordBytes, StoreError};
-use super::wire::{LONGEST, PROTOCOL, Reply, Request};
+use super::wire::{LONGEST, LONGEST_WAIT, PROTOCOL, Reply, Request};
 use crate::frame;
 use crate::lock::lock;
 
 /// An owner that does not answer for so long is taken for stopped: what it cannot serve is computed.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest wait for a claim within one request; who waits longer asks again.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Guest {
     dir: PathBuf,
@@ -176,14 +175,8 @@ impl Guest {
         })
     }
 
-    pub(super) fn get_or_claim(
-        &self,
-        key: &EntryKey,
-        who: Claimant,
-        patience: Patience,
-        look: bool,
-    ) -> Result<super::catalog::Met, NoAnswer> {
-        use super::catalog::Met;
+    pub(super) fn get_or_claim(&self, who: Claimant, wish: Wish<'_>) -> Result<Met, NoAnswer> {
+        let Wish { key, patience, look } = wish;
         let mut left = match patience {
             Patience::Unbounded => Duration::MAX,
             Patience::AtMost(longest) => longest,

@@ -24,13 +24,13 @@ use std::time::{Duration, Instant};
 use super::attempt::answered;
 use super::attempt::{Attempt, Unanswered, gone, unanswered};
 use super::blob::Blobs;
-use super::catalog::Met;
-use super::claims::{Claimant, Claimed, Claims, End, OwnClaim, Patience};
+use super::catalog::{Met, Wish};
+use super::claims::{Claimant, Claimed, Claims, End, OwnClaim};
 use super::entry_key::EntryKey;
 #[cfg(unix)]
 use super::guest::{Guest, NoAnswer};
 use super::recent::Recent;
-use super::role::{Found, Role, seek};
+use super::role::{Found, Role, Way, seek};
 use super::seat::Seat;
 use super::types::{RecordBytes, StoreError};
 use super::{Access, program};
@@ -62,20 +62,13 @@ pub(super) struct Shared {
     /// Whether this store is being closed; signalled with every change of the role too.
     closing: Mutex<bool>,
     moved: Condvar,
-    /// As a guest: the keys that this program claimed, or is about to, and for which thread.
-    pub(super) held: Mutex<HashMap<EntryKey, Held>>,
+    /// As a guest: the claims that this program has, or is about to.
+    pub(super) held: Mutex<HashMap<EntryKey, OwnClaim>>,
     pub(super) recent: Mutex<Recent>,
     /// Kept from the first time as a guest to the end: it says that this program is alive.
     seat: Mutex<Option<Seat>>,
     has_news: AtomicBool,
     news: Mutex<Vec<String>>,
-}
-
-/// A claim that this program has as a guest.
-#[derive(Clone, Copy)]
-pub(super) struct Held {
-    thread: u64,
-    granted: bool,
 }
 
 impl Link {
@@ -131,64 +124,43 @@ impl Link {
     }
 
     pub(super) fn get(&self, key: &EntryKey) -> Result<Option<RecordBytes>, Unanswered> {
-        self.ask(|role, _| match role {
-            Role::Owner(owner) => Attempt::Done(owner.catalog.get(key)),
-            Role::Copy(copy) => Attempt::Done(copy.catalog.get(key)),
+        self.ask(|way, _| match way {
+            Way::Here(here) => Attempt::Done(here.catalog.get(key)),
             #[cfg(unix)]
-            Role::Guest(guest) => answered(guest.get(key)),
-            Role::Apart(_) => unreachable!("`ask` answers for it"),
+            Way::Guest(guest) => answered(guest.get(key)),
         })
     }
 
-    /// Looks a record up, if it is to `look`, and claims its key where there is none.
-    pub(super) fn get_or_claim(
-        &self,
-        key: &EntryKey,
-        who: Claimant,
-        patience: Patience,
-        look: bool,
-    ) -> Result<Met, Unanswered> {
+    /// Looks a record up, if that is wished, and claims its key where there is none.
+    pub(super) fn get_or_claim(&self, who: Claimant, wish: Wish<'_>) -> Result<Met, Unanswered> {
         let claims = &self.shared.claims;
         let mut is_lost = false;
-        let met = self.ask(|role, attempt| {
-            match role {
-                Role::Owner(owner) => {
-                    let met = owner.catalog.get_or_claim(key, who, patience, look);
-                    Attempt::Done(met.map(|met| match met {
-                        // Asked of an owner that is gone, and taken over since.
-                        Met::Claimed(Claimed::MustNotWait) if attempt > 0 && claims.holds(key, who) => {
-                            Met::Claimed(Claimed::Mine)
-                        }
-                        met => met,
-                    }))
+        let met = self.ask(|way, attempt| match way {
+            Way::Here(here) => Attempt::Done(here.catalog.get_or_claim(who, wish).map(|met| match met {
+                // Asked of an owner that is gone, and taken over since.
+                Met::Claimed(Claimed::MustNotWait) if attempt > 0 && claims.holds(wish.key, who) => {
+                    Met::Claimed(Claimed::Mine)
                 }
-                Role::Copy(copy) => Attempt::Done(copy.catalog.get_or_claim(key, who, patience, look)),
-                #[cfg(unix)]
-                Role::Guest(guest) => {
-                    let met = self.claim_as_guest(guest, key, who, patience, look, attempt);
-                    is_lost |= matches!(met, Err(NoAnswer::Lost(_)));
-                    answered(met)
-                }
-                Role::Apart(_) => unreachable!("`ask` answers for it"),
+                met => met,
+            })),
+            #[cfg(unix)]
+            Way::Guest(guest) => {
+                let met = self.claim_as_guest(guest, who, wish, attempt);
+                is_lost |= matches!(met, Err(NoAnswer::Lost(_)));
+                answered(met)
             }
         });
         if is_lost && !matches!(met, Ok(Met::Claimed(Claimed::Mine))) {
             // What was asked of the first owner may have been told to the next one as a claim.
-            self.release(key, who, End::Stored);
+            self.release(wish.key, who, End::Stored);
         }
         met
     }
 
     #[cfg(unix)]
-    fn claim_as_guest(
-        &self,
-        guest: &Guest,
-        key: &EntryKey,
-        who: Claimant,
-        patience: Patience,
-        look: bool,
-        attempt: u32,
-    ) -> Result<Met, NoAnswer> {
+    fn claim_as_guest(&self, guest: &Guest, who: Claimant, wish: Wish<'_>, attempt: u32) -> Result<Met, NoAnswer> {
+        let key = wish.key;
+        let claim = |granted| OwnClaim { key: *key, thread: who.thread, granted };
         // Noted before it is asked for: should the owner end between its answer and this program's note, the next owner
         // would give the key to another.
         let noted = {
@@ -198,14 +170,12 @@ impl Link {
                     return Ok(Met::Claimed(Claimed::MustNotWait));
                 }
                 Some(claim) => claim.thread == who.thread,
-                None => held.insert(*key, Held { thread: who.thread, granted: false }).is_none(),
+                None => held.insert(*key, claim(false)).is_none(),
             }
         };
-        let met = guest.get_or_claim(key, who, patience, look);
+        let met = guest.get_or_claim(who, wish);
         match &met {
-            Ok(Met::Claimed(Claimed::Mine)) => {
-                lock(&self.shared.held).insert(*key, Held { thread: who.thread, granted: true });
-            }
+            Ok(Met::Claimed(Claimed::Mine)) => drop(lock(&self.shared.held).insert(*key, claim(true))),
             // Still wanted of the next owner.
             Err(NoAnswer::Lost(_)) => {}
             _ if noted => drop(lock(&self.shared.held).remove(key)),
@@ -225,56 +195,47 @@ impl Link {
         self.shared.claims.release(key, who, end);
         #[cfg(unix)]
         if let Some(role) = self.shared.role_now()
-            && let Role::Guest(guest) = &*role
+            && let Role::Served(Way::Guest(guest)) = &*role
         {
             guest.release(key, who, end);
         }
     }
 
     pub(super) fn put(&self, key: &EntryKey, record: &[u8], costly: bool) -> Result<Option<StoreError>, Unanswered> {
-        self.ask(|role, _| match role {
-            Role::Owner(owner) => {
-                if !owner.catalog.is_in_place(costly) {
-                    return Attempt::Over(gone());
-                }
-                Attempt::Done(owner.catalog.put(key, record, costly))
-            }
-            Role::Copy(_) => Attempt::Done(Err(StoreError::new("writing the index", "it is open for reading only"))),
+        self.may_write("writing the index")?;
+        self.ask(|way, _| match way {
+            Way::Here(here) if !here.catalog.is_in_place(costly) => Attempt::Over(gone()),
+            Way::Here(here) => Attempt::Done(here.catalog.put(key, record, costly)),
             #[cfg(unix)]
-            Role::Guest(guest) => {
+            Way::Guest(guest) => {
                 if !costly {
                     // Before the answer, which may be the last thing that this owner does.
                     lock(&self.shared.recent).push(key, record);
                 }
                 answered(guest.put(key, record, costly))
             }
-            Role::Apart(_) => unreachable!("`ask` answers for it"),
         })
     }
 
     pub(super) fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, Unanswered> {
         self.may_write("removing entries")?;
         lock(&self.shared.recent).clear();
-        self.ask(|role, _| match role {
-            Role::Owner(owner) if !owner.catalog.is_in_place(true) => Attempt::Over(gone()),
-            Role::Owner(owner) => Attempt::Done(owner.catalog.clear_function(function, by_hand)),
-            Role::Copy(_) => Attempt::Done(Err(StoreError::new("removing entries", "it is open for reading only"))),
+        self.ask(|way, _| match way {
+            Way::Here(here) if !here.catalog.is_in_place(true) => Attempt::Over(gone()),
+            Way::Here(here) => Attempt::Done(here.catalog.clear_function(function, by_hand)),
             #[cfg(unix)]
-            Role::Guest(guest) => answered(guest.clear_function(function, by_hand)),
-            Role::Apart(_) => unreachable!("`ask` answers for it"),
+            Way::Guest(guest) => answered(guest.clear_function(function, by_hand)),
         })
     }
 
     pub(super) fn clear(&self) -> Result<(), Unanswered> {
         self.may_write("removing entries")?;
         lock(&self.shared.recent).clear();
-        self.ask(|role, _| match role {
-            Role::Owner(owner) if !owner.catalog.is_in_place(true) => Attempt::Over(gone()),
-            Role::Owner(owner) => Attempt::Done(owner.catalog.clear()),
-            Role::Copy(_) => Attempt::Done(Err(StoreError::new("removing entries", "it is open for reading only"))),
+        self.ask(|way, _| match way {
+            Way::Here(here) if !here.catalog.is_in_place(true) => Attempt::Over(gone()),
+            Way::Here(here) => Attempt::Done(here.catalog.clear()),
             #[cfg(unix)]
-            Role::Guest(guest) => answered(guest.clear()),
-            Role::Apart(_) => unreachable!("`ask` answers for it"),
+            Way::Guest(guest) => answered(guest.clear()),
         })
     }
 
@@ -287,10 +248,11 @@ impl Link {
 
     pub(super) fn settle(&self) {
         if let Some(role) = self.shared.role_now()
-            && let Role::Owner(owner) = &*role
-            && owner.catalog.is_in_place(true)
+            && let Role::Served(Way::Here(here)) = &*role
+            && here.catalog.place.is_some()
+            && here.catalog.is_in_place(true)
         {
-            owner.catalog.index.settle();
+            here.catalog.index.settle();
         }
         // This program ends as it should, and not as one that was killed.
         *lock(&self.shared.seat) = None;
@@ -310,10 +272,10 @@ impl Link {
         // Someone else has noticed where there is none.
         let Some(role) = self.shared.role_now() else { return self.is_served().is_ok() };
         let is_gone = match &*role {
-            Role::Owner(owner) => !owner.catalog.is_in_place(true),
+            Role::Served(Way::Here(here)) => !here.catalog.is_in_place(true),
             #[cfg(unix)]
-            Role::Guest(_) => !self.shared.path.join("lock").exists(),
-            _ => false,
+            Role::Served(Way::Guest(_)) => !self.shared.path.join("lock").exists(),
+            Role::Apart(_) => false,
         };
         if is_gone {
             self.shared.give_up(&role);
@@ -324,14 +286,15 @@ impl Link {
 
     /// Asks whoever can answer, and the next one where that ends meanwhile. `asked` is told how many it asked before.
     #[inline]
-    fn ask<R>(&self, mut asked: impl FnMut(&Role, u32) -> Attempt<R>) -> Result<R, Unanswered> {
+    fn ask<R>(&self, mut asked: impl FnMut(&Way, u32) -> Attempt<R>) -> Result<R, Unanswered> {
         let mut over = None;
         for attempt in 0..MOST_ATTEMPTS {
             let Some(role) = self.shared.role_now().or_else(|| self.shared.wait_for_role()) else { break };
-            if let Role::Apart(why) = &*role {
-                return Err(Unanswered::Apart(why.clone()));
-            }
-            match asked(&role, attempt) {
+            let way = match &*role {
+                Role::Served(way) => way,
+                Role::Apart(why) => return Err(Unanswered::Apart(why.clone())),
+            };
+            match asked(way, attempt) {
                 Attempt::Done(done) => return done.map_err(Unanswered::Failed),
                 Attempt::Over(error) => {
                     over = Some(error);
@@ -359,7 +322,7 @@ impl Drop for Link {
         self.shared.moved.notify_all();
         #[cfg(unix)]
         if let Some(role) = self.shared.role_now()
-            && let Role::Guest(guest) = &*role
+            && let Role::Served(Way::Guest(guest)) = &*role
         {
             guest.leave();
         }
@@ -403,7 +366,7 @@ impl Shared {
             self.moved.notify_all();
         }
         #[cfg(unix)]
-        if let Role::Guest(guest) = &*role {
+        if let Role::Served(Way::Guest(guest)) = &*role {
             // A claim that ended while the owner was told of it had nobody to tell its end to.
             let own = self.own_claims(&lock(&self.held));
             guest.release_ended(|claim| own.iter().any(|now| (now.key, now.thread) == (claim.key, claim.thread)));
@@ -427,7 +390,7 @@ impl Shared {
         while !*lock(&self.closing) {
             let role = self.role_now();
             match role.as_deref() {
-                Some(Role::Owner(_) | Role::Copy(_)) => {
+                Some(Role::Served(Way::Here(_))) => {
                     let mut closing = lock(&self.closing);
                     while !*closing && self.role_now().is_some() {
                         closing = whole(self.moved.wait(closing));
@@ -435,7 +398,7 @@ impl Shared {
                     continue;
                 }
                 #[cfg(unix)]
-                Some(Role::Guest(guest)) => {
+                Some(Role::Served(Way::Guest(guest))) => {
                     guest.wait_for_end();
                     if let Some(role) = &role {
                         self.give_up(role);
@@ -478,11 +441,9 @@ impl Shared {
     }
 
     /// The claims that threads of this program hold, wherever they made them.
-    pub(super) fn own_claims(&self, held: &HashMap<EntryKey, Held>) -> Vec<OwnClaim> {
+    pub(super) fn own_claims(&self, held: &HashMap<EntryKey, OwnClaim>) -> Vec<OwnClaim> {
         let mut own = self.claims.of_program(program());
-        let as_guest =
-            |(key, claim): (&EntryKey, &Held)| OwnClaim { key: *key, thread: claim.thread, granted: claim.granted };
-        own.extend(held.iter().map(as_guest));
+        own.extend(held.values());
         own
     }
 }

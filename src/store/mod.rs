@@ -202,24 +202,19 @@ pub trait Store: Send + Sync + 'static {
 
 /// [`Store::get_or_claim`] for claims that are kept in this program.
 fn get_or_claim_here<S: Store + ?Sized>(store: &S, key: &EntryKey, who: Claimant, patience: Patience) -> Lookup {
-    let claims = store.claims();
-    let stored = claims.stored(key);
-    let mut absent = match store.get(key) {
-        Ok(found) => return Lookup::Found(found),
-        Err(absent) => absent,
+    let mut absent = Absent::Never;
+    let look = || match store.get(key) {
+        Ok(found) => Some(found),
+        Err(why) => {
+            absent = why;
+            None
+        }
     };
-    match claims.claim(key, who, patience) {
-        Claimed::Mine if claims.stored(key) != stored => match store.get(key) {
-            Ok(found) => {
-                claims.release(key, who, End::Stored);
-                return Lookup::Found(found);
-            }
-            Err(now) => absent = now,
-        },
-        Claimed::Mine => {}
-        claimed => return Lookup::Claimed(claimed),
+    match store.claims().find_or_claim(key, who, patience, look) {
+        Ok(found) => Lookup::Found(found),
+        Err(Claimed::Mine) => Lookup::Mine(absent),
+        Err(claimed) => Lookup::Claimed(claimed),
     }
-    Lookup::Mine(absent)
 }
 
 /// What [`Store::get_or_claim`] met.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use super::Access;
 use super::catalog::{Catalog, Place};
 #[cfg(unix)]
@@ -27,22 +29,28 @@ const PAUSE: Duration = Duration::from_millis(3);
 const CHECK_IN: Duration = Duration::from_secs(5);
 
 pub(super) enum Role {
-    Owner(Owner),
-    #[cfg(unix)]
-    Guest(Guest),
-    /// Reads from a copy of an index that nobody has open.
-    Copy(Copy),
+    Served(Way),
     /// Does without, for this reason.
     Apart(StoreError),
 }
 
-pub(super) struct Owner {
+/// The way to an index.
+pub(super) enum Way {
+    Here(Here),
+    #[cfg(unix)]
+    Guest(Guest),
+}
+
+/// An index that is open in this program: as its owner, or a copy of one that nobody has open, to be read.
+pub(super) struct Here {
     #[cfg(unix)]
     server: Option<Server>,
     pub(super) catalog: Arc<Catalog>,
+    /// Where a copy is.
+    _copy: Option<TempDir>,
 }
 
-impl Owner {
+impl Here {
     /// Ends what would still be done by name: the directory is gone, or another's. What the index would write at its end is
     /// not wanted there, so it is never dropped; that happens at most once per removal of a directory in use.
     fn abandon(&self) {
@@ -54,7 +62,7 @@ impl Owner {
     }
 }
 
-impl Drop for Owner {
+impl Drop for Here {
     fn drop(&mut self) {
         if !self.catalog.is_in_place(true) {
             self.abandon();
@@ -62,25 +70,20 @@ impl Drop for Owner {
     }
 }
 
-pub(super) struct Copy {
-    pub(super) catalog: Catalog,
-    _dir: tempfile::TempDir,
-}
-
 impl Role {
     /// Whether someone must watch for its end.
     pub(super) fn needs_keeper(&self) -> bool {
-        !matches!(self, Role::Owner(_) | Role::Copy(_))
+        !matches!(self, Role::Served(Way::Here(_)))
     }
 
     /// Ends what a role that is over would still do.
     pub(super) fn abandon(&self) {
         match self {
-            Role::Owner(owner) => owner.abandon(),
+            Role::Served(Way::Here(here)) if here.catalog.place.is_some() => here.abandon(),
             // The keeper waits for the end of an owner that may only be stopped.
             #[cfg(unix)]
-            Role::Guest(guest) => guest.leave(),
-            Role::Copy(_) | Role::Apart(_) => {}
+            Role::Served(Way::Guest(guest)) => guest.leave(),
+            Role::Served(Way::Here(_)) | Role::Apart(_) => {}
         }
     }
 }
@@ -187,12 +190,13 @@ fn own(shared: &Shared, location: Location, is_first: bool) -> Result<Found, Err
             None
         }
     };
-    let role = Role::Owner(Owner {
+    let here = Here {
         #[cfg(unix)]
         server,
         catalog,
-    });
-    Ok(Found { role, news })
+        _copy: None,
+    };
+    Ok(Found { role: Role::Served(Way::Here(here)), news })
 }
 
 #[cfg(unix)]
@@ -210,7 +214,7 @@ fn join(shared: &Shared, holder: Holder) -> Met {
         greeted.attach(holds, &lock(&shared.recent).all())
     });
     match attached {
-        Ok(guest) => Met::Role(Box::new(Found { role: Role::Guest(guest), news: Vec::new() })),
+        Ok(guest) => Met::Role(Box::new(Found { role: Role::Served(Way::Guest(guest)), news: Vec::new() })),
         Err(NotAdmitted::Nobody) => Met::Nobody(holder),
         Err(NotAdmitted::Refused(words)) => refused(&words),
     }
@@ -231,7 +235,12 @@ fn enter_to_read(shared: &Shared) -> Result<Met, Error> {
     };
     let dir = tempfile::tempdir().map_err(|error| location::unreadable(path, error))?;
     let index = repair::open_copy(path, dir.path(), &shared.blobs)?;
-    let catalog = Catalog { index, blobs: Arc::clone(&shared.blobs), claims: Arc::clone(&shared.claims), place: None };
-    let role = Role::Copy(Copy { catalog, _dir: dir });
-    Ok(Met::Role(Box::new(Found { role, news: Vec::new() })))
+    let (blobs, claims) = (Arc::clone(&shared.blobs), Arc::clone(&shared.claims));
+    let here = Here {
+        #[cfg(unix)]
+        server: None,
+        catalog: Arc::new(Catalog { index, blobs, claims, place: None }),
+        _copy: Some(dir),
+    };
+    Ok(Met::Role(Box::new(Found { role: Role::Served(Way::Here(here)), news: Vec::new() })))
 }

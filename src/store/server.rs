@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::catalog::{Catalog, Met};
+use super::catalog::{Catalog, Met, Wish};
 use super::claims::{Claimant, Claimed, Patience};
 use super::socket;
 use super::types::StoreError;
-use super::wire::{LONGEST, PROTOCOL, Reply, Request};
+use super::wire::{LONGEST, LONGEST_WAIT, PROTOCOL, Reply, Request};
 use crate::lock::lock;
 use crate::{frame, panics};
 
@@ -25,8 +25,6 @@ use crate::{frame, panics};
 const MOST_CONNECTIONS: usize = 4096;
 /// A program that does not read its answers for so long is cut off.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A wait for a claim is cut to this, and asked for again; so a server never takes much longer to stop.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Enough for sled; there may be many.
 const STACK_BYTES: usize = 512 << 10;
 
@@ -275,7 +273,7 @@ impl Shared {
             Request::Claim { key, thread, look, wait_ms } => {
                 let patience = Patience::AtMost(Duration::from_millis(wait_ms.into()).min(LONGEST_WAIT));
                 let who = caller.claimant(thread);
-                match catalog.get_or_claim(&key, who, patience, look) {
+                match catalog.get_or_claim(who, Wish { key: &key, patience, look }) {
                     Ok(Met::Record(record)) => reply(Reply::Record(&record)),
                     // Its own claim, taken over from an earlier owner: it asks again because that one never answered.
                     Ok(Met::Claimed(Claimed::MustNotWait)) if catalog.claims.holds(&key, who) => {

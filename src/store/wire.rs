@@ -3,6 +3,8 @@
 //! One request, one answer, but for what needs none (docs/format.md does not hold these bytes still: both sides say which
 //! [`PROTOCOL`] they speak first, and part where they differ).
 
+use std::time::Duration;
+
 use super::bytes::{Reader, put_block};
 use super::claims::{Claimed, End, OwnClaim};
 use super::entry_key::EntryKey;
@@ -11,6 +13,9 @@ use super::entry_key::EntryKey;
 pub(super) const PROTOCOL: u32 = 2;
 /// A record is a few KiB: what says it is longer is refused before memory is asked for it.
 pub(super) const LONGEST: usize = 1 << 20;
+
+/// The longest wait for a claim within one request; who waits longer asks again. So an owner never takes much longer to stop.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 const MAGIC: &[u8; 8] = b"LARDSOCK";
 
