@@ -19,11 +19,12 @@ pub(crate) enum Purpose {
     BlobHeader,
     StoredValue,
     FunctionName,
+    Build,
 }
 
 impl Purpose {
     fn context(self) -> &'static ContextKey {
-        static KEYS: LazyLock<[ContextKey; 8]> = LazyLock::new(|| {
+        static KEYS: LazyLock<[ContextKey; 9]> = LazyLock::new(|| {
             [
                 hash_derive_key_context("larder 2026-11 call key v1"),
                 hash_derive_key_context("larder 2026-11 function identity v1"),
@@ -33,6 +34,7 @@ impl Purpose {
                 hash_derive_key_context("larder 2026-11 blob header v1"),
                 hash_derive_key_context("larder 2026-11 stored value v1"),
                 hash_derive_key_context("larder 2026-11 function name v1"),
+                hash_derive_key_context("larder 2026-11 build v1"),
             ]
         });
         &KEYS[self as usize]

@@ -35,6 +35,12 @@ pub(crate) enum Kind {
     Location { path: PathBuf, what: String, reason: LocationReason, source: Option<Box<dyn StdError + Send + Sync>> },
     /// A task of a run failed.
     Task(Failure),
+    /// A program has no entry for worker processes, or does not come to it. A retry cannot help.
+    #[cfg(unix)]
+    WorkerEntry { what: String },
+    /// A worker process cannot do what it is for.
+    #[cfg(unix)]
+    Worker { what: String },
     /// The machine refused a resource, such as a thread. A retry can help.
     Resource { what: String, source: Box<dyn StdError + Send + Sync> },
 }
@@ -82,6 +88,15 @@ impl Error {
         self.is_location_for(LocationReason::NewerFormat)
     }
 
+    /// Whether worker processes cannot be had since the program lacks [`init`](crate::init), or does not come to it.
+    pub fn is_worker_entry(&self) -> bool {
+        match &*self.kind {
+            #[cfg(unix)]
+            Kind::WorkerEntry { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The failed task, if a task of a run failed.
     ///
     /// # Examples
@@ -127,6 +142,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.kind {
             Kind::InvalidOption { what } => f.write_str(what),
+            #[cfg(unix)]
+            Kind::WorkerEntry { what } | Kind::Worker { what } => f.write_str(what),
             Kind::Location { path, what, source, .. } => {
                 write!(f, "the cache location `{}` {what}", path.display())?;
                 match source {
@@ -167,6 +184,8 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.kind {
             Kind::InvalidOption { .. } => None,
+            #[cfg(unix)]
+            Kind::WorkerEntry { .. } | Kind::Worker { .. } => None,
             // In the text too: most programs print an error and not its chain.
             Kind::Location { source, .. } => source.as_deref().map(|source| source as _),
             Kind::Task(failure) => failure.source(),

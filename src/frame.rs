@@ -1,4 +1,5 @@
-//! Messages on a stream: a length, then so many bytes.
+//! Messages on a stream: a length, then so many bytes. Where the other side may be out of its mind, as a process that runs
+//! any code, a check of the length tells a message from garbage: see [`head`].
 
 use std::io::{self, BufRead, Write};
 
@@ -35,6 +36,27 @@ pub(crate) fn read(stream: &mut impl BufRead, message: &mut Vec<u8>, longest: us
     Ok(true)
 }
 
+/// How long the [`head`] of a checked message is.
+pub(crate) const HEAD_BYTES: usize = 8;
+
+/// What makes the check: a length alone would be believed.
+const CHECK: u32 = 0x6c61_7264;
+
+/// What stands before a message of `len` bytes; `None` if it is too long to be sent.
+pub(crate) fn head(len: usize) -> Option<[u8; HEAD_BYTES]> {
+    let len = u32::try_from(len).ok()?;
+    let mut head = [0; HEAD_BYTES];
+    head[..4].copy_from_slice(&len.to_le_bytes());
+    head[4..].copy_from_slice(&(!len ^ CHECK).to_le_bytes());
+    Some(head)
+}
+
+/// The length that stands in a [`head`]; `None` if it is none.
+pub(crate) fn length(head: [u8; HEAD_BYTES]) -> Option<usize> {
+    let (len, check) = (u64::from_le_bytes(head) as u32, (u64::from_le_bytes(head) >> 32) as u32);
+    (check == !len ^ CHECK).then_some(len as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +73,17 @@ mod tests {
             assert_eq!(message, expected);
         }
         assert!(!read(&mut stream, &mut message, 5000).unwrap(), "the end");
+    }
+
+    #[test]
+    fn a_head_is_told_from_garbage() {
+        for len in [0, 1, 5000, u32::MAX as usize] {
+            assert_eq!(length(head(len).unwrap()), Some(len));
+        }
+        assert_eq!(head(1 << 32), None);
+        for garbage in [[0; 8], [0xff; 8], *b"GET / HT", *b"Segmenta"] {
+            assert_eq!(length(garbage), None);
+        }
     }
 
     #[test]

@@ -55,6 +55,8 @@ mod frame;
 mod key;
 mod lock;
 mod memory;
+#[cfg(unix)]
+mod memory_file;
 mod panics;
 mod parallel;
 mod payload;
@@ -63,6 +65,10 @@ pub mod store;
 mod sys;
 mod task;
 mod walk;
+#[cfg(unix)]
+mod wire;
+#[cfg(unix)]
+mod worker;
 
 #[cfg(feature = "ndarray")]
 pub use array::BulkArray;
@@ -70,13 +76,15 @@ pub use backend::Backend;
 pub use bulk::Bulk;
 pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
-pub use larder_macros::{cached, task};
+pub use larder_macros::{cached, main, task};
 pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, MmapMode, NotStoredReason, Stats};
 pub use panics::Panic;
 pub use parallel::{BatchSize, Failure, Parallel, Progress, ProgressCallback, Snapshot, cpu_count, effective_n_jobs};
 pub use payload::Payload;
 pub use screen::print_line;
 pub use store::Compression;
+#[cfg(unix)]
+pub use worker::init;
 pub use task::{Delayed, Parameter, Task, TaskError, registry};
 
 /// What the attributes expand to. Not for people: anything here may change in any release.
@@ -84,7 +92,8 @@ pub use task::{Delayed, Parameter, Task, TaskError, registry};
 pub mod __private {
     pub use crate::memory::CachedCell;
     pub use crate::task::probe;
-    pub use crate::task::registry::{TaskEntry, run_encoded};
+    pub use crate::task::registry::TaskEntry;
+    pub use crate::task::remote::Remote;
     pub use inventory;
 }
 

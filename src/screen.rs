@@ -27,10 +27,26 @@ static BARS: Mutex<Vec<MultiProgress>> = Mutex::new(Vec::new());
 /// # Ok::<(), larder::Error>(())
 /// ```
 pub fn print_line(line: &str) {
+    print_to(Stream::Err, line);
+}
+
+/// Where a line goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stream {
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only worker processes write there"))]
+    Out,
+    Err,
+}
+
+/// Writes a line, above the progress bars if there are any.
+pub(crate) fn print_to(stream: Stream, line: &str) {
     let bars = bars().last().cloned();
     let write = || {
-        // Whoever closed stderr does not want to hear of it.
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        // Whoever closed the stream does not want to hear of it.
+        let _ = match stream {
+            Stream::Out => writeln!(io::stdout().lock(), "{line}"),
+            Stream::Err => writeln!(io::stderr().lock(), "{line}"),
+        };
     };
     match bars {
         Some(bars) => bars.suspend(write),

@@ -120,12 +120,20 @@ impl Expansion<'_> {
             #(#cfgs)*
             #[allow(deprecated, clippy::all, clippy::pedantic, clippy::nursery)]
             const _: () = {
+                #[automatically_derived]
+                impl ::larder::__private::Remote for #name {
+                    type Owned = #owned;
+
+                    fn with(
+                        (#(#arguments,)*): Self::Owned,
+                        call: &mut dyn for<'larder> ::core::ops::FnMut(Self::Args<'larder>),
+                    ) {
+                        call((#(#passed,)*))
+                    }
+                }
+
                 ::larder::__private::inventory::submit! {
-                    ::larder::__private::TaskEntry::new::<#name>(|encoded| {
-                        ::larder::__private::run_encoded::<#name, #owned>(encoded, |(#(#arguments,)*)| {
-                            #name(#(#passed),*)
-                        })
-                    })
+                    ::larder::__private::TaskEntry::new::<#name>()
                 }
             };
         }

@@ -18,6 +18,7 @@ mod cached;
 mod expand;
 mod fingerprint;
 mod function;
+mod main_function;
 mod options;
 mod problems;
 mod signature;
@@ -147,4 +148,22 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
     attribute::expand(Kind::Cached, options.into(), item.into()).into()
+}
+
+/// Makes `main` the entry of the program's worker processes too: `larder::init()` as its first line.
+///
+/// A worker process is the same program, started again. It must not run `main` a second time, so it is told apart before
+/// anything else happens there. Needed by programs that use `Backend::Processes`, and only by these.
+///
+/// ```ignore
+/// #[larder::main]
+/// fn main() -> larder::Result<()> {
+///     // as ever
+/// }
+/// ```
+///
+/// With an attribute that makes an `async fn main` a plain one, such as `#[tokio::main]`, write that one above this one.
+#[proc_macro_attribute]
+pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
+    main_function::expand(options.into(), item.into()).into()
 }

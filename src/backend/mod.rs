@@ -1,6 +1,8 @@
 //! Where the workers of a run live. Each backend starts a crew and returns when all of it is done; what the crew does
 //! comes from [`crate::parallel::dispatch`], the same for all.
 
+#[cfg(unix)]
+pub(crate) mod processes;
 mod sequential;
 mod threads;
 

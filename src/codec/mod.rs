@@ -196,11 +196,52 @@ fn lasting<T>(_: &T) -> Option<&[u8]> {
 /// # Errors
 /// The value refuses to be serialized.
 pub(crate) fn encode_args<T: Serialize>(value: &T) -> Result<Encoded, CodecError> {
-    if shape::look_at(value).skips_fields {
-        Ok(Encoded::new(CodecId::SelfDescribing, self_describing::encode(value)?))
-    } else {
-        Ok(Encoded::new(CodecId::Compact, compact::encode(value)?))
+    let encoding = encode_unproved(value, Prefer::Small)?;
+    Ok(Encoded::new(encoding.codec, encoding.concat().into_owned()))
+}
+
+/// What matters in bytes that the far side decodes, or says that it cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prefer {
+    Small,
+    /// Every type that serde knows comes back, as far as its own words do.
+    SelfDescribing,
+}
+
+/// Encodes a value that travels to a process which decodes it at once: it is not decoded here to see whether it comes back.
+///
+/// # Errors
+/// The value refuses to be serialized.
+pub(crate) fn encode_unproved<T: Serialize>(value: &T, prefer: Prefer) -> Result<Encoding<'_>, CodecError> {
+    if let Some(AsBytes { bytes, is_bulk }) = numbers::as_bytes(value) {
+        return Ok(Encoding { mapped: is_bulk, ..Encoding::new(CodecId::Numbers, bytes) });
     }
+    let look = shape::look_at(value);
+    if look.skips_fields || prefer == Prefer::SelfDescribing {
+        return Ok(Encoding::new(CodecId::SelfDescribing, self_describing::encode(value)?));
+    }
+    if look.has_numbers
+        && let Some(split) = sections::encode_unproved(value, lasting(value))?
+    {
+        return Ok(Encoding { codec: CodecId::Sections, mapped: split.has_bulk, parts: split.parts });
+    }
+    Ok(Encoding::new(CodecId::Compact, compact::encode(value)?))
+}
+
+/// A value of the toolkit's own as bytes that only this program reads.
+///
+/// # Errors
+/// The value refuses to be serialized.
+pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+    compact::encode(value)
+}
+
+/// What [`to_bytes`] made.
+///
+/// # Errors
+/// The bytes are not a whole value of this type.
+pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    compact::decode(bytes)
 }
 
 /// Decodes what [`encode`] made.
@@ -243,6 +284,15 @@ impl Large {
             Large::Mapped(mapped) => mapped,
         }
     }
+
+    /// The same bytes for another value; mapped ones are not copied.
+    #[cfg(unix)]
+    pub(crate) fn again(&self) -> Large {
+        match self {
+            Large::Read(words) => Large::Read(words.clone()),
+            Large::Mapped(mapped) => Large::Mapped(mapped.clone()),
+        }
+    }
 }
 
 fn not_these_numbers() -> CodecError {
@@ -250,6 +300,7 @@ fn not_these_numbers() -> CodecError {
 }
 
 /// Bytes in words of eight, so that numbers among them are aligned.
+#[derive(Clone)]
 pub(crate) struct Words {
     words: Vec<u64>,
     bytes: usize,

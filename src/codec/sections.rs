@@ -117,6 +117,12 @@ impl<'v> Sections<'v> {
         self.rows.push(Row { tag, count: count as u64, part, range: start..end });
     }
 
+    /// The parts of a value with this outline.
+    fn behind(self, outline: &[u8]) -> Split<'v> {
+        let head = self.head(outline);
+        Split { parts: std::iter::once(Cow::Owned(head)).chain(self.parts).collect(), has_bulk: self.has_bulk }
+    }
+
     fn head(&self, outline: &[u8]) -> Vec<u8> {
         let table = HEADER_BYTES + self.rows.len() * ROW_BYTES;
         let len = (table + outline.len()).next_multiple_of(ALIGNMENT);
@@ -149,17 +155,34 @@ pub(super) fn encode<'v, T: Serialize + DeserializeOwned>(
     lasting: Option<&'v [u8]>,
     check: impl FnOnce(T) -> Result<(), CodecError>,
 ) -> Result<Option<Split<'v>>, CodecError> {
-    let sections = RefCell::new(Sections { lasting, ..Sections::default() });
-    let outline = compact::encode(&Outlined { value, sections: &sections })?;
-    let sections = sections.into_inner();
+    let (outline, sections) = outlined(value, lasting)?;
     if sections.rows.is_empty() {
         return Ok(None);
     }
     let whole = |row: &Row| Section { tag: row.tag, bytes: &sections.parts[row.part][row.range.clone()], mapped: None };
     check(decode_outline(&outline, sections.rows.iter().map(whole).collect())?)?;
-    let head = sections.head(&outline);
-    let parts = std::iter::once(Cow::Owned(head)).chain(sections.parts).collect();
-    Ok(Some(Split { parts, has_bulk: sections.has_bulk }))
+    Ok(Some(sections.behind(&outline)))
+}
+
+/// As [`encode`], for who finds out elsewhere whether the value comes back.
+///
+/// # Errors
+/// The value refuses to be serialized.
+pub(super) fn encode_unproved<'v, T: Serialize>(
+    value: &'v T,
+    lasting: Option<&'v [u8]>,
+) -> Result<Option<Split<'v>>, CodecError> {
+    let (outline, sections) = outlined(value, lasting)?;
+    Ok((!sections.rows.is_empty()).then(|| sections.behind(&outline)))
+}
+
+fn outlined<'v, T: Serialize>(
+    value: &'v T,
+    lasting: Option<&'v [u8]>,
+) -> Result<(Vec<u8>, Sections<'v>), CodecError> {
+    let sections = RefCell::new(Sections { lasting, ..Sections::default() });
+    let outline = compact::encode(&Outlined { value, sections: &sections })?;
+    Ok((outline, sections.into_inner()))
 }
 
 /// Decodes what [`encode`] made, which `mapped` is the file of, if it is one.

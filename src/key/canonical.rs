@@ -58,9 +58,20 @@ impl Canonical {
     }
 
     /// The digest of the form, short or not.
-    #[cfg(test)]
     pub(crate) fn digest(&self) -> [u8; 32] {
         as_form(&self.0).digest()
+    }
+
+    /// The form as another process of this program can have it.
+    #[cfg(unix)]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// What [`as_bytes`](Canonical::as_bytes) gave.
+    #[cfg(unix)]
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Canonical {
+        Canonical(bytes.into())
     }
 }
 

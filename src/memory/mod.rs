@@ -228,6 +228,18 @@ impl Memory {
         self.inner.counters.snapshot()
     }
 
+    /// What this memory counted, as a list.
+    #[cfg(unix)]
+    pub(crate) fn counts(&self) -> Vec<u64> {
+        self.inner.counters.list()
+    }
+
+    /// Adds what a memory on this directory counted in another process.
+    #[cfg(unix)]
+    pub(crate) fn add_counts(&self, counts: &[u64]) {
+        self.inner.counters.add(counts);
+    }
+
     /// Removes every entry of every function.
     ///
     /// # Errors

@@ -254,6 +254,25 @@ impl Counters {
     }
 }
 
+/// The counts as a list, for another process of this program.
+#[cfg(unix)]
+impl Counters {
+    fn all(&self) -> impl Iterator<Item = &AtomicU64> {
+        let lists = self.hits.iter().chain(&self.misses).chain(&self.not_stored);
+        lists.chain([&self.stores, &self.bytes_loaded, &self.bytes_stored, &self.nanos_saved, &self.nanos_computing])
+    }
+
+    pub(crate) fn list(&self) -> Vec<u64> {
+        self.all().map(|counter| counter.load(Relaxed)).collect()
+    }
+
+    pub(crate) fn add(&self, list: &[u64]) {
+        for (counter, more) in self.all().zip(list) {
+            counter.fetch_add(*more, Relaxed);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 //! The one module where `unsafe` may live. Each part is a small, safe face over one promise the compiler cannot check.
 
+#[cfg(unix)]
+pub(crate) mod board;
 pub(crate) mod cast;
 pub(crate) mod exit;
 pub(crate) mod filled;

@@ -14,6 +14,7 @@ pub use outcome::TaskError;
 
 #[doc(hidden)]
 pub mod probe;
+pub(crate) mod remote;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

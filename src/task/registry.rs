@@ -5,12 +5,11 @@
 
 use std::fmt;
 
-use serde::de::DeserializeOwned;
-
+use super::remote::{self, Host, Remote, Unusable};
 use super::{Parameter, Task, TaskError};
-use crate::codec::{self, CodecError, Encoded};
+use crate::codec::{CodecError, Encoded};
 use crate::key::identity;
-use crate::panics::{self, Panic};
+use crate::panics::Panic;
 
 /// What went wrong in a call by name.
 #[derive(Debug)]
@@ -39,22 +38,27 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-type Run = fn(&Encoded) -> Result<Encoded, CallError>;
-
 /// One registered task.
 pub struct TaskEntry {
     path: fn() -> &'static str,
     fingerprint: [u8; 32],
     parameters: &'static [Parameter],
-    run: Run,
+    call: fn(&Encoded) -> Result<Encoded, CallError>,
+    call_all: fn(&mut dyn Host) -> Result<(), Unusable>,
 }
 
 inventory::collect!(TaskEntry);
 
 impl TaskEntry {
     #[doc(hidden)]
-    pub const fn new<T: Task>(run: Run) -> TaskEntry {
-        TaskEntry { path: identity::path_of::<T>, fingerprint: T::FINGERPRINT, parameters: T::PARAMETERS, run }
+    pub const fn new<T: Remote>() -> TaskEntry {
+        TaskEntry {
+            path: identity::path_of::<T>,
+            fingerprint: T::FINGERPRINT,
+            parameters: T::PARAMETERS,
+            call: remote::call::<T>,
+            call_all: remote::call_all::<T>,
+        }
     }
 
     /// The function's full path.
@@ -93,7 +97,16 @@ impl TaskEntry {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn call(&self, args: &Encoded) -> Result<Encoded, CallError> {
-        (self.run)(args)
+        (self.call)(args)
+    }
+
+    /// Makes the calls that `host` has.
+    ///
+    /// # Errors
+    /// Arguments that do not decode (no call was made then), or results that cannot be encoded.
+    #[cfg(unix)]
+    pub(crate) fn call_all(&self, host: &mut dyn Host) -> Result<(), Unusable> {
+        (self.call_all)(host)
     }
 }
 
@@ -129,16 +142,4 @@ pub fn find(name: &str, fingerprint: &[u8; 32]) -> Option<&'static TaskEntry> {
 /// The entry of the task `T`; `None` if it carries [`#[larder::cached]`](macro@crate::cached) without `task`.
 pub fn entry<T: Task>() -> Option<&'static TaskEntry> {
     find(identity::path_of::<T>(), &T::FINGERPRINT)
-}
-
-/// The far side of a call by name, with the types that only the attribute knows.
-#[doc(hidden)]
-pub fn run_encoded<T: Task, Owned: DeserializeOwned>(
-    args: &Encoded,
-    call: fn(Owned) -> T::Output,
-) -> Result<Encoded, CallError> {
-    let owned: Owned = args.decode().map_err(CallError::Arguments)?;
-    let output = panics::catch(|| call(owned)).map_err(CallError::Panicked)?;
-    let value = T::into_value(output).map_err(CallError::Failed)?;
-    codec::encode(&value).map_err(CallError::Result)
 }

@@ -1,17 +1,23 @@
 //! One value that many calls share.
 
+#[cfg(unix)]
+pub(crate) mod travel;
+
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::key::canonical::{Canonical, canonical, is_canonical, splice};
 
-/// A value that many calls share: kept once, hashed once.
+/// A value that many calls share: kept once, hashed once, encoded once.
 ///
 /// Clones share the value (as an `Arc` does). Its part in cache keys is computed on first need and then used as it is,
-/// so a thousand calls with one 200 MB payload hash it once. A key does not tell a payload from the value itself where
+/// so a thousand calls with one 200 MB payload hash it once. Worker processes get its bytes once: in a file that is only in
+/// memory, which all of them map and nobody can change, kept until the last clone is dropped. There each worker decodes
+/// it once; arrays that are [`Bulk`](crate::Bulk) are used where they are, so that all workers together hold them once. A key does not tell a payload from the value itself where
 /// it is an argument on its own: `f(&Payload<T>)` changed to `f(&T)` keeps its argument's digest.
 ///
 /// The value cannot be changed once shared; a type whose content changes behind `&self` (a `Mutex`, a `Cell`) would
@@ -38,12 +44,31 @@ pub struct Payload<T> {
 struct Shared<T> {
     value: T,
     form: OnceLock<Canonical>,
+    #[cfg(unix)]
+    seal: travel::Seal,
 }
 
 impl<T> Payload<T> {
     /// Shares `value`.
     pub fn new(value: T) -> Payload<T> {
-        Payload { shared: Arc::new(Shared { value, form: OnceLock::new() }) }
+        Payload::of(value, OnceLock::new())
+    }
+
+    fn of(value: T, form: OnceLock<Canonical>) -> Payload<T> {
+        Payload {
+            shared: Arc::new(Shared {
+                value,
+                form,
+                #[cfg(unix)]
+                seal: travel::Seal::new(),
+            }),
+        }
+    }
+
+    /// A value whose part in keys is known.
+    #[cfg(unix)]
+    fn with_form(value: T, form: Canonical) -> Payload<T> {
+        Payload::of(value, form.into())
     }
 
     /// The value, if this is its last holder.
@@ -95,6 +120,10 @@ impl<T: fmt::Debug> fmt::Debug for Payload<T> {
 impl<T: Serialize> Serialize for Payload<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !is_canonical::<S>() {
+            #[cfg(unix)]
+            if let Some(number) = travel::depart(&self.shared.value, &self.shared.seal) {
+                return serializer.serialize_u64(number.map_err(serde::ser::Error::custom)?);
+            }
             return self.shared.value.serialize(serializer);
         }
         let form = match self.shared.form.get() {
@@ -108,8 +137,12 @@ impl<T: Serialize> Serialize for Payload<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Payload<T> {
+impl<'de, T: DeserializeOwned + 'static> Deserialize<'de> for Payload<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload<T>, D::Error> {
+        #[cfg(unix)]
+        if travel::is_arriving() {
+            return travel::arrive(u64::deserialize(deserializer)?).map_err(serde::de::Error::custom);
+        }
         T::deserialize(deserializer).map(Payload::new)
     }
 }

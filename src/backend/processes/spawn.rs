@@ -1,0 +1,143 @@
+//! Starting a worker: from the command to the moment it is ready.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::handle::{Ending, Handle, Unheard};
+use super::output::Output;
+use super::{Refusal, keeper};
+use crate::lock::lock;
+use crate::sys::board::Board;
+use crate::wire::channel::Channel;
+use crate::wire::message::{self, Hello, Order, PROTOCOL, Report, Setup};
+use crate::worker::{Designation, VARIABLE, build_id, program_file};
+
+/// A worker that did not say who it is by then never will: the program does something else.
+const HELLO_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How a worker is to be: those that are alike are used for each other's runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spec {
+    /// Beyond what the program's own environment has.
+    pub(crate) environment: Vec<(String, std::ffi::OsString)>,
+    pub(crate) setup: Setup,
+}
+
+/// Starts a worker and waits until it is ready, or `cancelled` says not to.
+///
+/// # Errors
+/// The system refuses a process, or what was started is no worker, or it cannot be set up.
+pub(super) fn start(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Handle, Refusal> {
+    // Only one is started before it is known that what is started is a worker: a program that goes on as itself would
+    // start the next ones.
+    static PROVED: std::sync::Mutex<bool> = std::sync::Mutex::new(false);
+    let mut proved = lock(&PROVED);
+    if *proved {
+        drop(proved);
+        return begin(spec, cancelled)?.set_up(spec, cancelled);
+    }
+    // It failed for somebody else of this run, while this one waited.
+    if cancelled() {
+        return Err(Refusal::Cancelled);
+    }
+    let hello = begin(spec, cancelled)?;
+    *proved = true;
+    drop(proved);
+    hello.set_up(spec, cancelled)
+}
+
+/// A process that has proved to be a worker.
+struct Proved(Handle);
+
+fn begin(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Proved, Refusal> {
+    let refused = |what: &str, error: io::Error| Refusal::Resource(format!("cannot start a worker process: {what}"), error);
+    let build = build_id().map_err(|error| refused("this program's file cannot be read", error))?;
+    let (ours, theirs) = UnixStream::pair().map_err(|error| refused("no socket", error))?;
+    let nonce = RandomState::new().build_hasher().finish();
+    let designation = Designation { driver: std::process::id(), nonce };
+    let program = program_file().map_err(|error| refused("this program's file is unknown", error))?;
+    let mut command = Command::new(program);
+    command.arg0(std::env::args_os().next().unwrap_or_default());
+    command.env(VARIABLE, designation.text()).envs(spec.environment.iter().map(|(name, value)| (name, value)));
+    command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = keeper::spawn(command).map_err(|error| refused("the system refuses", error))?;
+    let output = match (child.stdout.take(), child.stderr.take()) {
+        (Some(out), Some(err)) => Output::forward(out, err),
+        _ => Err(io::Error::other("its output is no pipe")),
+    };
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => {
+            keeper::bury(child);
+            return Err(refused("its output cannot be read", error));
+        }
+    };
+    let mut handle = Handle::new(child, Channel::new(ours), output);
+    handle.channel.set_nonblocking(true).map_err(|error| refused("no socket", error))?;
+    let deadline = Instant::now() + HELLO_DEADLINE;
+    match handle.hear(Some(deadline), cancelled) {
+        Ok(Report::Hello(Hello { protocol, nonce: said, build: other })) => {
+            if said != nonce {
+                return Err(Refusal::Stray("it does not know what it was started with".to_owned()));
+            }
+            if protocol != PROTOCOL || other != build {
+                return Err(Refusal::OtherBuild);
+            }
+            Ok(Proved(handle))
+        }
+        Ok(Report::Refused(words)) => Err(Refusal::Stray(words)),
+        Ok(_) => Err(Refusal::Stray("it says what no worker says".to_owned())),
+        Err(Unheard::Cancelled) => Err(Refusal::Cancelled),
+        Err(Unheard::Late) => {
+            let words = format!("it did not come to the entry within {} s", HELLO_DEADLINE.as_secs());
+            Err(Refusal::Stray(words))
+        }
+        Err(Unheard::Gone) => {
+            let Ending { status, last_words, .. } = handle.end();
+            Err(Refusal::Stray(with_last_words(format!("it {status} before it came to the entry"), &last_words)))
+        }
+        Err(Unheard::Garbage(error)) => Err(Refusal::Stray(format!("it says what no worker says ({error})"))),
+    }
+}
+
+/// A sentence, and what a process said last.
+pub(super) fn with_last_words(mut sentence: String, last_words: &[String]) -> String {
+    if !last_words.is_empty() {
+        sentence.push_str("; its last lines on stderr: ");
+        sentence.push_str(&last_words.join(" | "));
+    }
+    sentence
+}
+
+impl Proved {
+    fn set_up(self, spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Handle, Refusal> {
+        let Proved(mut handle) = self;
+        let mut setup = spec.setup.clone();
+        // Without a board it takes one call at a time.
+        let board = Board::create().ok();
+        setup.has_board = board.is_some();
+        let (board, file) = board.unzip();
+        handle.board = board;
+        let file = file.map(|file| Arc::new(file) as Arc<dyn AsFd + Send + Sync>);
+        let said = message::encode(&Order::Setup(setup)).and_then(|head| handle.channel.send(&[&head], file));
+        said.map_err(|error| Refusal::Resource("a worker process cannot be set up".to_owned(), error))?;
+        match handle.hear(None, cancelled) {
+            Ok(Report::Ready) => Ok(handle),
+            Ok(Report::Refused(words)) => Err(Refusal::Setup(words)),
+            Ok(_) => Err(Refusal::Setup("it says what no worker says".to_owned())),
+            Err(Unheard::Cancelled) => Err(Refusal::Cancelled),
+            Err(Unheard::Late) => Err(Refusal::Setup("it takes too long".to_owned())),
+            Err(Unheard::Garbage(error)) => Err(Refusal::Setup(format!("it says what no worker says ({error})"))),
+            Err(Unheard::Gone) => {
+                let Ending { status, last_words, .. } = handle.end();
+                Err(Refusal::Setup(with_last_words(format!("it {status}"), &last_words)))
+            }
+        }
+    }
+}

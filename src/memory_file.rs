@@ -1,0 +1,175 @@
+//! Large values between the processes of one run: files that exist in memory only, without a name that others could open, and
+//! gone with their last descriptor, however a program ends.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::sys::map::Mapped;
+
+/// A whole file that nobody can change any more.
+#[derive(Debug)]
+pub(crate) struct MemoryFile {
+    file: File,
+    len: usize,
+}
+
+impl MemoryFile {
+    /// A file of these parts, one behind the other. `name` is seen in `/proc/*/maps` only.
+    ///
+    /// # Errors
+    /// The system refuses the file or the room for it.
+    pub(crate) fn write(name: &str, parts: &[impl AsRef<[u8]>]) -> io::Result<MemoryFile> {
+        let mut file = os::create(name)?;
+        let mut slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part.as_ref())).collect();
+        let len = parts.iter().map(|part| part.as_ref().len()).sum();
+        write_all(&mut file, &mut slices)?;
+        Ok(MemoryFile { file: os::seal(file)?, len })
+    }
+
+    /// A file that came from another process, with `len` bytes as it says.
+    ///
+    /// # Errors
+    /// It is not such a file: it can still be changed, or has another length.
+    pub(crate) fn received(file: File, len: usize) -> io::Result<MemoryFile> {
+        let refused = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+        if !os::is_sealed(&file)? {
+            return Err(refused("a memory file that can still be changed"));
+        }
+        if file.metadata()?.len() != len as u64 {
+            return Err(refused("a memory file of another length than was said"));
+        }
+        Ok(MemoryFile { file, len })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The content as memory, which all who map the file share.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(crate) fn map(&self) -> io::Result<Mapped> {
+        Mapped::whole(&self.file)
+    }
+}
+
+impl AsFd for MemoryFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// A file for a few words that two processes share and both change.
+///
+/// # Errors
+/// The system refuses.
+pub(crate) fn shared_words(bytes: u64) -> io::Result<File> {
+    let file = os::create("larder-board")?;
+    file.set_len(bytes)?;
+    os::fix_length(&file)?;
+    Ok(file)
+}
+
+fn write_all(file: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// memfd: sealed by the kernel.
+#[cfg(target_os = "linux")]
+mod os {
+    use std::fs::File;
+    use std::io;
+
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+
+    pub(super) fn create(name: &str) -> io::Result<File> {
+        Ok(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?.into())
+    }
+
+    pub(super) fn seal(file: File) -> io::Result<File> {
+        fcntl_add_seals(&file, sealed() | SealFlags::SEAL)?;
+        Ok(file)
+    }
+
+    pub(super) fn is_sealed(file: &File) -> io::Result<bool> {
+        Ok(fcntl_get_seals(file)?.contains(sealed()))
+    }
+
+    pub(super) fn fix_length(file: &File) -> io::Result<()> {
+        Ok(fcntl_add_seals(file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?)
+    }
+
+    fn sealed() -> SealFlags {
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK
+    }
+}
+
+/// Temporary files that have no name any more. Only the processes of one program get their descriptors, and none of
+/// them writes once a file is whole.
+#[cfg(not(target_os = "linux"))]
+mod os {
+    use std::fs::File;
+    use std::io;
+
+    pub(super) fn create(_: &str) -> io::Result<File> {
+        tempfile::tempfile()
+    }
+
+    pub(super) fn seal(file: File) -> io::Result<File> {
+        Ok(file)
+    }
+
+    pub(super) fn is_sealed(_: &File) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    pub(super) fn fix_length(_: &File) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_mapped_and_cannot_be_changed() {
+        let parts: Vec<Vec<u8>> = (0..3000_u32).map(|part| part.to_le_bytes().repeat(3)).collect();
+        let written = MemoryFile::write("test", &parts).unwrap();
+        assert_eq!(&*written.map().unwrap(), parts.concat());
+        assert_eq!(written.len(), 36_000);
+        if cfg!(target_os = "linux") {
+            assert!((&written.file).write_all(b"more").is_err());
+            assert!(written.file.set_len(1).is_err());
+        }
+        let copy = written.file.try_clone().unwrap();
+        assert_eq!(&*MemoryFile::received(copy, 36_000).unwrap().map().unwrap(), parts.concat());
+        assert!(MemoryFile::received(written.file.try_clone().unwrap(), 7).is_err());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_can_still_be_changed_is_refused() {
+        let mut file = os::create("test").unwrap();
+        file.write_all(b"open").unwrap();
+        assert!(MemoryFile::received(file, 4).is_err());
+        assert!(MemoryFile::received(tempfile::tempfile().unwrap(), 0).is_err(), "no memory file at all");
+    }
+
+    #[test]
+    fn nothing_is_a_file_too() {
+        let written = MemoryFile::write("test", &[[0; 0]; 2]).unwrap();
+        assert_eq!(written.len(), 0);
+    }
+}

@@ -1,0 +1,334 @@
+//! How payloads go to another process: as a number in the arguments, and once as a sealed file beside them.
+//!
+//! serde shows a value nothing of the message it becomes a part of, so the two ends are told through the thread: within
+//! [`departing`] a payload writes its number and is noted down; within [`Arrivals::within`] a number is read as the payload
+//! that came under it. Elsewhere a payload is written and read as the value it is.
+
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Payload;
+use crate::codec::{self, CodecError, CodecId, Encoding, Large, Prefer, Words};
+use crate::key::canonical::{Canonical, canonical};
+use crate::memory_file::MemoryFile;
+
+/// Smaller payloads are not worth a descriptor.
+const MIN_FILE_BYTES: usize = 64 << 10;
+
+/// A payload as bytes that any process of this program can have.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    /// No other payload of this program has it, ever.
+    pub(crate) id: u64,
+    pub(crate) codec: CodecId,
+    pub(crate) form: Canonical,
+    pub(crate) content: Content,
+    /// The payloads that this one refers to.
+    pub(crate) within: Vec<Arc<Sealed>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Content {
+    File(Arc<MemoryFile>),
+    /// Small, or the system refused a file.
+    Bytes(Vec<u8>),
+}
+
+impl Content {
+    /// The bytes as a file, or as they are where that is refused or not worth it.
+    pub(crate) fn new(name: &str, encoding: &Encoding<'_>, min_file_bytes: usize) -> Content {
+        if encoding.len() >= min_file_bytes
+            && let Ok(file) = MemoryFile::write(name, &encoding.parts)
+        {
+            return Content::File(Arc::new(file));
+        }
+        Content::Bytes(encoding.concat().into_owned())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Content::File(file) => file.len(),
+            Content::Bytes(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// Where a payload keeps its bytes once they were needed.
+pub(super) type Seal = OnceLock<Result<Arc<Sealed>, CodecError>>;
+
+/// The payloads that left with some arguments.
+#[derive(Debug, Default)]
+pub(crate) struct Departed {
+    /// Each once, those that others refer to before them.
+    pub(crate) payloads: Vec<Arc<Sealed>>,
+    /// How many were encoded for the first time.
+    pub(crate) encodings: u64,
+    pub(crate) bytes_encoded: u64,
+}
+
+impl Departed {
+    fn note(&mut self, sealed: &Arc<Sealed>) {
+        if self.payloads.iter().any(|noted| noted.id == sealed.id) {
+            return;
+        }
+        sealed.within.iter().for_each(|inner| self.note(inner));
+        self.payloads.push(Arc::clone(sealed));
+    }
+}
+
+thread_local! {
+    static DEPARTING: RefCell<Option<Departed>> = const { RefCell::new(None) };
+    static ARRIVED: RefCell<Option<Arrivals>> = const { RefCell::new(None) };
+}
+
+/// Puts a value into a thread's place and the former one back at the end, whatever happens between.
+struct Within<T: 'static> {
+    place: &'static std::thread::LocalKey<RefCell<Option<T>>>,
+    before: Option<T>,
+}
+
+impl<T> Within<T> {
+    fn enter(place: &'static std::thread::LocalKey<RefCell<Option<T>>>, value: T) -> Within<T> {
+        Within { place, before: place.replace(Some(value)) }
+    }
+
+    fn leave(mut self) -> Option<T> {
+        let before = self.before.take();
+        let value = self.place.replace(before);
+        std::mem::forget(self);
+        value
+    }
+}
+
+impl<T> Drop for Within<T> {
+    fn drop(&mut self) {
+        self.place.replace(self.before.take());
+    }
+}
+
+/// Runs `encode`, in which payloads are written as their numbers, and answers which were.
+pub(crate) fn departing<R>(encode: impl FnOnce() -> R) -> (R, Departed) {
+    let within = Within::enter(&DEPARTING, Departed::default());
+    let done = encode();
+    (done, within.leave().unwrap_or_default())
+}
+
+/// The number to write in place of `value`, if it is to be written so just now.
+pub(super) fn depart<T: Serialize>(value: &T, seal: &Seal) -> Option<Result<u64, CodecError>> {
+    if DEPARTING.with_borrow(Option::is_none) {
+        return None;
+    }
+    let mut fresh = None;
+    let sealed = seal.get_or_init(|| {
+        let (sealed, inner) = departing(|| self::seal(value));
+        let sealed = sealed.map(|sealed| Arc::new(Sealed { within: inner.payloads, ..sealed }))?;
+        fresh = Some((1 + inner.encodings, sealed.content.len() as u64 + inner.bytes_encoded));
+        Ok(sealed)
+    });
+    Some(match sealed {
+        Err(error) => Err(error.clone()),
+        Ok(sealed) => {
+            DEPARTING.with_borrow_mut(|departed| {
+                let Some(departed) = departed else { return };
+                departed.note(sealed);
+                if let Some((encodings, bytes)) = fresh {
+                    departed.encodings += encodings;
+                    departed.bytes_encoded += bytes;
+                }
+            });
+            Ok(sealed.id)
+        }
+    })
+}
+
+fn seal<T: Serialize>(value: &T) -> Result<Sealed, CodecError> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let form = canonical(value).map_err(CodecError::new)?;
+    let encoding = codec::encode_unproved(value, Prefer::Small)?;
+    let name = format!("larder-payload-{}", hex(&form.digest()[..8]));
+    let content = Content::new(&name, &encoding, MIN_FILE_BYTES);
+    Ok(Sealed { id: NEXT.fetch_add(1, Relaxed), codec: encoding.codec, form, content, within: Vec::new() })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The payloads that came to this process, by their numbers.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    payloads: HashMap<u64, Arrived>,
+}
+
+/// A payload that came.
+pub(crate) struct Arrived {
+    pub(crate) codec: CodecId,
+    pub(crate) form: Canonical,
+    pub(crate) bytes: Large,
+    /// As what it was asked for, each a `Payload`.
+    decoded: HashMap<TypeId, Box<dyn Any>>,
+}
+
+impl Arrived {
+    pub(crate) fn new(codec: CodecId, form: Canonical, bytes: Large) -> Arrived {
+        Arrived { codec, form, bytes, decoded: HashMap::new() }
+    }
+}
+
+/// Bytes of a message, to be kept.
+pub(crate) fn kept(bytes: &[u8]) -> Large {
+    let mut words = Words::zeroed(bytes.len());
+    words.as_mut_slice().copy_from_slice(bytes);
+    Large::Read(words)
+}
+
+impl Arrivals {
+    pub(crate) fn add(&mut self, id: u64, payload: Arrived) {
+        self.payloads.insert(id, payload);
+    }
+
+    pub(crate) fn forget(&mut self, id: u64) {
+        self.payloads.remove(&id);
+    }
+
+    /// Runs `decode`, in which numbers are read as the payloads that came under them.
+    pub(crate) fn within<R>(&mut self, decode: impl FnOnce() -> R) -> R {
+        let within = Within::enter(&ARRIVED, std::mem::take(self));
+        let done = decode();
+        *self = within.leave().unwrap_or_default();
+        done
+    }
+}
+
+/// Whether payloads are read as their numbers just now.
+pub(super) fn is_arriving() -> bool {
+    ARRIVED.with_borrow(Option::is_some)
+}
+
+/// The payload that came under a number.
+pub(super) fn arrive<T: DeserializeOwned + 'static>(id: u64) -> Result<Payload<T>, CodecError> {
+    let wanted = TypeId::of::<T>();
+    // Taken out while it is decoded: what it holds may be payloads that are looked for here.
+    let taken = ARRIVED.with_borrow_mut(|arrived| {
+        let arrived = arrived.as_mut()?.payloads.get_mut(&id)?;
+        if let Some(payload) = arrived.decoded.get(&wanted).and_then(|any| any.downcast_ref::<Payload<T>>()) {
+            return Some(Ok(payload.clone()));
+        }
+        Some(Err((arrived.codec, arrived.form.clone(), arrived.bytes.again())))
+    });
+    let (codec, form, bytes) = match taken {
+        Some(Ok(payload)) => return Ok(payload),
+        Some(Err(bytes)) => bytes,
+        None => return Err(CodecError::new(format_args!("there is no payload {id} here"))),
+    };
+    let payload = Payload::with_form(codec::decode_large::<T>(codec, bytes)?, form);
+    ARRIVED.with_borrow_mut(|arrived| {
+        if let Some(arrived) = arrived.as_mut().and_then(|arrived| arrived.payloads.get_mut(&id)) {
+            arrived.decoded.insert(wanted, Box::new(payload.clone()));
+        }
+    });
+    Ok(payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Encoded;
+    use crate::{Bulk, task};
+
+    /// Sends a value through bytes, with the payloads beside them; answers what was encoded too.
+    fn send<T: Serialize, R: DeserializeOwned>(value: &T, arrivals: &mut Arrivals) -> (R, Departed) {
+        let (encoded, departed) = departing(|| codec::encode_args(value).unwrap());
+        for payload in &departed.payloads {
+            let bytes = match &payload.content {
+                Content::File(file) => Large::Mapped(file.map().unwrap()),
+                Content::Bytes(bytes) => kept(bytes),
+            };
+            arrivals.add(payload.id, Arrived::new(payload.codec, payload.form.clone(), bytes));
+        }
+        let Encoded { codec, bytes } = encoded;
+        assert!(bytes.len() < 100, "{}", bytes.len());
+        (arrivals.within(|| codec::decode(codec, &bytes).unwrap()), departed)
+    }
+
+    #[test]
+    fn a_payload_is_encoded_once_and_decoded_once() {
+        let payload = Payload::new(vec!["text".to_owned(); 10_000]);
+        let mut arrivals = Arrivals::default();
+        let ((a, b), departed) =
+            send::<_, (Payload<Vec<String>>, Payload<Vec<String>>)>(&(&payload, &payload), &mut arrivals);
+        assert_eq!((&*a, departed.encodings, departed.payloads.len()), (&*payload, 1, 1));
+        assert!(Payload::ptr_eq(&a, &b));
+        let (c, departed) = send::<_, Payload<Vec<String>>>(&payload, &mut arrivals);
+        assert_eq!((departed.encodings, departed.payloads.len(), departed.bytes_encoded), (0, 1, 0));
+        assert_eq!(*c, *payload);
+    }
+
+    #[test]
+    fn arrays_stay_where_they_are() {
+        let payload = Payload::new((0..100_000).map(f64::from).collect::<Bulk<f64>>());
+        let (back, _) = send::<_, Payload<Bulk<f64>>>(&payload, &mut Arrivals::default());
+        assert!(back.is_mapped() && back[99_999] == 99_999.0);
+    }
+
+    #[test]
+    fn payloads_within_payloads_come_before_them() {
+        let inner = Payload::new(vec![7_u8; 300_000]);
+        let outer = Payload::new((inner.clone(), inner.clone(), 5));
+        type Outer = (Payload<Vec<u8>>, Payload<Vec<u8>>, i32);
+        let (back, departed) = send::<_, Payload<Outer>>(&outer, &mut Arrivals::default());
+        assert_eq!((departed.encodings, departed.payloads.len()), (2, 2));
+        assert_eq!((&*back.0, &*back.1, back.2), (&*inner, &*inner, 5));
+        assert!(Payload::ptr_eq(&back.0, &back.1));
+    }
+
+    #[test]
+    fn a_payload_that_arrived_has_its_key() {
+        #[task]
+        fn length(text: &Payload<String>) -> usize {
+            text.len()
+        }
+        let payload = Payload::new("key".repeat(100));
+        let (back, _) = send::<_, Payload<String>>(&payload, &mut Arrivals::default());
+        assert!(back.shared.form.get().is_some(), "not hashed again");
+        assert_eq!(canonical(&(&back,)).unwrap(), canonical(&(&payload,)).unwrap());
+        assert_eq!(length(&back), 300);
+    }
+
+    #[test]
+    fn elsewhere_a_payload_is_its_value() {
+        let payload = Payload::new(vec![1_u8, 2, 3]);
+        assert_eq!(serde_json::to_string(&payload).unwrap(), "[1,2,3]");
+        assert_eq!(*serde_json::from_str::<Payload<Vec<u8>>>("[1,2,3]").unwrap(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_number_without_a_payload_is_an_error() {
+        let mut arrivals = Arrivals::default();
+        let bytes = codec::encode_args(&7_u64).unwrap();
+        let error = arrivals.within(|| bytes.decode::<Payload<String>>()).unwrap_err();
+        assert!(error.to_string().contains("no payload 7"), "{error}");
+    }
+
+    #[test]
+    fn what_refuses_to_be_written_says_so_each_time() {
+        struct Refuses;
+        impl Serialize for Refuses {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("not this one"))
+            }
+        }
+        let payload = Payload::new(Refuses);
+        for _ in 0..2 {
+            let (encoded, departed) = departing(|| codec::encode_args(&payload));
+            assert!(encoded.unwrap_err().to_string().contains("not this one"));
+            assert!(departed.payloads.is_empty());
+        }
+    }
+}

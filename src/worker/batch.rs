@@ -1,0 +1,141 @@
+//! One batch in a worker: calls made one after the other, and what is said of them.
+
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::{Duration, Instant};
+
+use super::usage::own_bytes;
+use crate::codec::{CodecId, Encoding, Large, Prefer};
+use crate::memory::{Memory, Waiting};
+use crate::payload::travel::{Arrivals, Content};
+use crate::sys::board::Board;
+use crate::task::remote::{End, Host};
+use crate::wire::message::{Begin, Done, Exception};
+
+/// Results that are longer go in a file.
+const MIN_FILE_BYTES: usize = 256 << 10;
+/// Memory is looked at so often, at most: it is a read of a file of the system's.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What the calls of a batch need, and what they left.
+pub(super) struct Batch<'w> {
+    pub(super) id: u64,
+    pub(super) waits: bool,
+    pub(super) begin: &'w Begin,
+    pub(super) memory: Option<&'w Memory>,
+    pub(super) board: Option<&'w Board>,
+    pub(super) arrivals: &'w mut Arrivals,
+    /// Until they are asked for.
+    pub(super) arguments: Option<(CodecId, Large)>,
+    pub(super) tally: Tally,
+}
+
+/// What is known of the calls so far.
+#[derive(Default)]
+pub(super) struct Tally {
+    begun: u64,
+    exceptions: Vec<(u64, Exception)>,
+    failed: bool,
+    grown_to: Option<u64>,
+    looked: Option<Instant>,
+    /// The results, and their codec.
+    results: Option<(CodecId, Content)>,
+}
+
+impl Tally {
+    /// What is said of the batch, and its results.
+    pub(super) fn done(self, id: u64, busy: Duration, counts: Vec<u64>) -> (Done, Content) {
+        let (codec, content) = self.results.unwrap_or((CodecId::Compact, Content::Bytes(Vec::new())));
+        let done = Done {
+            id,
+            calls: self.begun,
+            busy_nanos: u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX),
+            exceptions: self.exceptions,
+            codec: codec.into(),
+            file_bytes: match &content {
+                Content::File(file) => Some(file.len() as u64),
+                Content::Bytes(_) => None,
+            },
+            grown_to: self.grown_to,
+            counts,
+        };
+        (done, content)
+    }
+}
+
+impl Host for Batch<'_> {
+    fn arguments(&mut self, decode: &mut dyn FnMut(CodecId, Large)) {
+        if let Some((codec, bytes)) = self.arguments.take() {
+            self.arrivals.within(|| decode(codec, bytes));
+        }
+    }
+
+    fn memory(&self) -> Option<&Memory> {
+        self.memory
+    }
+
+    fn waiting(&self) -> Waiting {
+        if self.waits { Waiting::ToTheEnd } else { Waiting::Not }
+    }
+
+    fn prefers(&self) -> Prefer {
+        if self.begin.self_describing { Prefer::SelfDescribing } else { Prefer::Small }
+    }
+
+    #[inline]
+    fn begin(&mut self) -> bool {
+        if self.grown_to_much() || self.tally.failed && self.begin.fail_fast {
+            return false;
+        }
+        if let Some(board) = self.board {
+            if board.stop().load(Acquire) >= self.id {
+                return false;
+            }
+            board.begun().fetch_add(1, Release);
+        }
+        self.tally.begun += 1;
+        true
+    }
+
+    #[inline]
+    fn end(&mut self, end: End<'_>) {
+        if let Some(board) = self.board {
+            board.ended().fetch_add(1, Release);
+        }
+        let exception = match end {
+            End::Succeeded => return self.look(),
+            End::Busy => Exception::Busy,
+            End::Erred(error) => Exception::Erred(error.message().to_owned()),
+            End::Panicked(panic) => Exception::Panicked {
+                message: panic.message().to_owned(),
+                location: panic.location().map(str::to_owned),
+                backtrace: panic.backtrace().map(str::to_owned),
+            },
+        };
+        self.tally.failed |= !matches!(exception, Exception::Busy);
+        self.tally.exceptions.push((self.tally.begun - 1, exception));
+        self.look();
+    }
+
+    fn results(&mut self, results: &Encoding<'_>) {
+        let content = Content::new("larder-results", results, MIN_FILE_BYTES);
+        self.tally.results = Some((results.codec, content));
+    }
+}
+
+impl Batch<'_> {
+    fn grown_to_much(&self) -> bool {
+        self.tally.grown_to.is_some()
+    }
+
+    /// Looks, now and then, whether this worker has grown beyond its limit.
+    #[inline]
+    fn look(&mut self) {
+        let Some(limit) = self.begin.soft_limit else { return };
+        let now = Instant::now();
+        if self.tally.looked.is_some_and(|looked| now - looked < LOOK) {
+            return;
+        }
+        self.tally.looked = Some(now);
+        self.tally.grown_to = own_bytes(None).filter(|bytes| *bytes > limit);
+    }
+}
