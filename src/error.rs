@@ -33,14 +33,16 @@ pub(crate) enum Kind {
     InvalidOption { what: String },
     /// A cache location cannot be used. A retry can help where the words say so.
     Location { path: PathBuf, what: String, reason: LocationReason, source: Option<Box<dyn StdError + Send + Sync>> },
-    /// A task of a run failed.
-    Task(Failure),
     /// A program has no entry for worker processes, or does not come to it. A retry cannot help.
     #[cfg(unix)]
     WorkerEntry { what: String },
     /// A worker process cannot do what it is for.
     #[cfg(unix)]
     Worker { what: String },
+    /// A task of a run failed, and so many others.
+    Task { failure: Failure, others: usize },
+    /// A run was cancelled after so many of its items.
+    Cancelled { completed: u64 },
     /// The machine refused a resource, such as a thread. A retry can help.
     Resource { what: String, source: Box<dyn StdError + Send + Sync> },
 }
@@ -62,6 +64,15 @@ impl Error {
 
     pub(crate) fn invalid_option(what: impl Into<String>) -> Error {
         Error::new(Kind::InvalidOption { what: what.into() })
+    }
+
+    /// A run failed with this failure and so many others.
+    pub(crate) fn failed(failure: Failure, others: usize) -> Error {
+        Error::new(Kind::Task { failure, others })
+    }
+
+    pub(crate) fn cancelled(completed: u64) -> Error {
+        Error::new(Kind::Cancelled { completed })
     }
 
     /// Whether an option was given a value that means nothing.
@@ -97,7 +108,26 @@ impl Error {
         }
     }
 
-    /// The failed task, if a task of a run failed.
+    /// Whether a run was stopped by its [`CancelToken`](crate::CancelToken).
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{CancelToken, Parallel};
+    ///
+    /// let token = CancelToken::new();
+    /// token.cancel();
+    /// let error = Parallel::new().cancel_token(&token).map(0..3, |x| x).unwrap_err();
+    /// assert!(error.is_cancelled());
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the run was cancelled after 0 items: `Parallel::outcome` and its like give what was finished"
+    /// );
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        matches!(*self.kind, Kind::Cancelled { .. })
+    }
+
+    /// The failed task, if a task of a run failed; of several the one with the lowest index.
     ///
     /// # Examples
     /// ```
@@ -115,7 +145,7 @@ impl Error {
     /// ```
     pub fn task_failure(&self) -> Option<&Failure> {
         match &*self.kind {
-            Kind::Task(failure) => Some(failure),
+            Kind::Task { failure, .. } => Some(failure),
             _ => None,
         }
     }
@@ -126,7 +156,7 @@ impl Error {
     /// This error, if it is no task's failure.
     pub fn into_task_failure(self) -> std::result::Result<Failure, Error> {
         match *self.kind {
-            Kind::Task(failure) => Ok(failure),
+            Kind::Task { failure, .. } => Ok(failure),
             kind => Err(Error::new(kind)),
         }
     }
@@ -134,7 +164,7 @@ impl Error {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
-        Error::new(Kind::Task(failure))
+        Error::failed(failure, 0)
     }
 }
 
@@ -151,7 +181,12 @@ impl fmt::Display for Error {
                     None => Ok(()),
                 }
             }
-            Kind::Task(failure) => fmt::Display::fmt(failure, f),
+            Kind::Task { failure, others: 0 } => fmt::Display::fmt(failure, f),
+            Kind::Task { failure, others } => write!(f, "{failure} (and {others} more failed)"),
+            Kind::Cancelled { completed } => write!(
+                f,
+                "the run was cancelled after {completed} items: `Parallel::outcome` and its like give what was finished"
+            ),
             Kind::Resource { what, source } => write!(f, "{what} ({source})"),
         }
     }
@@ -183,12 +218,12 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.kind {
-            Kind::InvalidOption { .. } => None,
+Kind::InvalidOption { .. } | Kind::Cancelled { .. } => None,
             #[cfg(unix)]
             Kind::WorkerEntry { .. } | Kind::Worker { .. } => None,
             // In the text too: most programs print an error and not its chain.
             Kind::Location { source, .. } => source.as_deref().map(|source| source as _),
-            Kind::Task(failure) => failure.source(),
+            Kind::Task { failure, .. } => failure.source(),
             Kind::Resource { source, .. } => Some(&**source),
         }
     }

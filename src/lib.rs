@@ -79,7 +79,10 @@ pub use error::{Error, Result};
 pub use larder_macros::{cached, main, task};
 pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, MmapMode, NotStoredReason, Stats};
 pub use panics::Panic;
-pub use parallel::{BatchSize, Failure, Parallel, Progress, ProgressCallback, Snapshot, cpu_count, effective_n_jobs};
+pub use parallel::{
+    BatchReport, BatchSize, CancelToken, Failure, FailureKind, OnError, Outcome, Parallel, Progress, ProgressCallback,
+    RunReport, Schedule, Snapshot, WorkerReport, cpu_count, effective_n_jobs,
+};
 pub use payload::Payload;
 pub use screen::print_line;
 pub use store::Compression;

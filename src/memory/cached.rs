@@ -53,14 +53,15 @@ impl<T: Task> Cached<T> {
     }
 
     /// As [`call`](Cached::call), but for a call that is under way elsewhere: then the arguments come back, or it is
-    /// waited for, as `waiting` says.
+    /// waited for, as `waiting` says. What is not loaded is computed by `compute`.
     #[inline]
     pub(crate) fn call_unless_busy<'a>(
         &self,
         args: T::Args<'a>,
+        compute: impl FnOnce(T::Args<'a>) -> T::Output,
         waiting: Waiting,
     ) -> std::result::Result<T::Output, T::Args<'a>> {
-        self.subject.call_unless_busy(&self.memory, args, T::compute, waiting).map_err(|(args, _)| args)
+        self.subject.call_unless_busy(&self.memory, args, compute, waiting).map_err(|(args, _)| args)
     }
 
     /// The memory in front of the function.

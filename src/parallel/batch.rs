@@ -20,16 +20,41 @@ impl From<usize> for BatchSize {
     }
 }
 
-/// A batch on threads should take about this long: next to it the cost of dispatch (some 0.3 us) is nothing, and a run
-/// can still be stopped, balanced and watched in such steps. joblib's 0.2 s to 2 s is for processes, where a batch also
-/// pays for serialization.
-const TARGET: Duration = Duration::from_millis(2);
-/// Towards the end, batches shrink so that the workers finish together, but not below this.
-const SHORTEST: Duration = Duration::from_micros(20);
+/// What the sizes of batches aim at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Aim {
+    /// A batch that takes less is too short, one that takes more than the second too long; between them the size stays.
+    band: (Duration, Duration),
+    /// What a batch should take whose size is changed.
+    target: Duration,
+    /// Towards the end, batches shrink so that the workers finish together, but not below this.
+    shortest: Duration,
+    /// A batch may be so many times the one before.
+    growth: usize,
+}
+
+impl Aim {
+    /// A batch on threads should take about 2 ms: next to it the cost of dispatch (some 0.3 us) is nothing, and a run can
+    /// still be stopped, balanced and watched in such steps.
+    pub(crate) const THREADS: Aim = Aim {
+        band: (Duration::from_millis(2), Duration::from_millis(2)),
+        target: Duration::from_millis(2),
+        shortest: Duration::from_micros(20),
+        growth: 8,
+    };
+    /// joblib's rule: a batch also pays for serialization and two wake-ups. Its times vary, so sizes stay while they are
+    /// within the band.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the backend of worker processes"))]
+    pub(crate) const PROCESSES: Aim = Aim {
+        band: (Duration::from_millis(200), Duration::from_secs(2)),
+        target: Duration::from_millis(400),
+        shortest: Duration::from_millis(2),
+        growth: 8,
+    };
+}
+
 /// Items that take less are looked after by the handful.
 const QUICK: Duration = Duration::from_micros(1);
-/// A batch may be so many times the one before.
-const GROWTH: usize = 8;
 /// Near the end a batch is at most the worker's share of what is left, divided by this.
 const TAIL: usize = 4;
 
@@ -38,6 +63,7 @@ const TAIL: usize = 4;
 pub(crate) struct Sizer {
     fixed: Option<NonZeroUsize>,
     workers: usize,
+    aim: Aim,
     size: usize,
     /// Smoothed as joblib does: 0.8 old + 0.2 new.
     item_nanos: Option<f64>,
@@ -45,15 +71,15 @@ pub(crate) struct Sizer {
 
 impl Sizer {
     /// `fixed` is `None` for automatic sizes.
-    pub(crate) fn new(fixed: Option<NonZeroUsize>, workers: usize) -> Sizer {
-        Sizer { fixed, workers: workers.max(1), size: fixed.map_or(1, usize::from), item_nanos: None }
+    pub(crate) fn new(fixed: Option<NonZeroUsize>, workers: usize, aim: Aim) -> Sizer {
+        Sizer { fixed, workers: workers.max(1), aim, size: fixed.map_or(1, usize::from), item_nanos: None }
     }
 
     /// Between so many items a worker looks whether to stop, and counts: after each, unless they are known to be so quick
     /// that the compiler's loop over them counts for more.
     pub(crate) fn stride(&self) -> usize {
         match self.item_nanos {
-            Some(nanos) if nanos < QUICK.as_nanos() as f64 => 256,
+            Some(nanos) if nanos < nanos_of(QUICK) => 256,
             _ => 1,
         }
     }
@@ -66,7 +92,7 @@ impl Sizer {
             (None, None) => self.size.min(room).max(1),
             (None, Some(left)) => {
                 let share = left.div_ceil(self.workers * TAIL);
-                let shortest = self.item_nanos.map_or(1.0, |nanos| SHORTEST.as_nanos() as f64 / nanos.max(0.1));
+                let shortest = self.item_nanos.map_or(1.0, |nanos| nanos_of(self.aim.shortest) / nanos.max(0.1));
                 // `as` saturates, which is what a floor wants.
                 self.size.min(share.max(shortest as usize)).min(room).max(1)
             }
@@ -84,18 +110,31 @@ impl Sizer {
         if self.fixed.is_some() {
             return;
         }
-        let ideal = (TARGET.as_nanos() as f64 / nanos.max(0.1)) as usize;
-        self.size = ideal.clamp(1, self.size.saturating_mul(GROWTH));
+        let (least, most) = self.aim.band;
+        let batch = nanos * self.size as f64;
+        if nanos_of(least) <= batch && batch <= nanos_of(most) {
+            return;
+        }
+        let ideal = (nanos_of(self.aim.target) / nanos.max(0.1)) as usize;
+        self.size = ideal.clamp(1, self.size.saturating_mul(self.aim.growth));
     }
+}
+
+fn nanos_of(duration: Duration) -> f64 {
+    duration.as_nanos() as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Runs a sizer over items that all take `item`, and answers the sizes.
     fn sizes(item: Duration, items: usize, workers: usize) -> Vec<usize> {
-        let mut sizer = Sizer::new(None, workers);
+        sizes_for(Aim::THREADS, item, items, workers)
+    }
+
+    /// Runs a sizer over items that all take `item`, and answers the sizes.
+    fn sizes_for(aim: Aim, item: Duration, items: usize, workers: usize) -> Vec<usize> {
+        let mut sizer = Sizer::new(None, workers, aim);
         let (mut left, mut sizes) = (items, Vec::new());
         while left > 0 {
             let size = sizer.next(Some(left), usize::MAX).min(left);
@@ -122,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_slow_stretch_shrinks_the_batches() {
-        let mut sizer = Sizer::new(None, 2);
+        let mut sizer = Sizer::new(None, 2, Aim::THREADS);
         for _ in 0..6 {
             sizer.finished(sizer.next(None, usize::MAX), Duration::from_micros(1));
         }
@@ -140,8 +179,33 @@ mod tests {
 
     #[test]
     fn a_fixed_size_stays() {
-        let mut sizer = Sizer::new(NonZeroUsize::new(7), 2);
+        let mut sizer = Sizer::new(NonZeroUsize::new(7), 2, Aim::THREADS);
         sizer.finished(7, Duration::from_secs(9));
         assert_eq!(sizer.next(Some(3), 1), 7);
+    }
+
+    #[test]
+    fn processes_get_batches_of_joblibs_length() {
+        let sizes = sizes_for(Aim::PROCESSES, Duration::from_millis(1), 100_000, 2);
+        assert_eq!(&sizes[..5], [1, 8, 64, 400, 400], "0.4 s of 1 ms each");
+        assert!(*sizes.last().unwrap() <= 2, "{sizes:?}");
+        let slow = sizes_for(Aim::PROCESSES, Duration::from_secs(3), 50, 4);
+        assert!(slow.iter().all(|size| *size == 1), "{slow:?}");
+    }
+
+    #[test]
+    fn a_size_stays_while_batches_take_neither_too_little_nor_too_long() {
+        let mut sizer = Sizer::new(None, 2, Aim::PROCESSES);
+        let mut finish = |item: Duration| {
+            let size = sizer.next(None, usize::MAX);
+            sizer.finished(size, item * u32::try_from(size).unwrap());
+            sizer.next(None, usize::MAX)
+        };
+        let steady = [1, 1, 1, 1].map(|_| finish(Duration::from_millis(10)));
+        assert_eq!(steady, [8, 40, 40, 40]);
+        // Smoothed, an item takes 42 ms at last: 1.7 s for 40 of them.
+        assert_eq!([0, 0].map(|_| finish(Duration::from_millis(100))), [40, 40]);
+        let slower = [0; 9].map(|_| finish(Duration::from_secs(1)));
+        assert!(slower.is_sorted_by(|a, b| a >= b) && slower[8] == 1, "{slower:?}");
     }
 }

@@ -6,6 +6,35 @@ use std::fmt;
 use crate::panics::Panic;
 use crate::task::TaskError;
 
+/// What a run does about a task that fails.
+///
+/// # Examples
+/// ```
+/// use larder::{OnError, Parallel};
+///
+/// let parallel = Parallel::new().n_jobs(2).on_error(OnError::Collect);
+/// let outcome = parallel.try_map_outcome(["1", "two", "3", "four"], |text| text.parse::<u8>())?;
+/// assert_eq!(outcome.results(), [Some(1), None, Some(3), None]);
+///
+/// let error = outcome.into_values().unwrap_err();
+/// assert_eq!(
+///     error.to_string().split_once(" on worker").unwrap().0,
+///     "task 1 failed"
+/// );
+/// assert!(error.to_string().ends_with("invalid digit found in string (and 1 more failed)"));
+/// # Ok::<(), larder::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnError {
+    /// The first failure ends the run: no further item is started.
+    #[default]
+    FailFast,
+    /// All other items are run. [`Parallel::outcome`](crate::Parallel::outcome) and its like then give every result and
+    /// every failure; [`Parallel::run`](crate::Parallel::run) and its like only the failure with the lowest index.
+    Collect,
+}
+
 /// Which call failed, and how.
 #[derive(Debug)]
 pub struct Failure {
@@ -13,7 +42,29 @@ pub struct Failure {
     pub(crate) task: Option<&'static str>,
     pub(crate) arguments: Option<String>,
     pub(crate) worker: usize,
+    /// 0 where it never ran.
+    pub(crate) attempts: u32,
     pub(crate) cause: Cause,
+}
+
+/// In what way a task failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// It panicked.
+    Panic,
+    /// It returned an `Err`.
+    Error,
+    /// The input iterator panicked where it should have given the item. Nothing behind it was read.
+    Input,
+    /// The worker process that ran it died. Not on threads.
+    Death,
+    /// It took longer than it was given. Not on threads.
+    Timeout,
+    /// It took more memory than it was given. Not on threads.
+    Memory,
+    /// Its arguments or its result could not be encoded or decoded.
+    Serialization,
 }
 
 #[derive(Debug)]
@@ -22,6 +73,16 @@ pub(crate) enum Cause {
     Erred(TaskError),
     /// The input iterator panicked where it should have given the item.
     Input(Panic),
+    /// Neither the function's panic nor its error: what happened around it.
+    Lost(Lost),
+}
+
+/// What kept a call from giving a result.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) kind: FailureKind,
+    /// What happened and what to do about it, in words.
+    pub(crate) message: String,
 }
 
 impl Failure {
@@ -46,11 +107,36 @@ impl Failure {
         self.worker
     }
 
+    /// How often it was run: more than once only with [`Parallel::retries`](crate::Parallel::retries), and 0 if the input
+    /// did not give the item. What is told of a failure is told of the last attempt.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// In what way it failed.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{FailureKind, Parallel};
+    ///
+    /// let error = Parallel::new().try_map([1], |_| -> Result<(), _> { Err("no") }).unwrap_err();
+    /// assert_eq!(error.task_failure().unwrap().kind(), FailureKind::Error);
+    /// ```
+    pub fn kind(&self) -> FailureKind {
+        match &self.cause {
+            Cause::Panicked(_) => FailureKind::Panic,
+            Cause::Erred(_) => FailureKind::Error,
+            Cause::Input(_) => FailureKind::Input,
+            Cause::Lost(lost) => lost.kind,
+        }
+    }
+
     /// The panic's or the error's own words.
     pub fn message(&self) -> &str {
         match &self.cause {
             Cause::Panicked(panic) | Cause::Input(panic) => panic.message(),
             Cause::Erred(error) => error.message(),
+            Cause::Lost(lost) => &lost.message,
         }
     }
 
@@ -59,7 +145,7 @@ impl Failure {
         self.panic().and_then(Panic::location)
     }
 
-    /// Whether it panicked; otherwise the function returned an `Err`.
+    /// Whether it panicked, or the input did.
     pub fn is_panic(&self) -> bool {
         self.panic().is_some()
     }
@@ -68,15 +154,16 @@ impl Failure {
     pub fn panic(&self) -> Option<&Panic> {
         match &self.cause {
             Cause::Panicked(panic) | Cause::Input(panic) => Some(panic),
-            Cause::Erred(_) => None,
+            Cause::Erred(_) | Cause::Lost(_) => None,
         }
     }
 
-    /// Panics as the task did, with its own payload; for an `Err`, with its text.
+    /// Panics as the task did, with its own payload; where it did not panic, with its text.
     pub fn resume_panic(self) -> ! {
         match self.cause {
             Cause::Panicked(panic) | Cause::Input(panic) => panic.resume(),
             Cause::Erred(error) => panic!("{error}"),
+            Cause::Lost(lost) => panic!("{}", lost.message),
         }
     }
 }
@@ -91,10 +178,15 @@ impl fmt::Display for Failure {
             let name = task.rsplit("::").next().unwrap_or(task);
             write!(f, " `{name}({})`", self.arguments.as_deref().unwrap_or(""))?;
         }
+        f.write_str(if matches!(self.cause, Cause::Panicked(_)) { " panicked" } else { " failed" })?;
+        write!(f, " on worker {}", self.worker)?;
+        if self.attempts > 1 {
+            write!(f, " in attempt {}", self.attempts)?;
+        }
         match &self.cause {
-            Cause::Panicked(panic) => write!(f, " panicked on worker {}: {panic}", self.worker),
-            Cause::Erred(error) => write!(f, " failed on worker {}: {error}", self.worker),
-            Cause::Input(_) => Ok(()),
+            Cause::Panicked(panic) | Cause::Input(panic) => write!(f, ": {panic}"),
+            Cause::Erred(error) => write!(f, ": {error}"),
+            Cause::Lost(lost) => write!(f, ": {}", lost.message),
         }
     }
 }
@@ -104,7 +196,31 @@ impl StdError for Failure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.cause {
             Cause::Erred(error) => error.source(),
-            Cause::Panicked(_) | Cause::Input(_) => None,
+            Cause::Panicked(_) | Cause::Input(_) | Cause::Lost(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_is_known_of_it() {
+        let failure = |cause, attempts| Failure {
+            index: 3,
+            task: Some("a::b::f"),
+            arguments: Some("x = 1".to_owned()),
+            worker: 2,
+            attempts,
+            cause,
+        };
+        let erred = failure(Cause::Erred(TaskError::from_message("no".to_owned())), 1);
+        assert_eq!(erred.to_string(), "task 3 `f(x = 1)` failed on worker 2: no");
+        let lost = Lost { kind: FailureKind::Timeout, message: "it took too long".to_owned() };
+        let lost = failure(Cause::Lost(lost), 4);
+        assert_eq!(lost.to_string(), "task 3 `f(x = 1)` failed on worker 2 in attempt 4: it took too long");
+        assert_eq!((lost.kind(), lost.message(), lost.is_panic()), (FailureKind::Timeout, "it took too long", false));
+        assert!(lost.source().is_none() && lost.location().is_none());
     }
 }

@@ -1,32 +1,45 @@
 //! `Parallel`: delayed calls on many workers.
 //!
-//! A run goes: input -> batches ([`batch`]) -> workers ([`dispatch`], on a crew of [`crate::backend`]) -> results in
-//! the order of the input, or the first failure ([`failure`]); [`progress`] watches.
+//! A run ([`run`]) goes: input -> batches ([`feed`], [`batch`], [`schedule`]) -> workers ([`dispatch`], on a crew of
+//! [`crate::backend`]), which do the [`work`] -> results in the order of the input, or the first failure ([`failure`]), or
+//! all there is ([`outcome`], [`report`]); [`progress`] watches.
 
 mod batch;
+mod cancel;
 mod dispatch;
 mod failure;
+mod feed;
 mod jobs;
+mod outcome;
 mod progress;
+mod report;
+mod retry;
+mod run;
+mod schedule;
 mod work;
+mod written;
 
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 pub use batch::BatchSize;
-pub use failure::Failure;
+pub use cancel::CancelToken;
+pub use failure::{Failure, FailureKind, OnError};
 pub use jobs::{cpu_count, effective_n_jobs};
+pub use outcome::Outcome;
 pub use progress::{Progress, ProgressCallback, Snapshot};
+pub use report::{BatchReport, RunReport, WorkerReport};
+pub use schedule::Schedule;
 
 use crate::backend::{Backend, Crew};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
-use crate::sys::filled;
+use crate::panics;
 use crate::task::{Delayed, Task};
-use batch::Sizer;
-use dispatch::{Run, Work, Written};
-use progress::{Meter, Reporter};
+use failure::Cause;
+use retry::Retried;
+use run::{Gather, Outcomes, Values};
+use work::Work;
 
 /// Runs calls on many workers, and gives their results in the order of the input.
 ///
@@ -35,8 +48,12 @@ use progress::{Meter, Reporter};
 /// made at the first run and kept.
 ///
 /// The input is read lazily, a batch ahead of the work. The first failure ends the run: no further item is started
-/// (items of less than a microsecond are stopped by the handful), what is running is finished, and the error says which item failed, with which arguments, and why. A run within a
-/// task that another run has put on a thread works on that thread, so nesting never multiplies threads.
+/// (items of less than a microsecond are stopped by the handful), what is running is finished, and the error says which
+/// item failed, with which arguments, and why. A run within a task that another run has put on a thread works on that
+/// thread, so nesting never multiplies threads.
+///
+/// A failure need not cost the other results: with [`OnError::Collect`] the rest is run, and [`outcome`](Parallel::outcome),
+/// [`map_outcome`](Parallel::map_outcome) and [`try_map_outcome`](Parallel::try_map_outcome) give whatever there is.
 ///
 /// # Examples
 /// ```
@@ -53,6 +70,10 @@ pub struct Parallel {
     n_jobs: Option<i32>,
     backend: Backend,
     batch_size: BatchSize,
+    schedule: Schedule,
+    on_error: OnError,
+    retries: u32,
+    cancel: Option<CancelToken>,
     progress: Progress,
     label: Option<String>,
     memory: Option<Memory>,
@@ -74,6 +95,10 @@ impl Parallel {
             n_jobs: None,
             backend: Backend::default(),
             batch_size: BatchSize::default(),
+            schedule: Schedule::default(),
+            on_error: OnError::default(),
+            retries: 0,
+            cancel: None,
             progress: Progress::default(),
             label: None,
             memory: None,
@@ -103,6 +128,57 @@ impl Parallel {
         self
     }
 
+    /// How items are shared out among the workers. Default: [`Schedule::Auto`]. With any other a
+    /// [`batch_size`](Parallel::batch_size) is an error when the run starts.
+    pub fn schedule(mut self, schedule: Schedule) -> Parallel {
+        self.schedule = schedule;
+        self
+    }
+
+    /// What a failure does to the run. Default: it ends it. A run that goes on and is to keep its results in spite of
+    /// failures is started with [`outcome`](Parallel::outcome) and its like.
+    pub fn on_error(mut self, on_error: OnError) -> Parallel {
+        self.on_error = on_error;
+        self
+    }
+
+    /// How many times a call that panicked or returned an `Err` is run again before it counts as failed. Default: 0.
+    ///
+    /// It is run again at once, on the same worker. For delayed calls of tasks only: a closure has consumed its item by
+    /// then, so [`map`](Parallel::map) and its like refuse this. What a call needs to run again is kept beside it: a copy of
+    /// its arguments where they are `Copy`, else their encoded form, made before the call. A call whose arguments refuse to
+    /// be encoded is run once.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{Parallel, delayed};
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    ///
+    /// static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
+    ///
+    /// #[larder::task]
+    /// fn download(page: u32) -> Result<u32, String> {
+    ///     if ATTEMPTS.fetch_add(1, Relaxed) < 2 { Err("connection reset".to_owned()) } else { Ok(page) }
+    /// }
+    ///
+    /// let outcome = Parallel::new().n_jobs(1).retries(2).outcome([delayed!(download(7))])?;
+    /// assert_eq!((outcome.results()[0], outcome.report().retries), (Some(7), 2));
+    /// # Ok::<(), larder::Error>(())
+    /// ```
+    pub fn retries(mut self, retries: u32) -> Parallel {
+        self.retries = retries;
+        self
+    }
+
+    /// Lets the token stop the run. After [`CancelToken::cancel`] no further item is started (items of less than a
+    /// microsecond are stopped by the handful), nor another attempt of one that failed; what is running is finished.
+    /// [`run`](Parallel::run) and its like then give an error for which [`Error::is_cancelled`] is true, and
+    /// [`outcome`](Parallel::outcome) and its like what was finished. Cancelled when all items were done, it has no effect.
+    pub fn cancel_token(mut self, token: &CancelToken) -> Parallel {
+        self.cancel = Some(token.clone());
+        self
+    }
+
     /// How progress is shown. Default: not at all.
     pub fn progress(mut self, progress: Progress) -> Parallel {
         self.progress = progress;
@@ -128,8 +204,10 @@ impl Parallel {
     /// Runs delayed calls and gives their results in order; of a `Result`, the `Ok` sides.
     ///
     /// # Errors
-    /// A call panicked or returned an `Err`: the error holds a [`Failure`] with the call's index and arguments; or an
-    /// option means nothing, or the system refuses threads.
+    /// A call panicked or returned an `Err`: the error holds a [`Failure`] with the call's index and arguments; or the run
+    /// was cancelled, an option means nothing, or the system refuses threads. With [`OnError::Collect`] the failure with the
+    /// lowest index is told when all others are done, and how many more there were; [`outcome`](Parallel::outcome) keeps
+    /// what they and the others gave.
     ///
     /// # Examples
     /// ```
@@ -153,17 +231,75 @@ impl Parallel {
         I: IntoIterator<Item = Delayed<'a, T>>,
         I::IntoIter: Send,
     {
+        self.calls::<Values, T, I>(calls)
+    }
+
+    /// Runs delayed calls as [`run`](Parallel::run) does, and gives every result and every failure.
+    ///
+    /// With [`OnError::FailFast`] what was finished before the first failure, with [`OnError::Collect`] everything but
+    /// what failed.
+    ///
+    /// # Errors
+    /// Only what keeps the run from starting: an option means nothing, or the system refuses threads. What fails in the
+    /// run is in the [`Outcome`].
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{OnError, Parallel, delayed};
+    ///
+    /// #[larder::task]
+    /// fn inverse(x: i32) -> i32 {
+    ///     100 / x
+    /// }
+    ///
+    /// let parallel = Parallel::new().n_jobs(2).on_error(OnError::Collect);
+    /// let outcome = parallel.outcome([4, 0, 5].map(|x| delayed!(inverse(x))))?;
+    /// assert_eq!(outcome.results(), [Some(25), None, Some(20)]);
+    /// assert_eq!(outcome.failures()[0].message(), "attempt to divide by zero");
+    /// # Ok::<(), larder::Error>(())
+    /// ```
+    pub fn outcome<'a, T, I>(&self, calls: I) -> Result<Outcome<T::Value>>
+    where
+        T: Task,
+        T::Args<'a>: Send,
+        T::Value: Send,
+        I: IntoIterator<Item = Delayed<'a, T>>,
+        I::IntoIter: Send,
+    {
+        self.calls::<Outcomes, T, I>(calls)
+    }
+
+    fn calls<'a, G: Gather, T, I>(&self, calls: I) -> Result<G::Of<T::Value>>
+    where
+        T: Task,
+        T::Args<'a>: Send,
+        T::Value: Send,
+        I: IntoIterator<Item = Delayed<'a, T>>,
+        I::IntoIter: Send,
+    {
         let label = T::NAME.rsplit("::").next().unwrap_or(T::NAME);
-        match &self.memory {
-            Some(memory) => {
-                let cached = memory.cached::<T>();
-                self.start(
-                    calls.into_iter(),
-                    work::Calls::<T, _, true>::new(|args, waiting| cached.call_unless_busy(args, waiting)),
-                    label,
-                )
+        let calls = calls.into_iter();
+        let cached = self.memory.as_ref().map(Memory::cached::<T>);
+        if self.retries > 0 {
+            let work = Retried::<T>::new(cached, self.retries, self.cancel.clone());
+            if work.is_registered() {
+                return G::gather(self, calls, work, label);
             }
-            None => self.start(calls.into_iter(), work::Calls::<T, _, false>::new(|args, _| Ok(T::call(args))), label),
+            // Whether arguments can be copied is a matter of their type, but only a call can be asked.
+            let mut calls = calls.peekable();
+            let first = panics::catch(|| calls.peek().map_or(Ok(()), |call| work.check(call)));
+            first.unwrap_or_else(|panic| {
+                let cause = Cause::Input(panic);
+                Err(Failure { index: 0, task: None, arguments: None, worker: 0, attempts: 0, cause }.into())
+            })?;
+            return G::gather(self, calls, work, label);
+        }
+        match cached {
+            Some(cached) => {
+                let call = |args, waiting| cached.call_unless_busy(args, T::compute, waiting);
+                G::gather(self, calls, work::Calls::<T, _, true>::new(call), label)
+            }
+            None => G::gather(self, calls, work::Calls::<T, _, false>::new(|args, _| Ok(T::call(args))), label),
         }
     }
 
@@ -180,7 +316,7 @@ impl Parallel {
         R: Send,
         F: Fn(I::Item) -> R + Sync,
     {
-        self.start(items.into_iter(), work::Closure::new(function), "map")
+        self.closure::<Values, _, _>(items.into_iter(), work::Closure::new(function))
     }
 
     /// As [`map`](Parallel::map), for a closure that can fail: the first `Err` ends the run.
@@ -202,111 +338,76 @@ impl Parallel {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
         F: Fn(I::Item) -> std::result::Result<R, E> + Sync,
     {
-        self.start(items.into_iter(), work::Fallible::new(function), "map")
+        self.closure::<Values, _, _>(items.into_iter(), work::Fallible::new(function))
     }
 
-    fn start<W: Work, I: Iterator<Item = W::Item> + Send>(
+    /// Calls `function` with each item as [`map`](Parallel::map) does, and gives every result and every failure.
+    ///
+    /// # Errors
+    /// As [`outcome`](Parallel::outcome): only what keeps the run from starting.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{OnError, Parallel};
+    ///
+    /// let table = [vec![3, 1, 2], vec![], vec![5]];
+    /// let outcome = Parallel::new().n_jobs(2).on_error(OnError::Collect).map_outcome(&table, |row| row[0])?;
+    /// assert_eq!(outcome.results(), [Some(3), None, Some(5)]);
+    /// assert!(outcome.failures()[0].is_panic());
+    /// # Ok::<(), larder::Error>(())
+    /// ```
+    pub fn map_outcome<I, R, F>(&self, items: I, function: F) -> Result<Outcome<R>>
+    where
+        I: IntoIterator,
+        I::Item: Send,
+        I::IntoIter: Send,
+        R: Send,
+        F: Fn(I::Item) -> R + Sync,
+    {
+        self.closure::<Outcomes, _, _>(items.into_iter(), work::Closure::new(function))
+    }
+
+    /// As [`map_outcome`](Parallel::map_outcome), for a closure that can fail.
+    ///
+    /// # Errors
+    /// As [`outcome`](Parallel::outcome): only what keeps the run from starting.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{OnError, Parallel};
+    ///
+    /// let parallel = Parallel::new().n_jobs(2).on_error(OnError::Collect);
+    /// let outcome = parallel.try_map_outcome(["4", "x", "6"], |text| text.parse::<u8>())?;
+    /// assert_eq!(outcome.into_results(), [Some(4), None, Some(6)]);
+    /// # Ok::<(), larder::Error>(())
+    /// ```
+    pub fn try_map_outcome<I, R, E, F>(&self, items: I, function: F) -> Result<Outcome<R>>
+    where
+        I: IntoIterator,
+        I::Item: Send,
+        I::IntoIter: Send,
+        R: Send,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: Fn(I::Item) -> std::result::Result<R, E> + Sync,
+    {
+        self.closure::<Outcomes, _, _>(items.into_iter(), work::Fallible::new(function))
+    }
+
+    fn closure<G: Gather, W: Work, I: Iterator<Item = W::Item> + Send>(
         &self,
         items: I,
         work: W,
-        label: &str,
-    ) -> Result<Vec<W::Output>> {
-        let workers = match self.backend {
-            Backend::Sequential => jobs::resolve(self.n_jobs.unwrap_or(1), || 1).map(|_| 1)?,
-            Backend::Threads => jobs::resolve(self.n_jobs.unwrap_or(-1), || *self.cores.get_or_init(jobs::cpu_count))?,
-        };
-        let fixed = match self.batch_size {
-            BatchSize::Auto => None,
-            BatchSize::Fixed(items) => Some(NonZeroUsize::new(items).ok_or_else(|| {
-                Error::invalid_option("`batch_size` is 0: give a number of items, or `BatchSize::Auto`")
-            })?),
-        };
-        let (least, most) = items.size_hint();
-        let total = most.filter(|most| *most == least);
-        let label = self.label.as_deref().unwrap_or(label);
-        let watched = Watched::start(&self.progress, workers, total, label);
-        let counted = watched.as_ref().map(|watched| &*watched.meter);
-        let end = self.collect(items, work, Sizer::new(fixed, workers), counted, workers, least);
-        if let Some(watched) = watched {
-            watched.reporter.finish(end.is_ok());
+    ) -> Result<G::Of<W::Output>> {
+        if self.retries > 0 {
+            return Err(Error::invalid_option(format!(
+                "`retries` is {}, and a closure consumes its item, so it cannot be run again: make the function a task \
+                 with `#[larder::task]` and give delayed calls to `run` or `outcome`",
+                self.retries
+            )));
         }
-        end
-    }
-
-    fn collect<W: Work, I: Iterator<Item = W::Item> + Send>(
-        &self,
-        items: I,
-        work: W,
-        sizer: Sizer,
-        meter: Option<&Meter>,
-        workers: usize,
-        least: usize,
-    ) -> Result<Vec<W::Output>> {
-        let mut list = Vec::new();
-        // The input's word on its length is a hint: no more is trusted than it costs little to be wrong about.
-        let wanted = least.min(LARGEST_LIST_BYTES / size_of::<W::Output>().max(1));
-        if list.try_reserve_exact(wanted).is_err() {
-            list = Vec::new();
-        }
-        let mut apart = Vec::new();
-        let mut failed = Ok(());
-        let filled = filled::fill(&mut list, wanted, |slots| {
-            let run = Run::new(work, items, sizer, meter, slots);
-            let crew = self.crew.run(self.backend, workers, &|worker| run.worker(worker));
-            let ended = match (run.end(), crew) {
-                (Ok(written), Ok(())) => written,
-                (Err(failure), _) => {
-                    failed = Err((*failure).into());
-                    return Vec::new();
-                }
-                (Ok(_), Err(error)) => {
-                    failed = Err(error);
-                    return Vec::new();
-                }
-            };
-            let mut placed = Vec::new();
-            for written in ended {
-                match written {
-                    // Nothing may begin where something else does.
-                    Written::Placed(strip) if strip.is_nothing() => {}
-                    Written::Placed(strip) => placed.push(strip),
-                    Written::Apart { start, values } => apart.push((start, values)),
-                }
-            }
-            placed.sort_by_key(filled::Filled::place);
-            placed
-        });
-        failed?;
-        // Strips are given out in order and only whole ones are handed in without a failure.
-        assert!(filled, "a run without a failure has all results");
-        apart.sort_by_key(|(start, _)| *start);
-        for (_, values) in apart {
-            list.extend(values);
-        }
-        Ok(list)
+        G::gather(self, items, work, "map")
     }
 }
-
-/// The counts of a run that someone watches.
-struct Watched {
-    meter: Arc<Meter>,
-    reporter: Reporter,
-}
-
-impl Watched {
-    fn start(progress: &Progress, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
-        if matches!(progress, Progress::Off) {
-            return None;
-        }
-        let meter = Arc::new(Meter::new(workers));
-        let total = total.and_then(|total| total.try_into().ok());
-        let reporter = Reporter::start(progress, Arc::clone(&meter), total, label)?;
-        Some(Watched { meter, reporter })
-    }
-}
-
-/// Up to this size the list of results is reserved by the input's own word.
-const LARGEST_LIST_BYTES: usize = 256 << 20;
 
 impl fmt::Debug for Parallel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -314,6 +415,9 @@ impl fmt::Debug for Parallel {
             .field("n_jobs", &self.n_jobs)
             .field("backend", &self.backend)
             .field("batch_size", &self.batch_size)
+            .field("schedule", &self.schedule)
+            .field("on_error", &self.on_error)
+            .field("retries", &self.retries)
             .field("progress", &self.progress)
             .field("memory", &self.memory)
             .finish_non_exhaustive()

@@ -2,11 +2,62 @@
 
 use std::marker::PhantomData;
 
-use super::dispatch::Work;
+use super::failure::Cause;
 use crate::key::describe;
 use crate::memory::Waiting;
 use crate::panics;
 use crate::task::{Delayed, Task, TaskError};
+
+/// What is to be done with each item.
+pub(super) trait Work: Sync {
+    type Item: Send;
+    type Output: Send;
+    /// What is kept of an item while it runs, to describe it if it fails.
+    type Trace;
+
+    fn trace(&self, item: &Self::Item) -> Self::Trace;
+    fn run(&self, item: Self::Item) -> Result<Self::Output, TaskError>;
+
+    /// Whether items must go one at a time through [`attempt`](Work::attempt): one may be under way elsewhere, so that
+    /// others are better taken first, or be run more than once.
+    const DEFERS: bool = false;
+
+    /// Runs an item, or gives it back: it is under way elsewhere, and not to be waited for.
+    fn attempt(
+        &self,
+        item: Self::Item,
+        _trace: &Self::Trace,
+        _waiting: Waiting,
+    ) -> Result<Result<Self::Output, TaskError>, Self::Item> {
+        Ok(self.run(item))
+    }
+
+    /// How often an item that failed was run, and what is known of its failure beyond its error or panic.
+    fn attempts(&self, _trace: &Self::Trace) -> (u32, Option<Cause>) {
+        (1, None)
+    }
+
+    /// How many attempts were made beyond the first, by all items.
+    fn retries(&self) -> u64 {
+        0
+    }
+
+    /// The text of the arguments, where they are known to anyone but the function.
+    fn describe(&self, _trace: Self::Trace) -> Option<String> {
+        None
+    }
+
+    /// The task's name, where there is a task.
+    fn task(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The bare function, where an item is only passed to it: then a batch of quick items is one simple loop, which the
+    /// compiler can turn into vector instructions.
+    fn plain(&self) -> Option<impl Fn(Self::Item) -> Self::Output> {
+        None::<fn(Self::Item) -> Self::Output>
+    }
+}
 
 /// What is kept of a call's arguments while it runs.
 pub(super) enum ArgsTrace<'a, T: Task> {
@@ -16,7 +67,7 @@ pub(super) enum ArgsTrace<'a, T: Task> {
     Text(String),
 }
 
-fn trace<'a, T: Task>(call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
+pub(super) fn trace<'a, T: Task>(call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
     match T::copy_args(&call.args) {
         Some(args) => ArgsTrace::Copied(args),
         // The text runs the user's `Serialize`: it must not fail a call that does not need it.
@@ -24,6 +75,15 @@ fn trace<'a, T: Task>(call: &Delayed<'a, T>) -> ArgsTrace<'a, T> {
             panics::catch(|| describe::arguments(&call.args, T::PARAMETERS))
                 .unwrap_or_else(|panic| format!("<cannot be shown: {panic}>")),
         ),
+    }
+}
+
+impl<T: Task> ArgsTrace<'_, T> {
+    pub(super) fn into_text(self) -> String {
+        match self {
+            ArgsTrace::Copied(args) => describe::arguments(&args, T::PARAMETERS),
+            ArgsTrace::Text(text) => text,
+        }
     }
 }
 
@@ -61,10 +121,7 @@ where
         trace(call)
     }
     fn describe(&self, trace: ArgsTrace<'a, T>) -> Option<String> {
-        Some(match trace {
-            ArgsTrace::Copied(args) => describe::arguments(&args, T::PARAMETERS),
-            ArgsTrace::Text(text) => text,
-        })
+        Some(trace.into_text())
     }
     fn task(&self) -> Option<&'static str> {
         Some(T::NAME)
@@ -78,6 +135,7 @@ where
     fn attempt(
         &self,
         delayed: Delayed<'a, T>,
+        _: &ArgsTrace<'a, T>,
         waiting: Waiting,
     ) -> Result<Result<T::Value, TaskError>, Delayed<'a, T>> {
         (self.call)(delayed.args, waiting).map(T::into_value).map_err(Delayed::new)

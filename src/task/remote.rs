@@ -103,7 +103,7 @@ pub(super) fn call_all<T: Remote>(host: &mut dyn Host) -> Result<(), Unusable> {
 
 fn call_one<T: Task>(cached: Option<&Cached<T>>, args: T::Args<'_>, waiting: Waiting) -> Option<T::Output> {
     match cached {
-        Some(cached) => cached.call_unless_busy(args, waiting).ok(),
+        Some(cached) => cached.call_unless_busy(args, T::compute, waiting).ok(),
         None => Some(T::call(args)),
     }
 }

@@ -16,6 +16,7 @@ mod kills;
 mod laws;
 mod location;
 mod memory;
+mod outcomes;
 mod parallel;
 mod places;
 mod programs;

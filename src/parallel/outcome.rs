@@ -1,0 +1,180 @@
+//! What came of a run, failures and all.
+
+use std::fmt;
+
+use super::failure::Failure;
+use super::feed::End;
+use super::report::RunReport;
+use super::run::LARGEST_LIST_BYTES;
+use super::written::Written;
+use crate::error::{Error, Result};
+
+/// What came of a run: every result there is, and every failure. Given by [`Parallel::outcome`](crate::Parallel::outcome),
+/// [`map_outcome`](crate::Parallel::map_outcome) and [`try_map_outcome`](crate::Parallel::try_map_outcome).
+///
+/// # Examples
+/// ```
+/// use larder::{OnError, Parallel, delayed};
+///
+/// #[larder::task]
+/// fn root(x: f64) -> Result<f64, String> {
+///     if x < 0.0 { Err(format!("{x} has no real root")) } else { Ok(x.sqrt()) }
+/// }
+///
+/// let parallel = Parallel::new().n_jobs(2).on_error(OnError::Collect);
+/// let outcome = parallel.outcome([4.0, -1.0, 9.0].map(|x| delayed!(root(x))))?;
+/// assert_eq!(outcome.results(), [Some(2.0), None, Some(3.0)]);
+/// assert_eq!(outcome.failures()[0].arguments(), Some("x = -1.0"));
+/// # Ok::<(), larder::Error>(())
+/// ```
+#[must_use = "failures of tasks are told in the outcome only"]
+pub struct Outcome<R> {
+    results: Vec<Option<R>>,
+    failures: Vec<Failure>,
+    report: RunReport,
+    is_whole: bool,
+    cancelled: bool,
+}
+
+impl<R> Outcome<R> {
+    /// The list is as long as the input where that says its length, and no shorter than what was read of it.
+    pub(super) fn new(end: End<'_, R>, total: Option<usize>) -> Outcome<R> {
+        let End { written, failures, report, read, ended, is_whole, cancelled } = end;
+        let wanted = total.filter(|total| !ended && *total <= LARGEST_LIST_BYTES / size_of::<Option<R>>().max(1));
+        let len = wanted.unwrap_or(0).max(read);
+        let mut parts: Vec<(usize, Vec<R>)> = written
+            .into_iter()
+            .filter_map(|written| match written {
+                Written::Apart { start, values } => Some((start, values)),
+                // There are no slots in a run that is gathered here.
+                Written::Placed(_) => None,
+            })
+            .collect();
+        // An empty one may begin where another does.
+        parts.sort_by_key(|(start, _)| *start);
+        let mut results = Vec::with_capacity(len);
+        for (start, values) in parts.into_iter().filter(|(_, values)| !values.is_empty()) {
+            results.resize_with(start, || None);
+            results.extend(values.into_iter().map(Some));
+        }
+        results.resize_with(len, || None);
+        Outcome { results, failures, report, is_whole, cancelled }
+    }
+
+    /// The results in the order of the input; `None` where an item failed or was not run.
+    ///
+    /// As long as the input, if that says its length (and a list of as many results takes no more than 256 MiB); a run
+    /// of another input that ended early has a list up to the last item that was read.
+    pub fn results(&self) -> &[Option<R>] {
+        &self.results
+    }
+
+    /// The results themselves, as [`results`](Outcome::results) has them.
+    pub fn into_results(self) -> Vec<Option<R>> {
+        self.results
+    }
+
+    /// The failures in the order of the input. With [`OnError::FailFast`](crate::OnError::FailFast) there may be more than
+    /// one: the others were running when the first one failed.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    /// What the run did, in numbers.
+    pub fn report(&self) -> &RunReport {
+        &self.report
+    }
+
+    /// Whether every item of the input has a result.
+    pub fn is_complete(&self) -> bool {
+        self.is_whole && self.failures.is_empty()
+    }
+
+    /// Whether items were not run because a [`CancelToken`](crate::CancelToken) stopped the run. `false` if it came too
+    /// late for that.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
+    /// All results, as [`Parallel::run`](crate::Parallel::run) gives them.
+    ///
+    /// # Errors
+    /// Something failed: the failure with the lowest index, and in the text how many others there are. Or the run was
+    /// cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// let outcome = larder::Parallel::new().n_jobs(2).map_outcome(0..4, |x| x * x)?;
+    /// assert!(outcome.is_complete());
+    /// assert_eq!(outcome.into_values()?, [0, 1, 4, 9]);
+    /// # Ok::<(), larder::Error>(())
+    /// ```
+    pub fn into_values(self) -> Result<Vec<R>> {
+        let others = self.failures.len().saturating_sub(1);
+        if let Some(first) = self.failures.into_iter().next() {
+            return Err(Error::failed(first, others));
+        }
+        match self.is_whole.then(|| self.results.into_iter().collect()) {
+            Some(Some(values)) => Ok(values),
+            _ => Err(Error::cancelled(self.report.completed)),
+        }
+    }
+}
+
+/// The counts; results need not be `Debug`.
+impl<R> fmt::Debug for Outcome<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outcome")
+            .field("results", &self.results.len())
+            .field("failures", &self.failures)
+            .field("report", &self.report)
+            .field("cancelled", &self.cancelled)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parallel::failure::Cause;
+    use crate::task::TaskError;
+
+    fn outcome(parts: &[(usize, &[u8])], failed: &[usize], read: usize, total: Option<usize>) -> Outcome<u8> {
+        let apart = |(start, values): &(usize, &[u8])| Written::Apart { start: *start, values: values.to_vec() };
+        let written: Vec<_> = parts.iter().map(apart).collect();
+        let done = written.iter().map(Written::len).sum::<usize>() + failed.len();
+        let failure = |index: &usize| {
+            let cause = Cause::Erred(TaskError::from_message(format!("{index} fails")));
+            Failure { index: *index, task: None, arguments: None, worker: 0, attempts: 1, cause }
+        };
+        let is_whole = done == read && total.is_none_or(|total| total == read);
+        let failures = failed.iter().map(failure).collect();
+        let report = RunReport::default();
+        let end = End { written, failures, report, read, ended: is_whole, is_whole, cancelled: !is_whole };
+        Outcome::new(end, total)
+    }
+
+    #[test]
+    fn results_go_to_their_places_and_gaps_stay() {
+        let whole = outcome(&[(2, &[2, 3]), (0, &[0, 1]), (4, &[])], &[], 4, None);
+        assert_eq!(whole.results(), [0, 1, 2, 3].map(Some));
+        assert!(whole.is_complete());
+        assert_eq!(whole.into_values().unwrap(), [0, 1, 2, 3]);
+
+        let gaps = outcome(&[(6, &[6]), (0, &[]), (1, &[1, 2]), (4, &[])], &[0, 3, 5], 7, None);
+        assert_eq!(gaps.results(), [None, Some(1), Some(2), None, None, None, Some(6)]);
+        assert!(!gaps.is_complete());
+        let error = gaps.into_values().unwrap_err();
+        assert_eq!(error.to_string(), "task 0 failed on worker 0: 0 fails (and 2 more failed)");
+    }
+
+    #[test]
+    fn the_list_is_as_long_as_an_input_that_says_its_length() {
+        for (read, total, len) in [(2, Some(5), 5), (2, None, 2), (2, Some(usize::MAX), 2), (0, Some(3), 3)] {
+            let stopped = outcome(&[(0, &[7][..read.min(1)])], &[], read, total);
+            assert_eq!(stopped.results().len(), len, "{total:?}");
+            assert!(!stopped.is_complete() && stopped.is_cancelled());
+            assert!(stopped.into_values().unwrap_err().is_cancelled());
+        }
+    }
+}

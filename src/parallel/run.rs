@@ -1,0 +1,205 @@
+//! A run from its options to its end: the feed, the crew, and the results in order or what came of it.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::batch::{Aim, BatchSize, Sizer};
+use super::dispatch;
+use super::feed::{End, Feed, Rules};
+use super::outcome::Outcome;
+use super::progress::{Meter, Progress, Reporter};
+use super::schedule::Schedule;
+use super::work::Work;
+use super::written::Written;
+use super::{OnError, Parallel, jobs};
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::sys::filled;
+
+/// Up to this size a list of results is reserved by the input's own word on its length.
+pub(super) const LARGEST_LIST_BYTES: usize = 256 << 20;
+
+/// What a caller wants of a run.
+pub(super) trait Gather {
+    type Of<R>;
+
+    fn gather<W: Work, I: Iterator<Item = W::Item> + Send>(
+        parallel: &Parallel,
+        items: I,
+        work: W,
+        label: &str,
+    ) -> Result<Self::Of<W::Output>>;
+}
+
+/// The results in order, or an error.
+pub(super) struct Values;
+
+/// What came of each item.
+pub(super) struct Outcomes;
+
+impl Gather for Outcomes {
+    type Of<R> = Outcome<R>;
+
+    fn gather<W: Work, I: Iterator<Item = W::Item> + Send>(
+        parallel: &Parallel,
+        items: I,
+        work: W,
+        label: &str,
+    ) -> Result<Outcome<W::Output>> {
+        let (rules, _) = parallel.rules(items.size_hint())?;
+        let (workers, total) = (rules.workers, rules.total);
+        let watched = parallel.watch(workers, total, label);
+        let feed = Feed::new(items, rules, &mut []);
+        let began = Instant::now();
+        let ran = parallel.drive(&feed, &work, watched.as_ref(), workers);
+        let mut end = feed.end();
+        end.report.elapsed = began.elapsed();
+        end.report.retries += work.retries();
+        let outcome = ran.map(|()| Outcome::new(end, total));
+        if let Some(watched) = watched {
+            watched.reporter.finish(outcome.as_ref().is_ok_and(Outcome::is_complete));
+        }
+        outcome
+    }
+}
+
+impl Gather for Values {
+    type Of<R> = Vec<R>;
+
+    fn gather<W: Work, I: Iterator<Item = W::Item> + Send>(
+        parallel: &Parallel,
+        items: I,
+        work: W,
+        label: &str,
+    ) -> Result<Vec<W::Output>> {
+        let (rules, least) = parallel.rules(items.size_hint())?;
+        let watched = parallel.watch(rules.workers, rules.total, label);
+        let values = parallel.values(items, &work, rules, watched.as_ref(), least);
+        if let Some(watched) = watched {
+            watched.reporter.finish(values.is_ok());
+        }
+        values
+    }
+}
+
+impl Parallel {
+    /// The options as rules for one run, and the least length of the input.
+    fn rules(&self, (least, most): (usize, Option<usize>)) -> Result<(Rules, usize)> {
+        let workers = match self.backend {
+            Backend::Sequential => jobs::resolve(self.n_jobs.unwrap_or(1), || 1).map(|_| 1)?,
+            Backend::Threads => jobs::resolve(self.n_jobs.unwrap_or(-1), || *self.cores.get_or_init(jobs::cpu_count))?,
+        };
+        let asked = match self.batch_size {
+            BatchSize::Auto => None,
+            BatchSize::Fixed(items) => Some(NonZeroUsize::new(items).ok_or_else(|| {
+                Error::invalid_option("`batch_size` is 0: give a number of items, or `BatchSize::Auto`")
+            })?),
+        };
+        if let (Some(items), true) = (asked, self.schedule != Schedule::Auto) {
+            return Err(Error::invalid_option(format!(
+                "`batch_size` is {items} and `schedule` is `Schedule::{:?}`, which has sizes of its own: give one of the \
+                 two",
+                self.schedule
+            )));
+        }
+        let total = most.filter(|most| *most == least);
+        let fixed = asked.or(self.schedule.fixed(total, workers)?);
+        let rules = Rules {
+            sizer: Sizer::new(fixed, workers, Aim::THREADS),
+            workers,
+            total,
+            on_error: self.on_error,
+            schedule: self.schedule,
+            cancel: self.cancel.clone(),
+        };
+        Ok((rules, least))
+    }
+
+    fn watch(&self, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
+        Watched::start(&self.progress, workers, total, self.label.as_deref().unwrap_or(label))
+    }
+
+    /// Runs to the end of the input, or until the run is stopped.
+    fn drive<W: Work, I: Iterator<Item = W::Item> + Send>(
+        &self,
+        feed: &Feed<'_, W, I>,
+        work: &W,
+        watched: Option<&Watched>,
+        workers: usize,
+    ) -> Result<()> {
+        let run = dispatch::Run::new(work, feed, watched.map(|watched| &*watched.meter));
+        self.crew.run(self.backend, workers, &|worker| run.worker(worker))
+    }
+
+    fn values<W: Work, I: Iterator<Item = W::Item> + Send>(
+        &self,
+        items: I,
+        work: &W,
+        rules: Rules,
+        watched: Option<&Watched>,
+        least: usize,
+    ) -> Result<Vec<W::Output>> {
+        let workers = rules.workers;
+        let mut list = Vec::new();
+        // The input's word on its length is a hint: no more is trusted than it costs little to be wrong about.
+        let wanted = least.min(LARGEST_LIST_BYTES / size_of::<W::Output>().max(1));
+        if list.try_reserve_exact(wanted).is_err() {
+            list = Vec::new();
+        }
+        let mut apart = Vec::new();
+        let mut failed = Ok(());
+        let filled = filled::fill(&mut list, wanted, |slots| {
+            let feed = Feed::new(items, rules, slots);
+            let ran = self.drive(&feed, work, watched, workers);
+            let End { written, failures, report, is_whole, .. } = feed.end();
+            let others = if self.on_error == OnError::Collect { failures.len().saturating_sub(1) } else { 0 };
+            failed = match (failures.into_iter().next(), ran) {
+                (Some(first), _) => Err(Error::failed(first, others)),
+                (None, Err(error)) => Err(error),
+                (None, Ok(())) if !is_whole => Err(Error::cancelled(report.completed)),
+                (None, Ok(())) => Ok(()),
+            };
+            if failed.is_err() {
+                return Vec::new();
+            }
+            let mut placed = Vec::new();
+            for written in written {
+                match written {
+                    // Nothing may begin where something else does.
+                    Written::Placed(strip) if strip.is_nothing() => {}
+                    Written::Placed(strip) => placed.push(strip),
+                    Written::Apart { start, values } => apart.push((start, values)),
+                }
+            }
+            placed.sort_by_key(filled::Filled::place);
+            placed
+        });
+        failed?;
+        // Strips are given out in order and only whole ones are handed in without a failure.
+        assert!(filled, "a run without a failure has all results");
+        apart.sort_by_key(|(start, _)| *start);
+        for (_, values) in apart {
+            list.extend(values);
+        }
+        Ok(list)
+    }
+}
+
+/// The counts of a run that someone watches.
+struct Watched {
+    meter: Arc<Meter>,
+    reporter: Reporter,
+}
+
+impl Watched {
+    fn start(progress: &Progress, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
+        if matches!(progress, Progress::Off) {
+            return None;
+        }
+        let meter = Arc::new(Meter::new(workers));
+        let total = total.and_then(|total| total.try_into().ok());
+        let reporter = Reporter::start(progress, Arc::clone(&meter), total, label)?;
+        Some(Watched { meter, reporter })
+    }
+}
