@@ -27,6 +27,13 @@ struct Place {
 }
 
 impl Panic {
+    /// A panic in another process, by what that one says of it.
+    #[cfg(unix)]
+    pub(crate) fn told(message: String, location: Option<String>, backtrace: Option<String>) -> Panic {
+        let place = location.map(|location| Place { location, backtrace });
+        Panic { message, place, payload: None }
+    }
+
     /// What the panic said; a sentence of ours where its payload is no text.
     pub fn message(&self) -> &str {
         &self.message

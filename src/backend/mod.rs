@@ -20,6 +20,17 @@ pub enum Backend {
     /// On a rayon pool of the `Parallel`'s own.
     #[default]
     Threads,
+    /// In worker processes, for code that can crash, leak or hang, or must be limited. Unix only.
+    ///
+    /// A worker is this program started again, so `main` begins with [`init`](crate::init). Only delayed calls of tasks can
+    /// cross: [`run`](crate::Parallel::run) and [`outcome`](crate::Parallel::outcome), not `map`. Arguments and results go
+    /// side by side, a batch at a time; what many calls share goes once, as a [`Payload`](crate::Payload). A worker that dies
+    /// costs nothing but the item that killed it, which is named; the others are run elsewhere. Workers end with the
+    /// program, however it ends, and are kept for its next run.
+    ///
+    /// What a task prints comes line by line with its worker's number before it. Within a worker, a run on processes is one
+    /// on threads, and no run has more threads than the worker has [cores](crate::Parallel::inner_threads).
+    Processes,
 }
 
 /// What outlives a run: the pool, made at the first one.

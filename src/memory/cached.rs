@@ -64,6 +64,12 @@ impl<T: Task> Cached<T> {
         self.subject.call_unless_busy(&self.memory, args, compute, waiting).map_err(|(args, _)| args)
     }
 
+    /// The result of a call if it can be loaded now.
+    #[cfg(unix)]
+    pub(crate) fn find(&self, args: &T::Args<'_>) -> Option<T::Output> {
+        self.subject.find(&self.memory, args)
+    }
+
     /// The memory in front of the function.
     pub fn memory(&self) -> &Memory {
         &self.memory

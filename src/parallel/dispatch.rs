@@ -96,7 +96,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                 }
                 Ran::Failed(failure) => turn.fail(failure),
             }
-            turn.caught_up(worker, took);
+            turn.caught_up(worker, 1, took);
         }
     }
 
@@ -243,6 +243,6 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
 }
 
 /// Drops items that are not run. A panic of theirs is nobody's failure.
-fn discard<T>(items: impl Iterator<Item = T>) {
+pub(super) fn discard<T>(items: impl Iterator<Item = T>) {
     let _ = panics::catch(|| drop(items));
 }

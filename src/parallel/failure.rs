@@ -5,6 +5,8 @@ use std::fmt;
 
 use crate::panics::Panic;
 use crate::task::TaskError;
+#[cfg(unix)]
+use crate::wire::message::Exception;
 
 /// What a run does about a task that fails.
 ///
@@ -83,6 +85,20 @@ pub(crate) struct Lost {
     pub(crate) kind: FailureKind,
     /// What happened and what to do about it, in words.
     pub(crate) message: String,
+}
+
+#[cfg(unix)]
+impl Cause {
+    /// What a worker says of a call without a result; `None` if it was not made.
+    pub(crate) fn from_exception(exception: Exception) -> Option<Cause> {
+        match exception {
+            Exception::Busy => None,
+            Exception::Erred(message) => Some(Cause::Erred(TaskError::from_message(message))),
+            Exception::Panicked { message, location, backtrace } => {
+                Some(Cause::Panicked(Panic::told(message, location, backtrace)))
+            }
+        }
+    }
 }
 
 impl Failure {

@@ -123,13 +123,19 @@ impl<'s, W: Work, I> Feed<'s, W, I> {
         self.stop.load(Relaxed) || self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
     }
 
+    /// Has no further item started.
+    #[cfg(unix)]
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
     /// Whether the other items are run when one fails.
     pub(super) fn goes_on(&self) -> bool {
         self.on_error == OnError::Collect
     }
 
     /// Whether a driver may take a batch while its worker is at another.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the driver of a worker process"))]
+    #[cfg(unix)]
     pub(super) fn reads_ahead(&self) -> bool {
         self.reads_ahead
     }
@@ -247,7 +253,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
     /// Gives items back, to be taken before new input: a batch, or a part of one, from the item at `start` on. `out` is
     /// what [`Written::part`] left of the batch's, with nothing written and room for just these items; `attempts` is how
     /// often they were run.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the driver of a worker process"))]
+    #[cfg(unix)]
     pub(super) fn give_back(&mut self, start: usize, items: Vec<W::Item>, out: Written<'s, W::Output>, attempts: u32) {
         debug_assert_eq!(out.len(), 0, "a result is handed in, not given back");
         if !items.is_empty() {
@@ -284,13 +290,20 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
         if self.feed.is_stopped() { None } else { self.state.put_off.pop_front() }
     }
 
-    /// An item that was put off is done, after so long, which says nothing of the items to come.
-    pub(super) fn caught_up(&mut self, worker: usize, took: Duration) {
-        self.state.report.worked(worker, 1, took);
+    /// Items are done that were put off or known, after so long, which says nothing of the items to come.
+    pub(super) fn caught_up(&mut self, worker: usize, items: usize, took: Duration) {
+        self.state.report.worked(worker, items, took);
+    }
+
+    /// Whether all that was read and is to be read was given out for good.
+    #[cfg(unix)]
+    pub(super) fn is_done(&self) -> bool {
+        let State { total, read, ended, again, put_off, .. } = &*self.state;
+        (*ended || *total == Some(*read)) && again.is_empty() && put_off.is_empty()
     }
 
     /// The counts of the run, to be added to.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the driver of a worker process"))]
+    #[cfg(unix)]
     pub(super) fn report(&mut self) -> &mut RunReport {
         &mut self.state.report
     }

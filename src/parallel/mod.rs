@@ -6,12 +6,19 @@
 
 mod batch;
 mod cancel;
+#[cfg(unix)]
+mod crossing;
 mod dispatch;
 mod failure;
 mod feed;
+#[cfg(unix)]
+mod flight;
+mod isolation;
 mod jobs;
 mod outcome;
 mod progress;
+#[cfg(unix)]
+mod remote;
 mod report;
 mod retry;
 mod run;
@@ -35,8 +42,11 @@ use crate::backend::{Backend, Crew};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::panics;
+#[cfg(unix)]
+use crate::task::registry;
 use crate::task::{Delayed, Task};
 use failure::Cause;
+use isolation::Isolation;
 use retry::Retried;
 use run::{Gather, Outcomes, Values};
 use work::Work;
@@ -74,6 +84,7 @@ pub struct Parallel {
     on_error: OnError,
     retries: u32,
     cancel: Option<CancelToken>,
+    isolation: Isolation,
     progress: Progress,
     label: Option<String>,
     memory: Option<Memory>,
@@ -99,6 +110,7 @@ impl Parallel {
             on_error: OnError::default(),
             retries: 0,
             cancel: None,
+            isolation: Isolation::default(),
             progress: Progress::default(),
             label: None,
             memory: None,
@@ -280,6 +292,13 @@ impl Parallel {
         let label = T::NAME.rsplit("::").next().unwrap_or(T::NAME);
         let calls = calls.into_iter();
         let cached = self.memory.as_ref().map(Memory::cached::<T>);
+        #[cfg(unix)]
+        if self.backend() == Backend::Processes {
+            if registry::entry::<T>().is_none() {
+                return Err(Error::invalid_option(isolation::not_registered(T::NAME)));
+            }
+            return G::gather(self, calls, crossing::SentCalls::<T>::new(cached), label);
+        }
         if self.retries > 0 {
             let work = Retried::<T>::new(cached, self.retries, self.cancel.clone());
             if work.is_registered() {
@@ -391,6 +410,15 @@ impl Parallel {
         F: Fn(I::Item) -> std::result::Result<R, E> + Sync,
     {
         self.closure::<Outcomes, _, _>(items.into_iter(), work::Fallible::new(function))
+    }
+
+    /// Where calls run here: within a worker process there is no second level of them.
+    fn backend(&self) -> Backend {
+        #[cfg(unix)]
+        if self.backend == Backend::Processes && crate::worker::cores().is_some() {
+            return Backend::Threads;
+        }
+        self.backend
     }
 
     fn closure<G: Gather, W: Work, I: Iterator<Item = W::Item> + Send>(

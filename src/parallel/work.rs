@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+#[cfg(unix)]
+use super::crossing::Crossing;
 use super::failure::Cause;
 use crate::key::describe;
 use crate::memory::Waiting;
@@ -49,6 +51,12 @@ pub(super) trait Work: Sync {
 
     /// The task's name, where there is a task.
     fn task(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// How items go to other processes, where they can.
+    #[cfg(unix)]
+    fn crossing(&self) -> Option<&dyn Crossing<Self::Item, Self::Output>> {
         None
     }
 

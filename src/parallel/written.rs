@@ -28,6 +28,19 @@ impl<'s, R> Written<'s, R> {
         }
     }
 
+    /// The places of the first so many items of a batch, with all that is written, and those of the others, which begin
+    /// with that of the item at `index`.
+    #[cfg(unix)]
+    pub(super) fn split_at(self, items: usize, index: usize) -> (Self, Self) {
+        match self {
+            Written::Placed(filled) => {
+                let (first, rest) = filled.split_at(items);
+                (Written::Placed(first), Written::Placed(rest))
+            }
+            apart => (apart, Written::Apart { start: index, values: Vec::new() }),
+        }
+    }
+
     /// How many results are written.
     pub(super) fn len(&self) -> usize {
         match self {

@@ -21,13 +21,24 @@ impl<'s, R> Filled<'s, R> {
 
     /// The strip of what is written, the slot behind it (none, if there is none), and the strip of those behind that.
     pub(crate) fn part(self) -> (Filled<'s, R>, Filled<'s, R>, Filled<'s, R>) {
+        let len = self.len;
+        let (written, rest) = self.split_at(len);
+        let behind = rest.slots.len().min(1);
+        let (next, rest) = rest.split_at(behind);
+        (written, next, rest)
+    }
+
+    /// The strip of the first slots, with all that is written, and the strip of the others.
+    ///
+    /// # Panics
+    /// There is more written than those slots, or fewer slots.
+    pub(crate) fn split_at(self, slots: usize) -> (Filled<'s, R>, Filled<'s, R>) {
+        assert!(self.len <= slots, "what is written stays in one strip");
         let mut whole = ManuallyDrop::new(self);
         let len = whole.len;
-        let slots = std::mem::take(&mut whole.slots);
-        let (written, rest) = slots.split_at_mut(len);
-        let (next, rest) = rest.split_at_mut(rest.len().min(1));
+        let (first, rest) = std::mem::take(&mut whole.slots).split_at_mut(slots);
         // The values go on belonging to one strip: the first.
-        (Filled { slots: written, len }, Filled::new(next), Filled::new(rest))
+        (Filled { slots: first, len }, Filled::new(rest))
     }
 
     /// Tells strips apart and orders them by their place in the list.

@@ -12,10 +12,12 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::keeper;
 use super::output::Output;
-use crate::payload::travel::Sealed;
+use crate::codec::{CodecId, Large};
+use crate::memory_file::MemoryFile;
+use crate::payload::travel::{Content, Sealed, kept};
 use crate::sys::board::Board;
 use crate::wire::channel::{Channel, Read};
-use crate::wire::message::{self, Order, Report};
+use crate::wire::message::{self, Done, Order, Report};
 
 /// Between so long waits a driver looks whether its run goes on.
 pub(crate) const TICK: Duration = Duration::from_millis(20);
@@ -105,7 +107,6 @@ impl Handle {
     /// # Errors
     /// It cannot be expressed.
     pub(crate) fn send_payload(&mut self, sealed: &Arc<Sealed>) -> io::Result<u64> {
-        use crate::payload::travel::Content;
         if self.payloads.contains_key(&sealed.id) {
             return Ok(0);
         }
@@ -127,6 +128,24 @@ impl Handle {
                 Ok(len)
             }
         }
+    }
+
+    /// Sends a batch, and answers its number.
+    ///
+    /// # Errors
+    /// It cannot be expressed: it is longer than 4 GiB, and the system has no file for it.
+    pub(crate) fn send_batch(&mut self, waits: bool, codec: CodecId, content: &Content) -> io::Result<u64> {
+        let id = self.batches + 1;
+        let order = |file_bytes| Order::Batch { id, waits, codec: codec.into(), file_bytes };
+        match content {
+            Content::Bytes(bytes) => self.order(&order(None), bytes)?,
+            Content::File(file) => {
+                let head = message::encode(&order(Some(file.len() as u64)))?;
+                self.channel.send(&[&head], Some(Arc::clone(file) as _))?;
+            }
+        }
+        self.batches = id;
+        Ok(id)
     }
 
     /// Writes and reads what the socket allows; if there is nothing to read, waits for it so long at most.
@@ -164,11 +183,17 @@ impl Handle {
     ///
     /// # Errors
     /// What the worker sent is no report.
-    pub(crate) fn next_report(&mut self) -> Result<Option<(Report, Vec<u8>)>, Unheard> {
+    pub(crate) fn next_report(&mut self) -> Result<Option<(Report, Large)>, Unheard> {
         let message = self.channel.next().map_err(Unheard::Garbage)?;
         let Some(message) = message else { return Ok(None) };
         let (report, body) = message::decode(message).map_err(Unheard::Garbage)?;
-        Ok(Some((report, body.to_vec())))
+        let Report::Done(Done { file_bytes: Some(len), .. }) = report else { return Ok(Some((report, kept(body)))) };
+        let too_many = || io::Error::other("a descriptor did not arrive: too many are open here");
+        let mapped = self.channel.file().ok_or_else(too_many).and_then(|file| {
+            let len = usize::try_from(len).map_err(io::Error::other)?;
+            MemoryFile::received(file, len)?.map()
+        });
+        Ok(Some((report, Large::Mapped(mapped.map_err(Unheard::Garbage)?))))
     }
 
     /// Waits for a report.
@@ -276,4 +301,12 @@ fn name(signal: i32) -> Option<&'static str> {
         (Signal::XFSZ, "SIGXFSZ"),
     ];
     names.into_iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| name)
+}
+
+impl Ending {
+    /// Whether it was ended by a signal that processes do not send themselves.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        let by_hand = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];
+        self.signal.is_some_and(|signal| by_hand.iter().any(|known| known.as_raw() == signal))
+    }
 }

@@ -33,17 +33,17 @@ pub(crate) enum Refusal {
     Cancelled,
 }
 
-/// A worker of this kind: an idle one, or a new one.
+/// A worker of this kind, and whether it is a new one.
 ///
 /// # Errors
 /// There is none to be had.
-pub(crate) fn hire(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Handle, Refusal> {
+pub(crate) fn hire(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<(Handle, bool), Refusal> {
     if !worker::has_entry() {
         return Err(if worker::denounce() { Refusal::PastTheEntry } else { Refusal::NoEntry });
     }
     match keeper::take(spec) {
-        Some(handle) => Ok(handle),
-        None => spawn::start(spec, cancelled),
+        Some(handle) => Ok((handle, false)),
+        None => Ok((spawn::start(spec, cancelled)?, true)),
     }
 }
 

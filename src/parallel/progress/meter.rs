@@ -28,6 +28,12 @@ impl Meter {
         self.workers[worker.min(self.workers.len() - 1)].0.fetch_add(items, Ordering::Relaxed);
     }
 
+    /// Takes back what was added too early.
+    #[cfg(unix)]
+    pub(crate) fn take_back(&self, worker: usize, items: u64) {
+        self.workers[worker.min(self.workers.len() - 1)].0.fetch_sub(items, Ordering::Relaxed);
+    }
+
     pub(super) fn workers(&self) -> usize {
         self.workers.len()
     }

@@ -1,0 +1,178 @@
+//! The options of worker processes: how they live, what they may use, when they are replaced.
+
+use std::time::Duration;
+
+use super::Parallel;
+use crate::error::{Error, Result};
+use crate::key::identity;
+use crate::task::{Delayed, Task, registry};
+
+/// What a run asks of its worker processes. Unset ones have the documented default.
+#[derive(Clone, Debug)]
+pub(super) struct Isolation {
+    pub(super) timeout_per_task: Option<Duration>,
+    pub(super) limit_memory_soft: Option<u64>,
+    pub(super) limit_memory_hard: Option<u64>,
+    pub(super) max_tasks_per_worker: Option<u64>,
+    pub(super) idle_timeout: Duration,
+    /// `None`: the cores of this machine, shared out.
+    pub(super) inner_threads: Option<usize>,
+    pub(super) cpu_affinity: bool,
+    /// The name, the code and the encoded arguments of a task; or why it cannot be had.
+    pub(super) worker_init: Option<std::result::Result<WorkerInit, String>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct WorkerInit {
+    pub(super) name: &'static str,
+    pub(super) fingerprint: [u8; 32],
+    pub(super) args: crate::codec::Encoded,
+}
+
+impl Default for Isolation {
+    fn default() -> Isolation {
+        Isolation {
+            timeout_per_task: None,
+            limit_memory_soft: None,
+            limit_memory_hard: None,
+            max_tasks_per_worker: None,
+            // joblib's.
+            idle_timeout: Duration::from_secs(300),
+            inner_threads: None,
+            cpu_affinity: false,
+            worker_init: None,
+        }
+    }
+}
+
+impl Isolation {
+    /// # Errors
+    /// An option means nothing, or asks for what the system cannot do.
+    pub(super) fn check(&self) -> Result<()> {
+        let zero = |name: &str, instead: &str| Err(Error::invalid_option(format!("`{name}` is 0: {instead}")));
+        if self.timeout_per_task.is_some_and(|timeout| timeout.is_zero()) {
+            return zero("timeout_per_task", "no task can end in that; leave it out for tasks without a limit");
+        }
+        if self.max_tasks_per_worker == Some(0) {
+            return zero("max_tasks_per_worker", "a worker does at least one; leave it out for no limit");
+        }
+        if self.inner_threads == Some(0) {
+            return zero("inner_threads", "a task has at least the thread that runs it");
+        }
+        for (name, limit) in
+            [("limit_memory_soft", self.limit_memory_soft), ("limit_memory_hard", self.limit_memory_hard)]
+        {
+            let Some(limit) = limit else { continue };
+            if limit < LEAST_MEMORY {
+                return Err(Error::invalid_option(format!(
+                    "`{name}` is {limit} bytes: a worker without work has some MB of its own, so give at least \
+                     {LEAST_MEMORY}"
+                )));
+            }
+            if cfg!(not(target_os = "linux")) {
+                return Err(Error::invalid_option(format!(
+                    "`{name}` cannot be watched over on this system: only on Linux is it known what a process uses"
+                )));
+            }
+        }
+        match &self.worker_init {
+            Some(Err(words)) => Err(Error::invalid_option(words)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Below that a worker would be replaced before its first task.
+const LEAST_MEMORY: u64 = 16 << 20;
+
+/// Options of [`Backend::Processes`](crate::Backend::Processes). Other backends have no use for them and leave them alone.
+impl Parallel {
+    /// How long one task may take in a worker process. Then its worker is killed, the task is reported as
+    /// [timed out](crate::FailureKind::Timeout) (or [run again](Parallel::retries)), and the others go on in a new worker.
+    /// Default: as long as it likes. A task is stopped within a twentieth of a second after its time, or an eighth of the
+    /// timeout if that is longer.
+    pub fn timeout_per_task(mut self, timeout: Duration) -> Parallel {
+        self.isolation.timeout_per_task = Some(timeout);
+        self
+    }
+
+    /// The bytes beyond which a worker process is replaced once its current task is done: against leaks. Odoo's word.
+    ///
+    /// What counts is memory that is the worker's own: not its payloads, which all workers share. Linux only.
+    pub fn limit_memory_soft(mut self, bytes: u64) -> Parallel {
+        self.isolation.limit_memory_soft = Some(bytes);
+        self
+    }
+
+    /// The bytes beyond which a worker process is killed at once, and its task reported with
+    /// [`FailureKind::Memory`](crate::FailureKind::Memory). Odoo's word.
+    ///
+    /// It is looked at fifty times a second, so a task can go beyond it by what it takes in that time. A task that is
+    /// killed so while others ran in the worker before it is run again in a new one first: the memory may not be its own.
+    /// Counted as for [`limit_memory_soft`](Parallel::limit_memory_soft). Linux only.
+    pub fn limit_memory_hard(mut self, bytes: u64) -> Parallel {
+        self.isolation.limit_memory_hard = Some(bytes);
+        self
+    }
+
+    /// After so many tasks a worker process is replaced. Default: never.
+    pub fn max_tasks_per_worker(mut self, tasks: u64) -> Parallel {
+        self.isolation.max_tasks_per_worker = Some(tasks);
+        self
+    }
+
+    /// How long a worker process without work is kept, for the next run of any `Parallel` with the same options. Default:
+    /// five minutes. Zero: they end with the run.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Parallel {
+        self.isolation.idle_timeout = timeout;
+        self
+    }
+
+    /// How many threads a task may use in a worker process: rayon's, OpenMP's and those of the usual numeric libraries, told by
+    /// their environment variables, unless the program's own environment has them. Runs within the task keep to it too.
+    /// Default: the cores, shared out among the workers.
+    pub fn inner_threads(mut self, threads: usize) -> Parallel {
+        self.isolation.inner_threads = Some(threads);
+        self
+    }
+
+    /// Binds each worker process to processors of its own, as many as it has threads, as far as there are enough. Linux only;
+    /// elsewhere without effect.
+    pub fn cpu_affinity(mut self, on: bool) -> Parallel {
+        self.isolation.cpu_affinity = on;
+        self
+    }
+
+    /// A call that each worker process makes once, before its first task: to load a model, open a connection, set a seed.
+    ///
+    /// Its arguments are encoded here and now; its result is dropped. If it fails, so does the run.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{Parallel, delayed};
+    ///
+    /// #[larder::task]
+    /// fn load_model(path: &str) {
+    ///     // into a `static` of the worker's
+    /// }
+    ///
+    /// let parallel = Parallel::new().worker_init(delayed!(load_model("model.bin")));
+    /// ```
+    pub fn worker_init<T: Task>(mut self, call: Delayed<'_, T>) -> Parallel {
+        let init = if registry::entry::<T>().is_none() {
+            Err(not_registered(T::NAME))
+        } else {
+            call.encode()
+                .map(|args| WorkerInit { name: identity::path_of::<T>(), fingerprint: T::FINGERPRINT, args })
+                .map_err(|error| format!("the arguments of `worker_init`, `{}`, cannot be encoded: {error}", T::NAME))
+        };
+        self.isolation.worker_init = Some(init);
+        self
+    }
+}
+
+pub(super) fn not_registered(task: &str) -> String {
+    format!(
+        "`{task}` is not known to worker processes: write `#[cached(task)]` instead of `#[cached]`, or `#[task]`"
+    )
+}
