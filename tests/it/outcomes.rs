@@ -194,7 +194,7 @@ fn an_input_that_panics_ends_an_outcome_that_keeps_what_was_read() {
 
 #[test]
 fn a_million_items_have_an_outcome() {
-    for (way, parallel) in collecting().filter(|(way, _)| !way.contains("Fixed(1)")) {
+    for (way, parallel) in collecting().filter(|(way, _)| way.contains("Auto")) {
         let outcome = parallel.map_outcome(0..1_000_000_u64, |x| x ^ 1).unwrap();
         assert!(outcome.is_complete(), "{way}");
         assert_eq!(failed(&outcome, &way), [0; 0], "{way}");
