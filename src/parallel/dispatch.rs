@@ -83,15 +83,15 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
     fn catch_up(&self, worker: usize) {
         loop {
             let next = self.feed.turn().next_put_off();
-            let Some(PutOff { index, item, mut out }) = next else { return };
+            let Some(PutOff { index, attempts, item, mut out }) = next else { return };
             let start = Instant::now();
-            let ran = self.run_one(index, 0, item, &mut out, worker, self.patience);
+            let ran = self.run_one(index, attempts, item, &mut out, worker, self.patience);
             let took = start.elapsed();
             let mut turn = self.feed.turn();
             match ran {
                 Ran::Done => turn.hand_in([out]),
                 Ran::Busy(item) => {
-                    turn.put_off([PutOff { index, item, out }]);
+                    turn.put_off([PutOff { index, attempts, item, out }]);
                     continue;
                 }
                 Ran::Failed(failure) => turn.fail(failure),
@@ -124,7 +124,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             out = behind;
             match ran {
                 Ran::Done => {}
-                Ran::Busy(item) => done.put_off.push(PutOff { index, item, out: place }),
+                Ran::Busy(item) => done.put_off.push(PutOff { index, attempts, item, out: place }),
                 Ran::Failed(failure) => {
                     done.failures.push(failure);
                     if !self.feed.goes_on() {

@@ -71,6 +71,8 @@ struct GivenBack<'s, W: Work> {
 /// An item that is under way elsewhere, and the place of its result.
 pub(super) struct PutOff<'s, W: Work> {
     pub(super) index: usize,
+    /// How often it was run before.
+    pub(super) attempts: u32,
     pub(super) item: W::Item,
     pub(super) out: Written<'s, W::Output>,
 }

@@ -194,7 +194,7 @@ fn an_input_that_panics_ends_an_outcome_that_keeps_what_was_read() {
 
 #[test]
 fn a_million_items_have_an_outcome() {
-    for (way, parallel) in collecting().filter(|(way, _)| !way.contains("Fixed(1)")) {
+    for (way, parallel) in collecting().filter(|(way, _)| way.contains("Auto")) {
         let outcome = parallel.map_outcome(0..1_000_000_u64, |x| x ^ 1).unwrap();
         assert!(outcome.is_complete(), "{way}");
         assert_eq!(failed(&outcome, &way), [0; 0], "{way}");
@@ -466,6 +466,33 @@ fn one_result_of_several_attempts_is_stored() {
         }
         drop(parallel);
     }
+}
+
+/// Another attempt is made by name, through the function's own memory: the one that has the call under way already.
+#[test]
+fn an_annotated_function_may_be_run_again_in_its_own_memory() {
+    static MEMORY: std::sync::LazyLock<larder::Memory> =
+        std::sync::LazyLock::new(|| open(&tempfile::tempdir().expect("there is room").keep()));
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+
+    #[larder::cached(task, memory = MEMORY)]
+    fn annotated(text: String) -> Result<usize, String> {
+        if RUNS.fetch_add(1, Relaxed) < 2 { Err("not yet".to_owned()) } else { Ok(text.len()) }
+    }
+
+    for (round, (way, parallel)) in ways().into_iter().enumerate() {
+        for with_memory in [true, false] {
+            RUNS.store(0, Relaxed);
+            let parallel = Parallel::new().n_jobs(if way.contains("3 workers") { 3 } else { 1 }).retries(2);
+            let parallel = if with_memory { parallel.memory(&MEMORY) } else { parallel };
+            let text = format!("{round} {with_memory}");
+            let outcome = ends(move || parallel.outcome([delayed!(annotated(text))]).unwrap());
+            assert!(outcome.is_complete(), "{way}, memory: {with_memory}: {outcome:?}");
+            assert_eq!((RUNS.load(Relaxed), outcome.report().retries), (3, 2), "{way}");
+        }
+        drop(parallel);
+    }
+    std::fs::remove_dir_all(MEMORY.location().unwrap()).unwrap();
 }
 
 #[test]
