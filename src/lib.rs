@@ -67,7 +67,6 @@ mod task;
 mod walk;
 #[cfg(unix)]
 mod wire;
-#[cfg(unix)]
 mod worker;
 
 #[cfg(feature = "ndarray")]
@@ -86,9 +85,8 @@ pub use parallel::{
 pub use payload::Payload;
 pub use screen::print_line;
 pub use store::Compression;
-#[cfg(unix)]
-pub use worker::init;
 pub use task::{Delayed, Parameter, Task, TaskError, registry};
+pub use worker::init;
 
 /// What the attributes expand to. Not for people: anything here may change in any release.
 #[doc(hidden)]

@@ -1,5 +1,7 @@
 //! The memory that `#[larder::cached]` uses where it names none.
 
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::{Cached, Memory};
@@ -9,7 +11,7 @@ use crate::task::Task;
 static GLOBAL: OnceLock<Memory> = OnceLock::new();
 
 /// The environment variable that names the directory, where the program does not.
-const VARIABLE: &str = "LARDER_CACHE";
+pub(crate) const VARIABLE: &str = "LARDER_CACHE";
 
 impl Memory {
     /// Makes this the memory of every [`#[larder::cached]`](macro@crate::cached) function that names none.
@@ -40,6 +42,12 @@ impl Memory {
                  before the first call of a `#[larder::cached]` function",
             )
         })
+    }
+
+    /// The directory of the global memory, if the program made one so.
+    #[cfg(unix)]
+    pub(crate) fn global_location() -> Option<PathBuf> {
+        std::path::absolute(GLOBAL.get()?.location()?).ok()
     }
 
     /// The global memory: the one that was [made so](Memory::make_global), else the directory that the environment

@@ -25,6 +25,8 @@ use serde::de::DeserializeOwned;
 pub use cached::{Cached, CachedFn};
 #[doc(hidden)]
 pub use global::CachedCell;
+#[cfg(unix)]
+pub(crate) use global::VARIABLE as GLOBAL_VARIABLE;
 pub use stats::{MissReason, NotStoredReason, Stats};
 
 use crate::error::Result;
@@ -32,6 +34,8 @@ use crate::lock::{lock, whole};
 use crate::store::{Access, Compression, DiskStore, Setup, Store, location};
 use crate::sys::exit;
 use crate::task::Task;
+#[cfg(unix)]
+use crate::wire::message::MemoryAt;
 use hot::HotTier;
 use report::{Reporter, Sink};
 use stats::Counters;
@@ -226,6 +230,23 @@ impl Memory {
     /// What this memory did since it was opened here. Other openings of the directory count apart.
     pub fn stats(&self) -> Stats {
         self.inner.counters.snapshot()
+    }
+
+    /// How worker processes open this memory too; `None` if it is disabled.
+    ///
+    /// # Errors
+    /// It has no directory.
+    #[cfg(unix)]
+    pub(crate) fn for_workers(&self) -> Result<Option<MemoryAt>> {
+        let Some(shelves) = &self.inner.place else { return Ok(None) };
+        let path = self.location().and_then(|path| std::path::absolute(path).ok()).ok_or_else(|| {
+            crate::Error::invalid_option(
+                "`memory` has a store without a directory, which worker processes cannot share: give one of \
+                 `Memory::open`, or leave out `Backend::Processes`",
+            )
+        })?;
+        let verbose = self.inner.reporter.level();
+        Ok(Some(MemoryAt { path, read_only: shelves.store.is_read_only(), verbose }))
     }
 
     /// What this memory counted, as a list.

@@ -25,6 +25,11 @@ impl Reporter {
     }
 
     #[inline]
+    #[cfg(unix)]
+    pub(crate) fn level(&self) -> u8 {
+        self.verbose
+    }
+
     pub(crate) fn is_verbose(&self, level: u8) -> bool {
         self.verbose >= level
     }

@@ -44,7 +44,6 @@ impl Aim {
     };
     /// joblib's rule: a batch also pays for serialization and two wake-ups. Its times vary, so sizes stay while they are
     /// within the band.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the backend of worker processes"))]
     pub(crate) const PROCESSES: Aim = Aim {
         band: (Duration::from_millis(200), Duration::from_secs(2)),
         target: Duration::from_millis(400),

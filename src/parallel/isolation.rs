@@ -3,9 +3,15 @@
 use std::time::Duration;
 
 use super::Parallel;
+#[cfg(unix)]
+use crate::backend::processes::Spec;
 use crate::error::{Error, Result};
 use crate::key::identity;
+#[cfg(unix)]
+use crate::memory::{GLOBAL_VARIABLE, Memory};
 use crate::task::{Delayed, Task, registry};
+#[cfg(unix)]
+use crate::wire::message::{Init, Setup, TaskName};
 
 /// What a run asks of its worker processes. Unset ones have the documented default.
 #[derive(Clone, Debug)]
@@ -80,6 +86,63 @@ impl Isolation {
             _ => Ok(()),
         }
     }
+}
+
+#[cfg(unix)]
+impl Isolation {
+    /// How each of so many workers is to be.
+    pub(super) fn specs(&self, workers: usize, cores: usize) -> Vec<Spec> {
+        let threads = self.inner_threads.unwrap_or((cores / workers.max(1)).max(1));
+        let mut environment: Vec<_> = THREAD_VARIABLES
+            .iter()
+            .filter(|name| std::env::var_os(name).is_none())
+            .map(|name| ((*name).to_owned(), threads.to_string().into()))
+            .collect();
+        // A cached function in a worker uses the memory that it would use here.
+        environment.extend(Memory::global_location().map(|path| (GLOBAL_VARIABLE.to_owned(), path.into_os_string())));
+        let processors = if self.cpu_affinity { processors() } else { Vec::new() };
+        let init = match &self.worker_init {
+            Some(Ok(WorkerInit { name, fingerprint, args })) => Some(Init {
+                task: TaskName { name: (*name).to_owned(), fingerprint: *fingerprint },
+                codec: args.codec().into(),
+                args: args.as_bytes().to_vec(),
+            }),
+            _ => None,
+        };
+        let spec = |worker: usize| {
+            let affinity = processors.chunks_exact(threads).nth(worker).map(<[usize]>::to_vec).unwrap_or_default();
+            let setup = Setup { has_board: false, cores: threads, affinity, init: init.clone() };
+            Spec { environment: environment.clone(), setup }
+        };
+        (0..workers).map(spec).collect()
+    }
+}
+
+/// What rayon, OpenMP and the usual numeric libraries read. joblib's list, and rayon's.
+#[cfg(unix)]
+const THREAD_VARIABLES: [&str; 8] = [
+    "RAYON_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+];
+
+/// The processors that this process may use.
+#[cfg(target_os = "linux")]
+fn processors() -> Vec<usize> {
+    let allowed = rustix::thread::sched_getaffinity(None).ok();
+    allowed.map_or_else(Vec::new, |allowed| {
+        (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).collect()
+    })
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn processors() -> Vec<usize> {
+    Vec::new()
 }
 
 /// Below that a worker would be replaced before its first task.

@@ -7,8 +7,13 @@ const MOST_WORKERS: i32 = 10_000;
 
 /// How many cores this process may use: its affinity and its cgroup's quota are honoured.
 ///
-/// At least 1. Asked of the system at each call.
+/// In a worker process, how many are its own (see [`Parallel::inner_threads`](crate::Parallel::inner_threads)). At least 1.
+/// Asked of the system at each call.
 pub fn cpu_count() -> usize {
+    #[cfg(unix)]
+    if let Some(cores) = crate::worker::cores() {
+        return cores;
+    }
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -31,6 +36,15 @@ pub fn cpu_count() -> usize {
 /// ```
 pub fn effective_n_jobs(n_jobs: i32) -> Result<usize> {
     resolve(n_jobs, cpu_count)
+}
+
+/// So many threads or fewer: a worker process has its share of the cores, and runs within it keep to that.
+pub(super) fn within_budget(threads: usize) -> usize {
+    #[cfg(unix)]
+    if let Some(cores) = crate::worker::cores() {
+        return threads.min(cores);
+    }
+    threads
 }
 
 /// Cores are counted only where they matter: it reads the cgroup's files, which takes longer than a short run.

@@ -293,7 +293,7 @@ impl Parallel {
         let calls = calls.into_iter();
         let cached = self.memory.as_ref().map(Memory::cached::<T>);
         #[cfg(unix)]
-        if self.backend() == Backend::Processes {
+        if self.backend_here() == Backend::Processes {
             if registry::entry::<T>().is_none() {
                 return Err(Error::invalid_option(isolation::not_registered(T::NAME)));
             }
@@ -413,7 +413,7 @@ impl Parallel {
     }
 
     /// Where calls run here: within a worker process there is no second level of them.
-    fn backend(&self) -> Backend {
+    fn backend_here(&self) -> Backend {
         #[cfg(unix)]
         if self.backend == Backend::Processes && crate::worker::cores().is_some() {
             return Backend::Threads;

@@ -198,8 +198,8 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
                 Some(Batch { start, attempts, out, .. }) => Flight::new(start, attempts, items, out),
                 // What is under way elsewhere is waited for when there is nothing else.
                 None if self.flights.is_empty() => {
-                    let PutOff { index, item, out } = turn.next_put_off()?;
-                    Flight { waits: true, ..Flight::new(index, 0, vec![item], out) }
+                    let PutOff { index, attempts, item, out } = turn.next_put_off()?;
+                    Flight { waits: true, ..Flight::new(index, attempts, vec![item], out) }
                 }
                 None => return None,
             };
@@ -426,7 +426,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
             match Cause::from_exception(exception) {
                 None => {
                     busy += 1;
-                    turn.put_off([PutOff { index, item, out: slot }]);
+                    turn.put_off([PutOff { index, attempts, item, out: slot }]);
                 }
                 Some(cause) => failures.push((Flight::new(index, attempts, vec![item], slot), cause)),
             }

@@ -9,6 +9,8 @@ use super::dispatch;
 use super::feed::{End, Feed, Rules};
 use super::outcome::Outcome;
 use super::progress::{Meter, Progress, Reporter};
+#[cfg(unix)]
+use super::remote;
 use super::schedule::Schedule;
 use super::work::Work;
 use super::written::Written;
@@ -86,9 +88,14 @@ impl Gather for Values {
 impl Parallel {
     /// The options as rules for one run, and the least length of the input.
     fn rules(&self, (least, most): (usize, Option<usize>)) -> Result<(Rules, usize)> {
-        let workers = match self.backend {
-            Backend::Sequential => jobs::resolve(self.n_jobs.unwrap_or(1), || 1).map(|_| 1)?,
-            Backend::Threads => jobs::resolve(self.n_jobs.unwrap_or(-1), || *self.cores.get_or_init(jobs::cpu_count))?,
+        let resolve = || jobs::resolve(self.n_jobs.unwrap_or(-1), || *self.cores.get_or_init(jobs::cpu_count));
+        let (workers, aim) = match self.backend_here() {
+            Backend::Sequential => (jobs::resolve(self.n_jobs.unwrap_or(1), || 1).map(|_| 1)?, Aim::THREADS),
+            Backend::Threads => (jobs::within_budget(resolve()?), Aim::THREADS),
+            Backend::Processes => {
+                self.isolation.check()?;
+                (resolve()?, Aim::PROCESSES)
+            }
         };
         let asked = match self.batch_size {
             BatchSize::Auto => None,
@@ -106,7 +113,7 @@ impl Parallel {
         let total = most.filter(|most| *most == least);
         let fixed = asked.or(self.schedule.fixed(total, workers)?);
         let rules = Rules {
-            sizer: Sizer::new(fixed, workers, Aim::THREADS),
+            sizer: Sizer::new(fixed, workers, aim),
             workers,
             total,
             on_error: self.on_error,
@@ -128,8 +135,49 @@ impl Parallel {
         watched: Option<&Watched>,
         workers: usize,
     ) -> Result<()> {
-        let run = dispatch::Run::new(work, feed, watched.map(|watched| &*watched.meter));
-        self.crew.run(self.backend, workers, &|worker| run.worker(worker))
+        let meter = watched.map(|watched| &*watched.meter);
+        let backend = self.backend_here();
+        if backend == Backend::Processes {
+            return self.drive_processes(feed, work, meter, workers);
+        }
+        let run = dispatch::Run::new(work, feed, meter);
+        self.crew.run(backend, workers, &|worker| run.worker(worker))
+    }
+
+    #[cfg(unix)]
+    fn drive_processes<W: Work, I: Iterator<Item = W::Item> + Send>(
+        &self,
+        feed: &Feed<'_, W, I>,
+        work: &W,
+        meter: Option<&Meter>,
+        workers: usize,
+    ) -> Result<()> {
+        let (Some(crossing), Some(task)) = (work.crossing(), work.task()) else {
+            return Err(Error::invalid_option(
+                "a closure cannot go to worker processes: make the function a task with `#[larder::task]` and give \
+                 delayed calls to `run` or `outcome`, or leave out `Backend::Processes`",
+            ));
+        };
+        let memory = match &self.memory {
+            Some(memory) => memory.for_workers()?,
+            None => None,
+        };
+        let run = remote::Remote {
+            crossing,
+            feed,
+            meter,
+            isolation: &self.isolation,
+            retries: self.retries,
+            memory,
+            task,
+            shared: remote::Shared::default(),
+        };
+        run.run(self.isolation.specs(workers, *self.cores.get_or_init(jobs::cpu_count)))
+    }
+
+    #[cfg(not(unix))]
+    fn drive_processes<W: Work, I>(&self, _: &Feed<'_, W, I>, _: &W, _: Option<&Meter>, _: usize) -> Result<()> {
+        Err(Error::invalid_option("there are no worker processes on this system: leave out `Backend::Processes`"))
     }
 
     fn values<W: Work, I: Iterator<Item = W::Item> + Send>(

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Payload;
+use crate::backend::processes;
 use crate::codec::{self, CodecError, CodecId, Encoding, Large, Prefer, Words};
 use crate::key::canonical::{Canonical, canonical};
 use crate::memory_file::MemoryFile;
@@ -31,6 +32,13 @@ pub(crate) struct Sealed {
     pub(crate) content: Content,
     /// The payloads that this one refers to.
     pub(crate) within: Vec<Arc<Sealed>>,
+}
+
+/// The last holder is gone: workers that have it and nothing to do need not keep it.
+impl Drop for Sealed {
+    fn drop(&mut self) {
+        processes::keeper::forget_payloads();
+    }
 }
 
 #[derive(Debug)]
@@ -127,7 +135,9 @@ pub(super) fn depart<T: Serialize>(value: &T, seal: &Seal) -> Option<Result<u64,
     let mut fresh = None;
     let sealed = seal.get_or_init(|| {
         let (sealed, inner) = departing(|| self::seal(value));
-        let sealed = sealed.map(|sealed| Arc::new(Sealed { within: inner.payloads, ..sealed }))?;
+        let mut sealed = sealed?;
+        sealed.within = inner.payloads;
+        let sealed = Arc::new(sealed);
         fresh = Some((1 + inner.encodings, sealed.content.len() as u64 + inner.bytes_encoded));
         Ok(sealed)
     });

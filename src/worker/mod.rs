@@ -7,13 +7,18 @@
 //! A process is a worker only if all of it is true: its environment says so and names the program that started it, and
 //! its standard input is a socket of that very program. So what a task starts is no worker, whatever it inherits.
 
+#[cfg(unix)]
 mod batch;
+#[cfg(unix)]
 mod entry;
+#[cfg(unix)]
 mod serve;
+#[cfg(unix)]
 pub(crate) mod usage;
 
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 
+#[cfg(unix)]
 pub(crate) use entry::{Designation, VARIABLE, build_id, denounce, program_file};
 
 const NOT_ENTERED: u8 = 0;
@@ -56,6 +61,7 @@ pub fn init() {
     if WAY.load(Relaxed) != NOT_ENTERED {
         return;
     }
+    #[cfg(unix)]
     if let Some(designation) = Designation::of_this_process() {
         WAY.store(WORKER, Relaxed);
         serve::run(designation);
