@@ -8,7 +8,7 @@ mod common;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use common::Stop;
+use common::{Stop, timed};
 use larder::{Backend, FailureKind, OnError, Parallel, delayed};
 use lexopt::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -71,13 +71,15 @@ fn run(options: &Options) -> Result<(), Stop> {
         ];
         lists.iter().find(|(list, _)| list.contains(item)).map_or(Fault::None, |(_, fault)| *fault)
     };
-    let outcome = Parallel::new()
+    let parallel = Parallel::new()
         .backend(Backend::Processes)
         .n_jobs(options.jobs)
         .on_error(OnError::Collect)
         .timeout_per_task(Duration::from_millis(options.timeout_ms))
-        .limit_memory_hard(options.memory_mb << 20)
-        .outcome((0..options.items).map(|item| delayed!(work(item, fault(&item)))))?;
+        .limit_memory_hard(options.memory_mb << 20);
+    let (outcome, seconds) =
+        timed(|| parallel.outcome((0..options.items).map(|item| delayed!(work(item, fault(&item))))));
+    let outcome = outcome?;
     let results = outcome.results().iter().flatten().count();
     if options.json {
         let failures: Vec<_> = outcome
@@ -92,9 +94,9 @@ fn run(options: &Options) -> Result<(), Stop> {
                 })
             })
             .collect();
-        println!("{}", json!({ "results": results, "failures": failures }));
+        println!("{}", json!({ "results": results, "failures": failures, "seconds": seconds }));
     } else {
-        println!("{results} of {} tasks have a result", options.items);
+        println!("{results} of {} tasks have a result, after {seconds:.1} s", options.items);
         for failure in outcome.failures() {
             println!("{}: {failure}", kind(failure.kind()));
         }
@@ -162,7 +164,9 @@ fn list(args: &mut lexopt::Parser, option: &str) -> Result<Vec<u64>, Stop> {
     let text: String = common::value(args, option)?;
     let numbers = text.split(',').filter(|number| !number.is_empty());
     numbers
-        .map(|number| number.trim().parse().map_err(|_| Stop::Usage(format!("`{option} {text}`: `{number}` is no number"))))
+        .map(|number| {
+            number.trim().parse().map_err(|_| Stop::Usage(format!("`{option} {text}`: `{number}` is no number")))
+        })
         .collect()
 }
 

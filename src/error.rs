@@ -218,7 +218,7 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.kind {
-Kind::InvalidOption { .. } | Kind::Cancelled { .. } => None,
+            Kind::InvalidOption { .. } | Kind::Cancelled { .. } => None,
             #[cfg(unix)]
             Kind::WorkerEntry { .. } | Kind::Worker { .. } => None,
             // In the text too: most programs print an error and not its chain.

@@ -90,7 +90,10 @@ mod test {
         assert!(text.contains(args), "{text}");
         let owned = "(u64,::std::string::String,::std::vec::Vec<f64>,::std::path::PathBuf,Table<u8>,Vec<u8>,)";
         assert!(text.contains(owned), "{text}");
-        assert!(text.contains("call((argument_0,&argument_1,&argument_2,&argument_3,&argument_4,argument_5,))"), "{text}");
+        assert!(
+            text.contains("call((argument_0,&argument_1,&argument_2,&argument_3,&argument_4,argument_5,))"),
+            "{text}"
+        );
         assert_eq!(text.matches("#[cfg(unix)]").count(), 4, "{text}");
     }
 

@@ -176,10 +176,7 @@ pub(super) fn encode_unproved<'v, T: Serialize>(
     Ok((!sections.rows.is_empty()).then(|| sections.behind(&outline)))
 }
 
-fn outlined<'v, T: Serialize>(
-    value: &'v T,
-    lasting: Option<&'v [u8]>,
-) -> Result<(Vec<u8>, Sections<'v>), CodecError> {
+fn outlined<'v, T: Serialize>(value: &'v T, lasting: Option<&'v [u8]>) -> Result<(Vec<u8>, Sections<'v>), CodecError> {
     let sections = RefCell::new(Sections { lasting, ..Sections::default() });
     let outline = compact::encode(&Outlined { value, sections: &sections })?;
     Ok((outline, sections.into_inner()))

@@ -116,7 +116,8 @@ impl Offence {
                 (FailureKind::Death, message)
             }
             Offence::TooLong(timeout) => {
-                let message = format!("it took longer than `timeout_per_task`, {timeout:?}, and its worker process was killed");
+                let message =
+                    format!("it took longer than `timeout_per_task`, {timeout:?}, and its worker process was killed");
                 (FailureKind::Timeout, message)
             }
             Offence::TooMuch { used, limit, .. } => {
@@ -127,9 +128,10 @@ impl Offence {
                 );
                 (FailureKind::Memory, message)
             }
-            Offence::Garbage(words) => {
-                (FailureKind::Death, format!("its worker process wrote to its socket what is no message ({words}) and was killed"))
-            }
+            Offence::Garbage(words) => (
+                FailureKind::Death,
+                format!("its worker process wrote to its socket what is no message ({words}) and was killed"),
+            ),
         };
         Cause::Lost(Lost { kind, message })
     }
@@ -166,6 +168,9 @@ mod tests {
     #[test]
     fn a_cause_says_what_the_worker_said_last() {
         let Cause::Lost(Lost { kind, message }) = died(Some(6)).cause() else { panic!("it is a loss") };
-        assert_eq!((kind, message.as_str()), (FailureKind::Death, "its worker process died; its last lines on stderr: help"));
+        assert_eq!(
+            (kind, message.as_str()),
+            (FailureKind::Death, "its worker process died; its last lines on stderr: help")
+        );
     }
 }

@@ -235,7 +235,5 @@ impl Parallel {
 }
 
 pub(super) fn not_registered(task: &str) -> String {
-    format!(
-        "`{task}` is not known to worker processes: write `#[cached(task)]` instead of `#[cached]`, or `#[task]`"
-    )
+    format!("`{task}` is not known to worker processes: write `#[cached(task)]` instead of `#[cached]`, or `#[task]`")
 }

@@ -284,7 +284,8 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
     }
 
     fn send(&mut self, mut flight: Flight<'s, W>) {
-        let prefers = if self.run.shared.self_describing.load(Relaxed) { Prefer::SelfDescribing } else { Prefer::Small };
+        let prefers =
+            if self.run.shared.self_describing.load(Relaxed) { Prefer::SelfDescribing } else { Prefer::Small };
         if prefers != self.begun_as {
             self.begin();
         }
@@ -621,7 +622,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
             self.memory_looked_at = Instant::now();
             if let Some(used) = own_bytes(Some(worker.process())).filter(|used| *used > limit) {
                 let is_fresh = begun.map_or(worker.batches, |(begun, _)| begun) <= 1;
-                return self.punish(&Offence::TooMuch { used, limit, is_fresh });
+                self.punish(&Offence::TooMuch { used, limit, is_fresh });
             }
         }
     }
@@ -630,7 +631,9 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
     fn stop(&mut self) {
         let now = Instant::now();
         let since = *self.stopped_at.get_or_insert_with(|| {
-            if let Some(board) = self.worker.as_ref().and_then(|worker| worker.board.as_ref().map(|board| (board, worker.batches))) {
+            if let Some(board) =
+                self.worker.as_ref().and_then(|worker| worker.board.as_ref().map(|board| (board, worker.batches)))
+            {
                 board.0.stop().store(board.1, Release);
             }
             now

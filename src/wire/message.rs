@@ -98,7 +98,11 @@ pub(crate) enum Report {
     /// The results of those calls that succeeded, as a list, are the body, or a file that comes with it.
     Done(Done),
     /// No call of the batch has a result that can be used, and running it again in the same way will not help.
-    Unusable { id: u64, what: Unusable, words: String },
+    Unusable {
+        id: u64,
+        what: Unusable,
+        words: String,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -120,7 +124,11 @@ pub(crate) struct Done {
 /// A call without a result.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Exception {
-    Panicked { message: String, location: Option<String>, backtrace: Option<String> },
+    Panicked {
+        message: String,
+        location: Option<String>,
+        backtrace: Option<String>,
+    },
     Erred(String),
     /// The same call is under way elsewhere.
     Busy,
@@ -182,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_message_is_head_and_body() {
-        let head = encode(&Order::Batch { id: 7, waits: false, codec: CodecId::Compact.into(), file_bytes: None }).unwrap();
+        let head =
+            encode(&Order::Batch { id: 7, waits: false, codec: CodecId::Compact.into(), file_bytes: None }).unwrap();
         let message = [&head[..], b"body"].concat();
         let (order, body) = decode::<Order>(&message).unwrap();
         assert!(matches!(order, Order::Batch { id: 7, waits: false, file_bytes: None, .. }), "{order:?}");

@@ -72,7 +72,7 @@ pub(crate) fn denounce() -> bool {
         return false;
     }
     let words = "it reached a run of its own without passing the entry".to_owned();
-    let _ = rustix::stdio::stdin().try_clone_to_owned().map_err(io::Error::from).and_then(|socket| {
+    let _ = rustix::stdio::stdin().try_clone_to_owned().and_then(|socket| {
         let mut channel = Channel::new(UnixStream::from(socket));
         channel.send(&[&message::encode(&Report::Refused(words))?], None)?;
         channel.write()

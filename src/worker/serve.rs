@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 
+use super::CORES;
 use super::batch::{Batch, Tally};
 use super::entry::{Designation, build_id, take_socket};
-use super::CORES;
 use crate::codec::{CodecId, Encoded, Large};
 use crate::key::canonical::Canonical;
 use crate::memory::Memory;

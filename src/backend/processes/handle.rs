@@ -58,15 +58,7 @@ pub(crate) struct Ending {
 
 impl Handle {
     pub(super) fn new(child: Child, channel: Channel, output: Arc<Output>) -> Handle {
-        Handle {
-            child: Some(child),
-            channel,
-            board: None,
-            output,
-            payloads: HashMap::new(),
-            batches: 0,
-            calls: 0,
-        }
+        Handle { child: Some(child), channel, board: None, output, payloads: HashMap::new(), batches: 0, calls: 0 }
     }
 
     pub(crate) fn process(&self) -> u32 {

@@ -60,14 +60,20 @@ impl From<Refusal> for Error {
         let entry = |what: String| Error::new(Kind::WorkerEntry { what });
         match refusal {
             Refusal::NoEntry => entry(format!("this program has no entry for worker processes: {REMEDY}")),
-            Refusal::PastTheEntry => entry(format!("this process was started as a worker but runs the program: {REMEDY}")),
+            Refusal::PastTheEntry => {
+                entry(format!("this process was started as a worker but runs the program: {REMEDY}"))
+            }
             Refusal::Stray(words) => entry(format!("what was started is no worker process: {words}; {REMEDY}")),
             Refusal::OtherBuild => entry(
                 "the program's file is another build than the one that is running: start the program again".to_owned(),
             ),
-            Refusal::Setup(words) => Error::new(Kind::Worker { what: format!("a worker process cannot be used: {words}") }),
+            Refusal::Setup(words) => {
+                Error::new(Kind::Worker { what: format!("a worker process cannot be used: {words}") })
+            }
             Refusal::Resource(what, source) => Error::new(Kind::Resource { what, source: source.into() }),
-            Refusal::Cancelled => Error::new(Kind::Worker { what: "the run was over before a worker was ready".to_owned() }),
+            Refusal::Cancelled => {
+                Error::new(Kind::Worker { what: "the run was over before a worker was ready".to_owned() })
+            }
         }
     }
 }

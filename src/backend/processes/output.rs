@@ -47,8 +47,7 @@ impl Output {
     /// # Errors
     /// The system refuses the thread.
     pub(super) fn forward(out: ChildStdout, err: ChildStderr) -> io::Result<Arc<Output>> {
-        let output =
-            Arc::new(Output { worker: AtomicUsize::new(0), heard: Mutex::default(), ended: Condvar::new() });
+        let output = Arc::new(Output { worker: AtomicUsize::new(0), heard: Mutex::default(), ended: Condvar::new() });
         let pipe = |from: OwnedFd, stream| Pipe { from: from.into(), stream, line: Vec::new() };
         let pipes = vec![pipe(out.into(), Stream::Out), pipe(err.into(), Stream::Err)];
         let own = Arc::clone(&output);

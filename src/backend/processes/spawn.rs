@@ -56,7 +56,8 @@ pub(super) fn start(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Handle,
 struct Proved(Handle);
 
 fn begin(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Proved, Refusal> {
-    let refused = |what: &str, error: io::Error| Refusal::Resource(format!("cannot start a worker process: {what}"), error);
+    let refused =
+        |what: &str, error: io::Error| Refusal::Resource(format!("cannot start a worker process: {what}"), error);
     let build = build_id().map_err(|error| refused("this program's file cannot be read", error))?;
     let (ours, theirs) = UnixStream::pair().map_err(|error| refused("no socket", error))?;
     let nonce = RandomState::new().build_hasher().finish();
