@@ -20,11 +20,12 @@ pub(crate) enum Purpose {
     StoredValue,
     FunctionName,
     Build,
+    Payload,
 }
 
 impl Purpose {
     fn context(self) -> &'static ContextKey {
-        static KEYS: LazyLock<[ContextKey; 9]> = LazyLock::new(|| {
+        static KEYS: LazyLock<[ContextKey; 10]> = LazyLock::new(|| {
             [
                 hash_derive_key_context("larder 2026-11 call key v1"),
                 hash_derive_key_context("larder 2026-11 function identity v1"),
@@ -35,6 +36,7 @@ impl Purpose {
                 hash_derive_key_context("larder 2026-11 stored value v1"),
                 hash_derive_key_context("larder 2026-11 function name v1"),
                 hash_derive_key_context("larder 2026-11 build v1"),
+                hash_derive_key_context("larder 2026-11 payload v1"),
             ]
         });
         &KEYS[self as usize]

@@ -33,6 +33,11 @@ pub enum Backend {
     Processes,
 }
 
+/// Whether this thread is a worker of a run, whose core a run within it has to do with.
+pub(crate) fn is_worker_thread() -> bool {
+    threads::is_worker()
+}
+
 /// What outlives a run: the pool, made at the first one.
 #[derive(Default)]
 pub(crate) struct Crew {

@@ -58,6 +58,7 @@ impl Canonical {
     }
 
     /// The digest of the form, short or not.
+    #[cfg(test)]
     pub(crate) fn digest(&self) -> [u8; 32] {
         as_form(&self.0).digest()
     }

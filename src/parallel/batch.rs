@@ -31,6 +31,8 @@ pub(crate) struct Aim {
     shortest: Duration,
     /// A batch may be so many times the one before.
     growth: usize,
+    /// Quick items, which are bundled by the thousand, are handed over within so many bytes.
+    buffer_bytes: usize,
 }
 
 impl Aim {
@@ -41,6 +43,8 @@ impl Aim {
         target: Duration::from_millis(2),
         shortest: Duration::from_micros(20),
         growth: 8,
+        // In a core's own cache.
+        buffer_bytes: 64 << 10,
     };
     /// joblib's rule: a batch also pays for serialization and two wake-ups. Its times vary, so sizes stay while they are
     /// within the band.
@@ -49,6 +53,7 @@ impl Aim {
         target: Duration::from_millis(400),
         shortest: Duration::from_millis(2),
         growth: 8,
+        buffer_bytes: 1 << 20,
     };
 }
 
@@ -72,6 +77,11 @@ impl Sizer {
     /// `fixed` is `None` for automatic sizes.
     pub(crate) fn new(fixed: Option<NonZeroUsize>, workers: usize, aim: Aim) -> Sizer {
         Sizer { fixed, workers: workers.max(1), aim, size: fixed.map_or(1, usize::from), item_nanos: None }
+    }
+
+    /// Items of one batch take no more room than this.
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        self.aim.buffer_bytes
     }
 
     /// Between so many items a worker looks whether to stop, and counts: after each, unless they are known to be so quick

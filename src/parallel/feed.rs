@@ -88,9 +88,6 @@ pub(super) struct Batch<'s, R> {
     pub(super) out: Written<'s, R>,
 }
 
-/// Quick items, which automatic sizes bundle by the thousand, are handed over within this: in a core's own cache.
-const BUFFER_BYTES: usize = 64 << 10;
-
 /// So often a worker looks for the lock, some 10 us in all, before it sleeps.
 const SPINS: u32 = 1000;
 
@@ -219,8 +216,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
         let State { items: source, sizer, .. } = state;
         let mut size = 0;
         let read = panics::catch(|| {
-            let room = const { BUFFER_BYTES / at_least_one(size_of::<W::Item>()) };
-            size = sizer.next(source.size_hint().1, room);
+            let item_bytes = const { at_least_one(size_of::<W::Item>()) };
+            size = sizer.next(source.size_hint().1, sizer.buffer_bytes() / item_bytes);
             items.extend(source.by_ref().take(size));
         });
         // Not every iterator goes on answering `None`; one that panicked is not asked again.

@@ -107,14 +107,7 @@ impl Offence {
     /// As the failure of the item that did it.
     pub(super) fn cause(&self) -> Cause {
         let (kind, message) = match self {
-            Offence::Died(Ending { status, last_words, .. }) => {
-                let mut message = format!("its worker process {status}");
-                if !last_words.is_empty() {
-                    message.push_str("; its last lines on stderr: ");
-                    message.push_str(&last_words.join(" | "));
-                }
-                (FailureKind::Death, message)
-            }
+            Offence::Died(ending) => (FailureKind::Death, ending.words("its worker process", "")),
             Offence::TooLong(timeout) => {
                 let message =
                     format!("it took longer than `timeout_per_task`, {timeout:?}, and its worker process was killed");

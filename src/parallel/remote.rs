@@ -69,8 +69,8 @@ struct Driver<'s, 'r, W: Work, I> {
     /// How many tasks it may still be given.
     tasks_left: u64,
     flights: VecDeque<Flight<'s, W>>,
-    /// What a batch took, lately.
-    pace: Duration,
+    /// What the last batch took.
+    pace: Option<Duration>,
     /// Since when the task that is being run is being run: how many were begun then, and when that was seen.
     clock: Option<(u64, Instant)>,
     memory_looked_at: Instant,
@@ -135,7 +135,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
             begun_as: Prefer::Small,
             tasks_left: 0,
             flights: VecDeque::new(),
-            pace: Duration::ZERO,
+            pace: None,
             clock: None,
             memory_looked_at: Instant::now(),
             told: 0,
@@ -176,11 +176,13 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
     /// How many batches may wait behind the one that is being run.
     fn ahead(&self) -> usize {
         let has_board = self.worker.as_ref().is_some_and(|worker| worker.board.is_some());
-        if !self.run.feed.reads_ahead() || self.pace > LONG || self.worker.is_some() && !has_board {
-            return 0;
+        match self.pace {
+            Some(pace) if pace <= LONG && has_board && self.run.feed.reads_ahead() => {
+                let batches = AHEAD.as_nanos() / pace.as_nanos().max(1);
+                usize::try_from(batches).map_or(MOST_AHEAD, |batches| batches.clamp(1, MOST_AHEAD))
+            }
+            _ => 0,
         }
-        let batches = AHEAD.as_nanos() / self.pace.as_nanos().max(1);
-        usize::try_from(batches).map_or(MOST_AHEAD, |batches| batches.clamp(1, MOST_AHEAD))
     }
 
     fn take(&mut self) -> Option<Flight<'s, W>> {
@@ -407,7 +409,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
         self.settle_calls(done.calls);
         self.run.crossing.add_counts(&done.counts);
         let took = Duration::from_nanos(done.busy_nanos);
-        self.pace = took;
+        self.pace = Some(took);
         let Flight { start, attempts, items, mut out, .. } = flight;
         let (mut items, mut values) = (items.into_iter(), values.into_iter());
         let (mut at, mut spent, mut busy) = (0, Vec::new(), 0);
@@ -446,8 +448,8 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
         for (flight, cause) in failures {
             self.failed(flight, cause);
         }
-        if let Some(bytes) = done.grown_to {
-            self.replace_grown(bytes);
+        if done.grown_to.is_some() {
+            self.replace_grown();
         }
         Ok(())
     }
@@ -576,7 +578,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
     }
 
     /// The worker is grown, says that it begins nothing more, and makes way for another.
-    fn replace_grown(&mut self, _bytes: u64) {
+    fn replace_grown(&mut self) {
         // Dropped, it ends by itself.
         self.worker = None;
         self.take_back_told();

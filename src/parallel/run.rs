@@ -15,7 +15,7 @@ use super::schedule::Schedule;
 use super::work::Work;
 use super::written::Written;
 use super::{OnError, Parallel, jobs};
-use crate::backend::Backend;
+use crate::backend::{Backend, is_worker_thread};
 use crate::error::{Error, Result};
 use crate::sys::filled;
 
@@ -94,7 +94,9 @@ impl Parallel {
             Backend::Threads => (jobs::within_budget(resolve()?), Aim::THREADS),
             Backend::Processes => {
                 self.isolation.check()?;
-                (resolve()?, Aim::PROCESSES)
+                let workers = resolve()?;
+                // The thread that waits for it leaves its core to one worker.
+                (if is_worker_thread() { 1 } else { workers }, Aim::PROCESSES)
             }
         };
         let asked = match self.batch_size {

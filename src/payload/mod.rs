@@ -67,8 +67,8 @@ impl<T> Payload<T> {
 
     /// A value whose part in keys is known.
     #[cfg(unix)]
-    fn with_form(value: T, form: Canonical) -> Payload<T> {
-        Payload::of(value, form.into())
+    fn with_form(value: T, form: Option<Canonical>) -> Payload<T> {
+        Payload::of(value, form.map(OnceLock::from).unwrap_or_default())
     }
 
     /// The value, if this is its last holder.
@@ -121,7 +121,7 @@ impl<T: Serialize> Serialize for Payload<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !is_canonical::<S>() {
             #[cfg(unix)]
-            if let Some(number) = travel::depart(&self.shared.value, &self.shared.seal) {
+            if let Some(number) = travel::depart(&self.shared.value, self.shared.form.get(), &self.shared.seal) {
                 return serializer.serialize_u64(number.map_err(serde::ser::Error::custom)?);
             }
             return self.shared.value.serialize(serializer);

@@ -8,7 +8,7 @@ use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,9 @@ use serde::de::DeserializeOwned;
 use super::Payload;
 use crate::backend::processes;
 use crate::codec::{self, CodecError, CodecId, Encoding, Large, Prefer, Words};
-use crate::key::canonical::{Canonical, canonical};
+use crate::digest::Purpose;
+use crate::key::canonical::Canonical;
+use crate::lock::lock;
 use crate::memory_file::MemoryFile;
 
 /// Smaller payloads are not worth a descriptor.
@@ -27,16 +29,28 @@ const MIN_FILE_BYTES: usize = 64 << 10;
 pub(crate) struct Sealed {
     /// No other payload of this program has it, ever.
     pub(crate) id: u64,
+    /// Of its bytes: equal payloads are one.
+    digest: [u8; 32],
     pub(crate) codec: CodecId,
-    pub(crate) form: Canonical,
+    /// Its part in keys, where that was needed before.
+    pub(crate) form: Option<Canonical>,
     pub(crate) content: Content,
     /// The payloads that this one refers to.
     pub(crate) within: Vec<Arc<Sealed>>,
+    /// How many payloads were encoded for it, and how many bytes that gave.
+    encodings: u64,
+    bytes_encoded: u64,
 }
 
 /// The last holder is gone: workers that have it and nothing to do need not keep it.
 impl Drop for Sealed {
     fn drop(&mut self) {
+        let mut sealed = lock(&SEALED);
+        // An equal one may have been made meanwhile.
+        if sealed.get(&self.digest).is_some_and(|held| held.strong_count() == 0) {
+            sealed.remove(&self.digest);
+        }
+        drop(sealed);
         processes::keeper::forget_payloads();
     }
 }
@@ -128,18 +142,18 @@ pub(crate) fn departing<R>(encode: impl FnOnce() -> R) -> (R, Departed) {
 }
 
 /// The number to write in place of `value`, if it is to be written so just now.
-pub(super) fn depart<T: Serialize>(value: &T, seal: &Seal) -> Option<Result<u64, CodecError>> {
+pub(super) fn depart<T: Serialize>(
+    value: &T,
+    form: Option<&Canonical>,
+    seal: &Seal,
+) -> Option<Result<u64, CodecError>> {
     if DEPARTING.with_borrow(Option::is_none) {
         return None;
     }
-    let mut fresh = None;
+    let mut is_fresh = false;
     let sealed = seal.get_or_init(|| {
-        let (sealed, inner) = departing(|| self::seal(value));
-        let mut sealed = sealed?;
-        sealed.within = inner.payloads;
-        let sealed = Arc::new(sealed);
-        fresh = Some((1 + inner.encodings, sealed.content.len() as u64 + inner.bytes_encoded));
-        Ok(sealed)
+        is_fresh = true;
+        self::seal(value, form)
     });
     Some(match sealed {
         Err(error) => Err(error.clone()),
@@ -147,9 +161,9 @@ pub(super) fn depart<T: Serialize>(value: &T, seal: &Seal) -> Option<Result<u64,
             DEPARTING.with_borrow_mut(|departed| {
                 let Some(departed) = departed else { return };
                 departed.note(sealed);
-                if let Some((encodings, bytes)) = fresh {
-                    departed.encodings += encodings;
-                    departed.bytes_encoded += bytes;
+                if is_fresh {
+                    departed.encodings += sealed.encodings;
+                    departed.bytes_encoded += sealed.bytes_encoded;
                 }
             });
             Ok(sealed.id)
@@ -157,17 +171,58 @@ pub(super) fn depart<T: Serialize>(value: &T, seal: &Seal) -> Option<Result<u64,
     })
 }
 
-fn seal<T: Serialize>(value: &T) -> Result<Sealed, CodecError> {
+/// The sealed payloads of this program that somebody holds, by what is in them.
+static SEALED: LazyLock<Mutex<HashMap<[u8; 32], Weak<Sealed>>>> = LazyLock::new(Mutex::default);
+
+fn seal<T: Serialize>(value: &T, form: Option<&Canonical>) -> Result<Arc<Sealed>, CodecError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let form = canonical(value).map_err(CodecError::new)?;
-    let encoding = codec::encode_unproved(value, Prefer::Small)?;
-    let name = format!("larder-payload-{}", hex(&form.digest()[..8]));
-    let content = Content::new(&name, &encoding, MIN_FILE_BYTES);
-    Ok(Sealed { id: NEXT.fetch_add(1, Relaxed), codec: encoding.codec, form, content, within: Vec::new() })
+    let (encoding, inner) = departing(|| codec::encode_unproved(value, Prefer::Small));
+    let encoding = encoding?;
+    let (content, digest) = content_and_digest(&encoding, std::any::type_name::<T>());
+    let mut sealed = lock(&SEALED);
+    // Values that are equal but were made apart are one here, and in every worker.
+    if let Some(same) = sealed.get(&digest).and_then(Weak::upgrade) {
+        drop(sealed);
+        return Ok(same);
+    }
+    let new = Arc::new(Sealed {
+        id: NEXT.fetch_add(1, Relaxed),
+        digest,
+        codec: encoding.codec,
+        form: form.cloned(),
+        content,
+        within: inner.payloads,
+        encodings: 1 + inner.encodings,
+        bytes_encoded: encoding.len() as u64 + inner.bytes_encoded,
+    });
+    sealed.insert(digest, Arc::downgrade(&new));
+    Ok(new)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// A large payload is digested on a thread of its own while it is written: each takes about as long.
+const MIN_APART_BYTES: usize = 4 << 20;
+
+/// The type is in the digest: equal bytes of another type have another part in keys.
+fn content_and_digest(encoding: &Encoding<'_>, type_name: &str) -> (Content, [u8; 32]) {
+    let digest = || {
+        let codec = [encoding.codec.as_byte()];
+        let head = [type_name.as_bytes(), &codec];
+        let parts: Vec<&[u8]> = head.into_iter().chain(encoding.parts.iter().map(|part| &**part)).collect();
+        Purpose::Payload.digest_of(&parts)
+    };
+    let write = || Content::new("larder-payload", encoding, MIN_FILE_BYTES);
+    if encoding.len() < MIN_APART_BYTES {
+        return (write(), digest());
+    }
+    std::thread::scope(|scope| {
+        let apart = std::thread::Builder::new().name("larder-digest".to_owned()).spawn_scoped(scope, digest);
+        let content = write();
+        let digest = match apart {
+            Ok(apart) => apart.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => digest(),
+        };
+        (content, digest)
+    })
 }
 
 /// The payloads that came to this process, by their numbers.
@@ -179,14 +234,14 @@ pub(crate) struct Arrivals {
 /// A payload that came.
 pub(crate) struct Arrived {
     pub(crate) codec: CodecId,
-    pub(crate) form: Canonical,
+    pub(crate) form: Option<Canonical>,
     pub(crate) bytes: Large,
     /// As what it was asked for, each a `Payload`.
     decoded: HashMap<TypeId, Box<dyn Any>>,
 }
 
 impl Arrived {
-    pub(crate) fn new(codec: CodecId, form: Canonical, bytes: Large) -> Arrived {
+    pub(crate) fn new(codec: CodecId, form: Option<Canonical>, bytes: Large) -> Arrived {
         Arrived { codec, form, bytes, decoded: HashMap::new() }
     }
 }
@@ -250,6 +305,7 @@ pub(super) fn arrive<T: DeserializeOwned + 'static>(id: u64) -> Result<Payload<T
 mod tests {
     use super::*;
     use crate::codec::Encoded;
+    use crate::key::canonical::canonical;
     use crate::{Bulk, task};
 
     /// Sends a value through bytes, with the payloads beside them; answers what was encoded too.
@@ -305,10 +361,26 @@ mod tests {
             text.len()
         }
         let payload = Payload::new("key".repeat(100));
+        let key = canonical(&(&payload,)).unwrap();
         let (back, _) = send::<_, Payload<String>>(&payload, &mut Arrivals::default());
         assert!(back.shared.form.get().is_some(), "not hashed again");
-        assert_eq!(canonical(&(&back,)).unwrap(), canonical(&(&payload,)).unwrap());
+        assert_eq!(canonical(&(&back,)).unwrap(), key);
         assert_eq!(length(&back), 300);
+    }
+
+    #[test]
+    fn equal_payloads_are_one() {
+        let make = || Payload::new(vec![3_u8; 500_000]);
+        let (a, b) = (make(), make());
+        let mut arrivals = Arrivals::default();
+        let ((first, second), departed) = send::<_, (Payload<Vec<u8>>, Payload<Vec<u8>>)>(&(&a, &b), &mut arrivals);
+        assert_eq!((departed.payloads.len(), &*first), (1, &*a));
+        assert!(Payload::ptr_eq(&first, &second));
+        let id = departed.payloads[0].id;
+        drop((a, departed));
+        assert_eq!(departing(|| codec::encode_args(&b).unwrap()).1.payloads[0].id, id, "the other holds it");
+        drop(b);
+        assert_ne!(departing(|| codec::encode_args(&make()).unwrap()).1.payloads[0].id, id, "nobody held it");
     }
 
     #[test]

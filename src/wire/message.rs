@@ -32,7 +32,7 @@ pub(crate) enum Order {
     /// What the batches that follow are of.
     Begin(Begin),
     /// A value that arguments refer to by its number. Its bytes are the body, or a file that comes with it.
-    Payload { id: u64, codec: Codec, form: Vec<u8>, file_bytes: Option<u64> },
+    Payload { id: u64, codec: Codec, form: Option<Vec<u8>>, file_bytes: Option<u64> },
     /// A payload that nobody will name again.
     Forget { id: u64 },
     /// Calls to be made, in order. Their arguments, as a list, are the body, or a file that comes with it. With `waits`, a

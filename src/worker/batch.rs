@@ -24,6 +24,8 @@ pub(super) struct Batch<'w> {
     pub(super) memory: Option<&'w Memory>,
     pub(super) board: Option<&'w Board>,
     pub(super) arrivals: &'w mut Arrivals,
+    /// Set once this worker has grown beyond its limit: it begins nothing more.
+    pub(super) grown_to: &'w mut Option<u64>,
     /// Until they are asked for.
     pub(super) arguments: Option<(CodecId, Large)>,
     pub(super) tally: Tally,
@@ -35,7 +37,6 @@ pub(super) struct Tally {
     begun: u64,
     exceptions: Vec<(u64, Exception)>,
     failed: bool,
-    grown_to: Option<u64>,
     looked: Option<Instant>,
     /// The results, and their codec.
     results: Option<(CodecId, Content)>,
@@ -43,7 +44,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// What is said of the batch, and its results.
-    pub(super) fn done(self, id: u64, busy: Duration, counts: Vec<u64>) -> (Done, Content) {
+    pub(super) fn done(self, id: u64, busy: Duration, grown_to: Option<u64>, counts: Vec<u64>) -> (Done, Content) {
         let (codec, content) = self.results.unwrap_or((CodecId::Compact, Content::Bytes(Vec::new())));
         let done = Done {
             id,
@@ -55,7 +56,7 @@ impl Tally {
                 Content::File(file) => Some(file.len() as u64),
                 Content::Bytes(_) => None,
             },
-            grown_to: self.grown_to,
+            grown_to,
             counts,
         };
         (done, content)
@@ -83,7 +84,7 @@ impl Host for Batch<'_> {
 
     #[inline]
     fn begin(&mut self) -> bool {
-        if self.grown_to_much() || self.tally.failed && self.begin.fail_fast {
+        if self.grown_to.is_some() || self.tally.failed && self.begin.fail_fast {
             return false;
         }
         if let Some(board) = self.board {
@@ -123,10 +124,6 @@ impl Host for Batch<'_> {
 }
 
 impl Batch<'_> {
-    fn grown_to_much(&self) -> bool {
-        self.tally.grown_to.is_some()
-    }
-
     /// Looks, now and then, whether this worker has grown beyond its limit.
     #[inline]
     fn look(&mut self) {
@@ -136,6 +133,6 @@ impl Batch<'_> {
             return;
         }
         self.tally.looked = Some(now);
-        self.tally.grown_to = own_bytes(None).filter(|bytes| *bytes > limit);
+        *self.grown_to = own_bytes(None).filter(|bytes| *bytes > limit);
     }
 }

@@ -14,6 +14,27 @@ use crate::wire::message::{self, PROTOCOL, Report};
 /// What a worker finds in its environment: its driver's process, and what it has to prove itself by.
 pub(crate) const VARIABLE: &str = "LARDER_WORKER";
 
+/// How many programs stand above, each started by a task of the one before it.
+pub(crate) const DEPTH_VARIABLE: &str = "LARDER_DEPTH";
+
+/// loky's limit. A program whose tasks start the program again has none of its own.
+const DEEPEST: u32 = 10;
+
+/// How deep the workers of this program are.
+///
+/// # Errors
+/// Too deep.
+pub(crate) fn depth_of_workers() -> Result<u32, String> {
+    let depth = std::env::var(DEPTH_VARIABLE).ok().and_then(|depth| depth.parse().ok()).unwrap_or(0);
+    if depth >= DEEPEST {
+        return Err(format!(
+            "programs started by tasks of programs with worker processes are {depth} deep: does a task start its own \
+             program?"
+        ));
+    }
+    Ok(depth + 1)
+}
+
 /// That this process was started as a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Designation {

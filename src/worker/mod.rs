@@ -19,7 +19,7 @@ pub(crate) mod usage;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 
 #[cfg(unix)]
-pub(crate) use entry::{Designation, VARIABLE, build_id, denounce, program_file};
+pub(crate) use entry::{DEPTH_VARIABLE, Designation, VARIABLE, build_id, denounce, depth_of_workers, program_file};
 
 const NOT_ENTERED: u8 = 0;
 const PROGRAM: u8 = 1;

@@ -43,6 +43,8 @@ struct Worker {
     board: Option<Board>,
     arrivals: Arrivals,
     current: Option<Current>,
+    /// It grew beyond its limit, to so many bytes.
+    grown_to: Option<u64>,
     /// The memory of the last run that had one.
     memory: Option<(MemoryAt, Memory)>,
 }
@@ -64,6 +66,7 @@ impl Worker {
             board: None,
             arrivals: Arrivals::default(),
             current: None,
+            grown_to: None,
             memory: None,
         };
         let hello = Hello { protocol: PROTOCOL, nonce: designation.nonce, build: build_id()? };
@@ -96,7 +99,7 @@ impl Worker {
             },
             Order::Payload { id, codec, form, file_bytes } => {
                 let bytes = self.content(file_bytes, body)?;
-                self.arrivals.add(id, Arrived::new(codec.id()?, Canonical::from_bytes(form), bytes));
+                self.arrivals.add(id, Arrived::new(codec.id()?, form.map(Canonical::from_bytes), bytes));
                 Ok(())
             }
             Order::Forget { id } => {
@@ -179,6 +182,7 @@ impl Worker {
             memory: memory.as_ref(),
             board: self.board.as_ref(),
             arrivals: &mut self.arrivals,
+            grown_to: &mut self.grown_to,
             arguments: Some(arguments),
             tally: Tally::default(),
         };
@@ -195,7 +199,7 @@ impl Worker {
                     }
                     _ => Vec::new(),
                 };
-                let (done, results) = tally.done(id, busy, counts);
+                let (done, results) = tally.done(id, busy, self.grown_to, counts);
                 let head = message::encode(&Report::Done(done))?;
                 match results {
                     Content::Bytes(bytes) => self.channel.send(&[&head, &bytes], None)?,

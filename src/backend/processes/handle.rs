@@ -106,7 +106,7 @@ impl Handle {
         let order = |file_bytes| Order::Payload {
             id: sealed.id,
             codec: sealed.codec.into(),
-            form: sealed.form.as_bytes().to_vec(),
+            form: sealed.form.as_ref().map(|form| form.as_bytes().to_vec()),
             file_bytes,
         };
         match &sealed.content {
@@ -296,6 +296,16 @@ fn name(signal: i32) -> Option<&'static str> {
 }
 
 impl Ending {
+    /// How "its worker process" ended, and what it said last.
+    pub(crate) fn words(&self, who: &str, when: &str) -> String {
+        let mut words = format!("{who} {}{when}", self.status);
+        if !self.last_words.is_empty() {
+            words.push_str("; its last lines on stderr: ");
+            words.push_str(&self.last_words.join(" | "));
+        }
+        words
+    }
+
     /// Whether it was ended by a signal that processes do not send themselves.
     pub(crate) fn is_by_hand(&self) -> bool {
         let by_hand = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];

@@ -27,6 +27,8 @@ pub(crate) enum Refusal {
     /// What was started is no worker: what it did instead.
     Stray(String),
     OtherBuild,
+    /// Somebody killed it before it was ready.
+    Killed(String),
     Setup(String),
     Resource(String, io::Error),
     /// The run is over.
@@ -43,7 +45,15 @@ pub(crate) fn hire(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<(Handle,
     }
     match keeper::take(spec) {
         Some(handle) => Ok((handle, false)),
-        None => Ok((spawn::start(spec, cancelled)?, true)),
+        None => {
+            let mut tries = 1;
+            loop {
+                match spawn::start(spec, cancelled) {
+                    Err(Refusal::Killed(_)) if tries < TRIES => tries += 1,
+                    started => return Ok((started?, true)),
+                }
+            }
+        }
     }
 }
 
@@ -51,6 +61,9 @@ pub(crate) fn hire(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<(Handle,
 pub(crate) fn dismiss(handle: Handle, spec: Spec, idle_timeout: Duration) {
     keeper::put(handle, spec, idle_timeout);
 }
+
+/// So often a worker is started that somebody kills before it is ready.
+const TRIES: u32 = 5;
 
 const REMEDY: &str = "worker processes are this program started again: write `#[larder::main]` on `fn main`, or \
                       `larder::init();` as its first line; in tests and benches, use larder with the feature `auto-worker`";
@@ -67,7 +80,7 @@ impl From<Refusal> for Error {
             Refusal::OtherBuild => entry(
                 "the program's file is another build than the one that is running: start the program again".to_owned(),
             ),
-            Refusal::Setup(words) => {
+            Refusal::Killed(words) | Refusal::Setup(words) => {
                 Error::new(Kind::Worker { what: format!("a worker process cannot be used: {words}") })
             }
             Refusal::Resource(what, source) => Error::new(Kind::Resource { what, source: source.into() }),

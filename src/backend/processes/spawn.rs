@@ -9,14 +9,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::handle::{Ending, Handle, Unheard};
+use super::handle::{Handle, Unheard};
 use super::output::Output;
 use super::{Refusal, keeper};
 use crate::lock::lock;
 use crate::sys::board::Board;
 use crate::wire::channel::Channel;
 use crate::wire::message::{self, Hello, Order, PROTOCOL, Report, Setup};
-use crate::worker::{Designation, VARIABLE, build_id, program_file};
+use crate::worker::{DEPTH_VARIABLE, Designation, VARIABLE, build_id, depth_of_workers, program_file};
 
 /// A worker that did not say who it is by then never will: the program does something else.
 const HELLO_DEADLINE: Duration = Duration::from_secs(3);
@@ -58,6 +58,7 @@ struct Proved(Handle);
 fn begin(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Proved, Refusal> {
     let refused =
         |what: &str, error: io::Error| Refusal::Resource(format!("cannot start a worker process: {what}"), error);
+    let depth = depth_of_workers().map_err(Refusal::Setup)?;
     let build = build_id().map_err(|error| refused("this program's file cannot be read", error))?;
     let (ours, theirs) = UnixStream::pair().map_err(|error| refused("no socket", error))?;
     let nonce = RandomState::new().build_hasher().finish();
@@ -65,7 +66,8 @@ fn begin(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Proved, Refusal> {
     let program = program_file().map_err(|error| refused("this program's file is unknown", error))?;
     let mut command = Command::new(program);
     command.arg0(std::env::args_os().next().unwrap_or_default());
-    command.env(VARIABLE, designation.text()).envs(spec.environment.iter().map(|(name, value)| (name, value)));
+    command.env(VARIABLE, designation.text()).env(DEPTH_VARIABLE, depth.to_string());
+    command.envs(spec.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = keeper::spawn(command).map_err(|error| refused("the system refuses", error))?;
     let output = match (child.stdout.take(), child.stderr.take()) {
@@ -82,38 +84,30 @@ fn begin(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Proved, Refusal> {
     let mut handle = Handle::new(child, Channel::new(ours), output);
     handle.channel.set_nonblocking(true).map_err(|error| refused("no socket", error))?;
     let deadline = Instant::now() + HELLO_DEADLINE;
-    match handle.hear(Some(deadline), cancelled) {
-        Ok(Report::Hello(Hello { protocol, nonce: said, build: other })) => {
-            if said != nonce {
-                return Err(Refusal::Stray("it does not know what it was started with".to_owned()));
+    let refusal = match handle.hear(Some(deadline), cancelled) {
+        Ok(Report::Hello(hello)) => match hello {
+            Hello { nonce: said, .. } if said != nonce => {
+                Refusal::Stray("it does not know what it was started with".to_owned())
             }
-            if protocol != PROTOCOL || other != build {
-                return Err(Refusal::OtherBuild);
-            }
-            Ok(Proved(handle))
-        }
-        Ok(Report::Refused(words)) => Err(Refusal::Stray(words)),
-        Ok(_) => Err(Refusal::Stray("it says what no worker says".to_owned())),
-        Err(Unheard::Cancelled) => Err(Refusal::Cancelled),
+            Hello { protocol: PROTOCOL, build: same, .. } if same == build => return Ok(Proved(handle)),
+            _ => Refusal::OtherBuild,
+        },
+        Ok(Report::Refused(words)) => Refusal::Stray(words),
+        Ok(_) => Refusal::Stray("it says what no worker says".to_owned()),
+        Err(Unheard::Cancelled) => Refusal::Cancelled,
         Err(Unheard::Late) => {
-            let words = format!("it did not come to the entry within {} s", HELLO_DEADLINE.as_secs());
-            Err(Refusal::Stray(words))
+            Refusal::Stray(format!("it did not come to the entry within {} s", HELLO_DEADLINE.as_secs()))
         }
+        Err(Unheard::Garbage(error)) => Refusal::Stray(format!("it says what no worker says ({error})")),
         Err(Unheard::Gone) => {
-            let Ending { status, last_words, .. } = handle.end();
-            Err(Refusal::Stray(with_last_words(format!("it {status} before it came to the entry"), &last_words)))
+            let ending = handle.end_of_itself();
+            let words = ending.words("it", " before it came to the entry");
+            return Err(if ending.is_by_hand() { Refusal::Killed(words) } else { Refusal::Stray(words) });
         }
-        Err(Unheard::Garbage(error)) => Err(Refusal::Stray(format!("it says what no worker says ({error})"))),
-    }
-}
-
-/// A sentence, and what a process said last.
-pub(super) fn with_last_words(mut sentence: String, last_words: &[String]) -> String {
-    if !last_words.is_empty() {
-        sentence.push_str("; its last lines on stderr: ");
-        sentence.push_str(&last_words.join(" | "));
-    }
-    sentence
+    };
+    // Whatever it is doing, it is not what it was started for.
+    handle.end();
+    Err(refusal)
 }
 
 impl Proved {
@@ -136,8 +130,9 @@ impl Proved {
             Err(Unheard::Late) => Err(Refusal::Setup("it takes too long".to_owned())),
             Err(Unheard::Garbage(error)) => Err(Refusal::Setup(format!("it says what no worker says ({error})"))),
             Err(Unheard::Gone) => {
-                let Ending { status, last_words, .. } = handle.end();
-                Err(Refusal::Setup(with_last_words(format!("it {status}"), &last_words)))
+                let ending = handle.end_of_itself();
+                let words = ending.words("it", " before it was set up");
+                Err(if ending.is_by_hand() { Refusal::Killed(words) } else { Refusal::Setup(words) })
             }
         }
     }
