@@ -18,6 +18,8 @@ mod test;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -131,12 +133,47 @@ pub(crate) struct Encoding<'v> {
     pub(crate) codec: CodecId,
     /// The value asks to be mapped when it is loaded.
     pub(crate) mapped: bool,
-    pub(crate) parts: Vec<Cow<'v, [u8]>>,
+    pub(crate) parts: Vec<Part<'v>>,
+}
+
+/// Some of a value's bytes.
+pub(crate) enum Part<'v> {
+    Owned(Vec<u8>),
+    Borrowed(&'v [u8]),
+    /// Numbers that are shared: the value holds them too.
+    Shared(Arc<dyn AsRef<[u8]> + Send + Sync>),
+}
+
+impl Deref for Part<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Part::Owned(bytes) => bytes,
+            Part::Borrowed(bytes) => bytes,
+            Part::Shared(bytes) => (**bytes).as_ref(),
+        }
+    }
+}
+
+impl AsRef<[u8]> for Part<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
 }
 
 impl<'v> Encoding<'v> {
-    fn new(codec: CodecId, bytes: impl Into<Cow<'v, [u8]>>) -> Encoding<'v> {
-        Encoding { codec, mapped: false, parts: vec![bytes.into()] }
+    fn new(codec: CodecId, bytes: Vec<u8>) -> Encoding<'v> {
+        Encoding { codec, mapped: false, parts: vec![Part::Owned(bytes)] }
+    }
+
+    /// A vector of numbers as it is.
+    fn numbers(AsBytes { bytes, is_bulk }: AsBytes<'v>) -> Encoding<'v> {
+        Encoding { codec: CodecId::Numbers, mapped: is_bulk, parts: vec![Part::Borrowed(bytes)] }
+    }
+
+    /// The parts as who stores them wants them.
+    pub(crate) fn borrowed(&self) -> Vec<Cow<'_, [u8]>> {
+        self.parts.iter().map(|part| Cow::Borrowed(&**part)).collect()
     }
 
     /// How many bytes the parts have together.
@@ -148,15 +185,15 @@ impl<'v> Encoding<'v> {
     pub(crate) fn concat(&self) -> Cow<'_, [u8]> {
         match &self.parts[..] {
             [part] => Cow::Borrowed(part),
-            parts => Cow::Owned(parts.concat()),
+            _ => Cow::Owned(self.borrowed().concat()),
         }
     }
 }
 
 /// As [`encode`], without a copy of a vector of numbers.
 pub(crate) fn encode_ref<T: Serialize + DeserializeOwned>(value: &T) -> Result<Encoding<'_>, CodecError> {
-    if let Some(AsBytes { bytes, is_bulk }) = numbers::as_bytes(value) {
-        return Ok(Encoding { mapped: is_bulk, ..Encoding::new(CodecId::Numbers, bytes) });
+    if let Some(bytes) = numbers::as_bytes(value) {
+        return Ok(Encoding::numbers(bytes));
     }
     let look = shape::look_at(value);
     let compact = if look.skips_fields {
@@ -213,8 +250,8 @@ pub(crate) enum Prefer {
 /// # Errors
 /// The value refuses to be serialized.
 pub(crate) fn encode_unproved<T: Serialize>(value: &T, prefer: Prefer) -> Result<Encoding<'_>, CodecError> {
-    if let Some(AsBytes { bytes, is_bulk }) = numbers::as_bytes(value) {
-        return Ok(Encoding { mapped: is_bulk, ..Encoding::new(CodecId::Numbers, bytes) });
+    if let Some(bytes) = numbers::as_bytes(value) {
+        return Ok(Encoding::numbers(bytes));
     }
     let look = shape::look_at(value);
     if look.skips_fields || prefer == Prefer::SelfDescribing {

@@ -110,6 +110,10 @@ impl<'s, 'v, S: Serializer> Outliner<'s, 'v, S> {
     /// Writes that a section follows, and makes it.
     fn section<P: Number>(self, numbers: &[P]) -> Result<S::Ok, S::Error> {
         self.sections.borrow_mut().push_numbers(numbers);
+        self.says_section()
+    }
+
+    fn says_section(self) -> Result<S::Ok, S::Error> {
         let mut list = self.inner.serialize_tuple(1)?;
         list.serialize_element(&IS_SECTION)?;
         list.end()
@@ -183,8 +187,8 @@ impl<'s, 'v, S: Serializer> Serializer for Outliner<'s, 'v, S> {
             ($type:ty) => {
                 if let Some(bulk) = referent::<I, Bulk<$type>>(&iter) {
                     if size_of_val::<[$type]>(bulk) >= MIN_BYTES {
-                        self.sections.borrow_mut().note_bulk();
-                        return self.section::<$type>(bulk);
+                        self.sections.borrow_mut().push_bulk(bulk);
+                        return self.says_section();
                     }
                 }
                 if let Some(numbers) = as_slice::<I, $type>(&iter) {

@@ -7,16 +7,16 @@
 //! a value larger than they are.
 
 use std::any::type_name;
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error, IntoDeserializer, SeqAccess, Visitor};
 
 use super::outline::Outlined;
-use super::{CodecError, compact};
+use super::{CodecError, Part, compact};
 use crate::bulk::sealed::Plain;
 use crate::bulk::{Bulk, Number, for_each_number, is_bulk_visitor};
 use crate::sys::cast::same;
@@ -55,11 +55,20 @@ pub(super) enum Next<'s> {
 pub(super) struct Sections<'v> {
     rows: Vec<Row>,
     /// The sections and what is between them.
-    parts: Vec<Cow<'v, [u8]>>,
+    parts: Vec<Part<'v>>,
     len: usize,
     has_bulk: bool,
     /// Numbers that live as long as the value: if they become a section, they need not be copied.
     lasting: Option<&'v [u8]>,
+}
+
+/// A bulk as its bytes.
+struct Shared<P: Number>(Bulk<P>);
+
+impl<P: Number> AsRef<[u8]> for Shared<P> {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
 }
 
 struct Row {
@@ -71,42 +80,47 @@ struct Row {
 }
 
 impl<'v> Sections<'v> {
-    pub(super) fn note_bulk(&mut self) {
+    /// Takes numbers that are shared, without a copy.
+    pub(super) fn push_bulk<P: Number>(&mut self, numbers: &Bulk<P>) {
         self.has_bulk = true;
+        if cfg!(target_endian = "big") {
+            return self.push_numbers(numbers);
+        }
+        self.push(P::TAG, numbers.len(), Part::Shared(Arc::new(Shared(numbers.clone()))));
     }
 
     pub(super) fn push_numbers<P: Number>(&mut self, numbers: &[P]) {
         if cfg!(target_endian = "big") {
             let swapped: Vec<P> = numbers.iter().map(|number| number.swapped()).collect();
-            return self.push(P::TAG, numbers.len(), Cow::Owned(bytemuck::cast_slice(&swapped).to_vec()));
+            return self.push(P::TAG, numbers.len(), Part::Owned(bytemuck::cast_slice(&swapped).to_vec()));
         }
         let bytes: &[u8] = bytemuck::cast_slice(numbers);
         match self.lasting {
-            Some(lasting) if std::ptr::eq(lasting, bytes) => self.push(P::TAG, numbers.len(), Cow::Borrowed(lasting)),
-            _ => self.push(P::TAG, numbers.len(), Cow::Owned(bytes.to_vec())),
+            Some(lasting) if std::ptr::eq(lasting, bytes) => self.push(P::TAG, numbers.len(), Part::Borrowed(lasting)),
+            _ => self.push(P::TAG, numbers.len(), Part::Owned(bytes.to_vec())),
         }
     }
 
     /// Takes numbers as they stand in files, and answers how many they are.
     pub(super) fn push_bytes(&mut self, tag: u8, bytes: Vec<u8>) -> u64 {
         let count = bytes.len() / width_of(tag).unwrap_or(1);
-        self.push(tag, count, Cow::Owned(bytes));
+        self.push(tag, count, Part::Owned(bytes));
         count as u64
     }
 
-    fn push(&mut self, tag: u8, count: usize, bytes: Cow<'v, [u8]>) {
+    fn push(&mut self, tag: u8, count: usize, bytes: Part<'v>) {
         let gap = self.len.next_multiple_of(ALIGNMENT) - self.len;
         self.len += gap + bytes.len();
         let start = match self.parts.last_mut() {
             // Small ones stand together, so that an array of many short arrays is not as many pieces.
-            Some(Cow::Owned(last)) if last.len() < APART_BYTES && bytes.len() < APART_BYTES => {
+            Some(Part::Owned(last)) if last.len() < APART_BYTES && bytes.len() < APART_BYTES => {
                 last.extend_from_slice(&ZEROS[..gap]);
                 last.extend_from_slice(&bytes);
                 last.len() - bytes.len()
             }
             _ => {
                 if gap > 0 {
-                    self.parts.push(Cow::Borrowed(&ZEROS[..gap]));
+                    self.parts.push(Part::Borrowed(&ZEROS[..gap]));
                 }
                 self.parts.push(bytes);
                 0
@@ -120,7 +134,7 @@ impl<'v> Sections<'v> {
     /// The parts of a value with this outline.
     fn behind(self, outline: &[u8]) -> Split<'v> {
         let head = self.head(outline);
-        Split { parts: std::iter::once(Cow::Owned(head)).chain(self.parts).collect(), has_bulk: self.has_bulk }
+        Split { parts: std::iter::once(Part::Owned(head)).chain(self.parts).collect(), has_bulk: self.has_bulk }
     }
 
     fn head(&self, outline: &[u8]) -> Vec<u8> {
@@ -141,7 +155,7 @@ impl<'v> Sections<'v> {
 
 /// A value in parts.
 pub(super) struct Split<'v> {
-    pub(super) parts: Vec<Cow<'v, [u8]>>,
+    pub(super) parts: Vec<Part<'v>>,
     /// A section is a [`Bulk`].
     pub(super) has_bulk: bool,
 }

@@ -13,7 +13,7 @@ use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
 use super::waiting::{self, Waiting};
 use super::{Memory, Shelves};
-use crate::codec::{self, CodecError, CodecId, Encoding, Large};
+use crate::codec::{self, CodecError, CodecId, Large};
 use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
 use crate::panics;
 use crate::store::entry::{Argument, Origin};
@@ -402,8 +402,9 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             return shelves.hot.admits(bytes);
         }
         let costly = took >= COSTLY;
-        let Encoding { mapped, parts, .. } = &encoding;
-        let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped: *mapped, costly };
+        let parts = &encoding.borrowed();
+        let mapped = encoding.mapped;
+        let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped, costly };
         match shelves.store.put(&entry) {
             Ok(late) => {
                 self.memory.inner.counters.stored(bytes);
