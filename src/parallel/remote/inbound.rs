@@ -1,0 +1,191 @@
+//! What comes back from a worker, and what becomes of it.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::super::dispatch::discard;
+use super::super::failure::{Cause, Failure, FailureKind, Lost};
+use super::super::feed::PutOff;
+use super::super::flight::Flight;
+use super::super::work::Work;
+use super::Driver;
+use crate::backend::processes::{Refusal, TICK, Unheard};
+use crate::codec::{Large, Prefer};
+use crate::wire::message::{Done, Report, Unusable};
+
+impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
+    /// Writes, reads, and deals with what was read.
+    pub(super) fn exchange(&mut self) -> std::result::Result<(), Unheard> {
+        let wait = self.run.isolation.timeout_per_task.map_or(TICK, |timeout| TICK.min(timeout / 8));
+        let Some(worker) = &mut self.worker else { return Ok(()) };
+        let exchanged = worker.exchange(wait.max(Duration::from_millis(1)));
+        // A worker that is gone may have left reports.
+        while let Some(worker) = &mut self.worker
+            && let Some((report, body)) = worker.next_report()?
+        {
+            self.hear(report, body)?;
+        }
+        exchanged
+    }
+
+    pub(super) fn hear(&mut self, report: Report, body: Large) -> std::result::Result<(), Unheard> {
+        match report {
+            Report::Done(done) => self.land(done, body),
+            Report::Unusable { id, what, words } => {
+                let flight = self.landed(id)?;
+                self.unusable(flight, what, &words);
+                Ok(())
+            }
+            Report::Refused(words) => {
+                self.run.refused(Refusal::Setup(words));
+                Ok(())
+            }
+            Report::Hello(_) | Report::Ready => Err(garbage("it greets again")),
+        }
+    }
+
+    /// The flight that a report is of: the first, since a worker runs them in order.
+    pub(super) fn landed(&mut self, id: u64) -> std::result::Result<Flight<'s, W>, Unheard> {
+        match self.flights.front() {
+            Some(flight) if flight.id == id => {}
+            _ => return Err(garbage("a report of a batch that it does not have")),
+        }
+        self.clock = None;
+        self.flights.pop_front().ok_or_else(|| garbage("a report too many"))
+    }
+
+    /// Hands in what came of a batch.
+    pub(super) fn land(&mut self, done: Done, body: Large) -> std::result::Result<(), Unheard> {
+        let flight = self.landed(done.id)?;
+        let calls = usize::try_from(done.calls).ok().filter(|calls| *calls <= flight.items.len());
+        let Some(calls) = calls else {
+            self.flights.push_front(flight);
+            return Err(garbage("more calls than were asked for"));
+        };
+        let bytes = body.as_slice().len() as u64;
+        let codec = match done.codec.id() {
+            Ok(codec) => codec,
+            Err(error) => {
+                self.flights.push_front(flight);
+                return Err(Unheard::Garbage(error));
+            }
+        };
+        let values = match self.run.crossing.decode(codec, body) {
+            Ok(values) if values.len() + done.exceptions.len() == calls => values,
+            Ok(_) => {
+                self.flights.push_front(flight);
+                return Err(garbage("another number of results than of calls"));
+            }
+            Err(error) => {
+                self.settle_calls(done.calls);
+                self.unusable(flight, Unusable::Results, &error.to_string());
+                return Ok(());
+            }
+        };
+        self.settle_calls(done.calls);
+        self.run.crossing.add_counts(&done.counts);
+        let took = Duration::from_nanos(done.busy_nanos);
+        self.pace = Some(took);
+        let Flight { start, attempts, items, mut out, .. } = flight;
+        let (mut items, mut values) = (items.into_iter(), values.into_iter());
+        let (mut at, mut spent, mut busy) = (0, Vec::new(), 0);
+        let mut turn = self.run.feed.turn();
+        turn.report().bytes_encoded += bytes;
+        let mut failures = Vec::new();
+        for (place, exception) in done.exceptions {
+            let place = usize::try_from(place).unwrap_or(usize::MAX).clamp(at, calls.saturating_sub(1));
+            spent.extend(items.by_ref().take(place - at));
+            out.extend(values.by_ref().take(place - at));
+            let Some(item) = items.next() else { break };
+            at = place + 1;
+            let index = start + place;
+            let (before, slot, behind) = out.part(index);
+            turn.hand_in([before]);
+            out = behind;
+            match Cause::from_exception(exception) {
+                None => {
+                    busy += 1;
+                    turn.put_off([PutOff { index, attempts, item, out: slot }]);
+                }
+                Some(cause) => failures.push((Flight::new(index, attempts, vec![item], slot), cause)),
+            }
+        }
+        spent.extend(items.by_ref().take(calls - at));
+        out.extend(values);
+        let items: Vec<_> = items.collect();
+        let (before, rest) = out.split_at(calls - at, start + calls);
+        turn.hand_in([before]);
+        Flight::<W>::new(start + calls, attempts, items, rest).give_back(&mut turn);
+        turn.batch_finished(self.number, calls - busy, took);
+        drop(turn);
+        discard(spent.into_iter());
+        // Those that failed are counted as they are given up.
+        self.count((calls - busy - failures.len()) as u64);
+        for (flight, cause) in failures {
+            self.failed(flight, cause);
+        }
+        if done.grown_to.is_some() {
+            self.replace_grown();
+        }
+        Ok(())
+    }
+
+    /// The worker says that it ended so many calls more: from here on its board counts the next ones.
+    pub(super) fn settle_calls(&mut self, calls: u64) {
+        if let Some(worker) = &mut self.worker {
+            worker.calls += calls;
+        }
+        self.take_back_told();
+    }
+
+    /// A batch came back without results that can be used.
+    pub(super) fn unusable(&mut self, flight: Flight<'s, W>, what: Unusable, words: &str) {
+        let run = self.run;
+        if flight.prefer == Prefer::Small {
+            run.shared.self_describing.store(true, Relaxed);
+            return flight.give_back(&mut run.feed.turn());
+        }
+        if flight.items.len() > 1 {
+            return flight.give_back_in_halves(&mut run.feed.turn());
+        }
+        let message = match what {
+            Unusable::Arguments => format!("its arguments do not decode in the worker process: {words}"),
+            Unusable::Results => format!("its result does not come back from the worker process: {words}"),
+        };
+        self.fail(flight, Cause::Lost(Lost { kind: FailureKind::Serialization, message }), 1);
+    }
+
+    /// One item failed: it is run again, or given up.
+    pub(super) fn failed(&mut self, mut flight: Flight<'s, W>, cause: Cause) {
+        if flight.attempts < self.run.retries {
+            flight.attempts += 1;
+            let mut turn = self.run.feed.turn();
+            turn.report().retries += 1;
+            return flight.give_back(&mut turn);
+        }
+        self.fail(flight, cause, 1);
+    }
+
+    /// Gives one item up, which was run so often beside its earlier attempts.
+    pub(super) fn fail(&mut self, flight: Flight<'s, W>, cause: Cause, attempts: u32) {
+        let arguments = flight.items.first().and_then(|item| self.run.crossing.describe(item));
+        let failure = Failure {
+            index: flight.start,
+            task: Some(self.run.task),
+            arguments,
+            worker: self.number,
+            attempts: flight.attempts + attempts,
+            cause,
+        };
+        if self.run.feed.goes_on() {
+            // It is over, as the others are: a run that goes on comes to the end of its bar.
+            self.count(1);
+        }
+        self.run.feed.turn().fail(failure);
+        discard(flight.items.into_iter());
+    }
+}
+
+fn garbage(words: &str) -> Unheard {
+    Unheard::Garbage(std::io::Error::new(std::io::ErrorKind::InvalidData, words))
+}

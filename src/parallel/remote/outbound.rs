@@ -1,0 +1,170 @@
+//! What a driver takes for its worker, and how it gets there.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use super::super::crossing::Sent;
+use super::super::dispatch::discard;
+use super::super::failure::{Cause, FailureKind, Lost};
+use super::super::feed::{Batch, PutOff};
+use super::super::flight::Flight;
+use super::super::work::Work;
+use super::Driver;
+use crate::backend::processes;
+use crate::codec::{CodecError, Prefer};
+use crate::wire::message::{Begin, Order};
+
+impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
+    pub(super) fn take(&mut self) -> Option<Flight<'s, W>> {
+        if self.worker.is_some() && self.tasks_left == 0 {
+            if !self.flights.is_empty() {
+                return None;
+            }
+            // It did what it may do, and ends.
+            self.worker = None;
+        }
+        loop {
+            let mut items = Vec::new();
+            let mut turn = self.run.feed.turn();
+            let flight = match turn.take(self.number, &mut items) {
+                Some(Batch { start, attempts, out, .. }) => Flight::new(start, attempts, items, out),
+                // What is under way elsewhere is waited for when there is nothing else.
+                None if self.flights.is_empty() => {
+                    let PutOff { index, attempts, item, out } = turn.next_put_off()?;
+                    Flight { waits: true, ..Flight::new(index, attempts, vec![item], out) }
+                }
+                None => return None,
+            };
+            drop(turn);
+            let flight = self.without_known(flight);
+            if !flight.items.is_empty() {
+                return Some(flight);
+            }
+        }
+    }
+
+    /// Hands in what the memory has, and answers the first stretch of items that it does not have.
+    pub(super) fn without_known(&self, flight: Flight<'s, W>) -> Flight<'s, W> {
+        let crossing = self.run.crossing;
+        if !crossing.has_memory() || flight.waits {
+            return flight;
+        }
+        let began = Instant::now();
+        let mut values = Vec::new();
+        let mut unknown = None;
+        for item in &flight.items {
+            match (crossing.find(item), &mut unknown) {
+                (Some(value), None) => values.push(value),
+                (None, None) => unknown = Some(1),
+                (None, Some(count)) => *count += 1,
+                (Some(_), Some(_)) => break,
+            }
+        }
+        let known = values.len();
+        let (mut first, rest) = flight.split(known);
+        let (rest, behind) = rest.split(unknown.unwrap_or(0));
+        first.out.extend(values.into_iter());
+        let mut turn = self.run.feed.turn();
+        turn.hand_in([first.out]);
+        if known > 0 {
+            turn.caught_up(self.number, known, began.elapsed());
+        }
+        behind.give_back(&mut turn);
+        drop(turn);
+        discard(first.items.into_iter());
+        self.count(known as u64);
+        rest
+    }
+
+    /// Whether there is a worker: if there was none, there is one now or a reason why not.
+    pub(super) fn has_worker(&mut self) -> bool {
+        if self.worker.is_some() {
+            return true;
+        }
+        let hired = processes::hire(&self.spec, &|| self.run.feed.is_stopped());
+        match hired {
+            Err(refusal) => {
+                self.run.refused(refusal);
+                false
+            }
+            Ok((worker, is_new)) => {
+                worker.belongs_to(self.number);
+                self.run.feed.turn().report().workers_started += u64::from(is_new);
+                self.tasks_left = self.run.isolation.max_tasks_per_worker.unwrap_or(u64::MAX);
+                self.worker = Some(worker);
+                self.begin();
+                true
+            }
+        }
+    }
+
+    /// Tells the worker what its batches are of.
+    pub(super) fn begin(&mut self) {
+        let run = self.run;
+        let is_self_describing = run.shared.self_describing.load(Relaxed);
+        self.begun_as = if is_self_describing { Prefer::SelfDescribing } else { Prefer::Small };
+        let begin = Begin {
+            task: run.crossing.task(),
+            memory: run.memory.clone(),
+            fail_fast: !run.feed.goes_on() && run.retries == 0,
+            self_describing: is_self_describing,
+            soft_limit: run.isolation.limit_memory_soft,
+        };
+        if let Some(worker) = &mut self.worker {
+            worker.order(&Order::Begin(begin), &[]).expect("a head of some hundred bytes is a message");
+        }
+    }
+
+    pub(super) fn send(&mut self, mut flight: Flight<'s, W>) {
+        let prefers =
+            if self.run.shared.self_describing.load(Relaxed) { Prefer::SelfDescribing } else { Prefer::Small };
+        if prefers != self.begun_as {
+            self.begin();
+        }
+        if flight.items.len() as u64 > self.tasks_left {
+            let (now, later) = flight.split(self.tasks_left as usize);
+            later.give_back(&mut self.run.feed.turn());
+            flight = now;
+        }
+        flight.prefer = self.begun_as;
+        let sent = match self.run.crossing.encode(&flight.items, flight.prefer) {
+            Ok(sent) => sent,
+            Err(error) => return self.unencodable(flight, error),
+        };
+        let Some(worker) = &mut self.worker else { return flight.give_back(&mut self.run.feed.turn()) };
+        let Sent { codec, content, departed } = sent;
+        let mut mapped = 0;
+        let ordered = departed.payloads.iter().try_for_each(|payload| {
+            mapped += worker.send_payload(payload)?;
+            Ok(())
+        });
+        let ordered = ordered.and_then(|()| worker.send_batch(flight.waits, codec, &content));
+        let mut turn = self.run.feed.turn();
+        let report = turn.report();
+        report.bytes_encoded += content.len() as u64 + departed.bytes_encoded;
+        report.payload_encodings += departed.encodings;
+        report.bytes_mapped += mapped;
+        drop(turn);
+        match ordered {
+            Ok(id) => {
+                self.tasks_left -= flight.items.len() as u64;
+                self.flights.push_back(Flight { id, ..flight });
+            }
+            Err(error) => self.unencodable(flight, CodecError::new(error)),
+        }
+    }
+
+    /// What cannot be encoded is looked for item by item, and in the other form.
+    pub(super) fn unencodable(&mut self, flight: Flight<'s, W>, error: CodecError) {
+        let run = self.run;
+        if flight.items.len() > 1 {
+            return flight.give_back_in_halves(&mut run.feed.turn());
+        }
+        if flight.prefer == Prefer::Small && run.crossing.encode(&flight.items, Prefer::SelfDescribing).is_ok() {
+            run.shared.self_describing.store(true, Relaxed);
+            return flight.give_back(&mut run.feed.turn());
+        }
+        let message = format!("its arguments cannot be sent to a worker process: {error}");
+        self.fail(flight, Cause::Lost(Lost { kind: FailureKind::Serialization, message }), 0);
+    }
+}
