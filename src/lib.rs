@@ -26,8 +26,9 @@
 //!   [`#[larder::cached]`](macro@cached). Its arguments and its code are hashed into a key; the result of a key is kept
 //!   on disk and never computed again: not by another thread, not next month, not after a crash. What fails its digest
 //!   is a miss with a [reason](MissReason), never a wrong value. Many programs share one directory.
-//! - **[`Parallel`]**: [delayed](macro@delayed) calls or closures run on many workers, and their results come back in order.
-//!   A value that many calls share is a [`Payload`]: kept once, hashed once. A panic or an `Err` comes back as a
+//! - **[`Parallel`]**: [delayed](macro@delayed) calls or closures run on many workers, threads or
+//!   [processes](Backend::Processes), and their results come back in order. A value that many calls share is a [`Payload`]:
+//!   kept once, hashed once, encoded once. A panic or an `Err` comes back as a
 //!   [`Failure`] with the item's index and arguments. [`Progress`] shows how far a run is.
 //!
 //! Names are joblib's where a joblib user would look for them: `n_jobs`, `delayed`, `batch_size`, `effective_n_jobs`.

@@ -39,7 +39,7 @@ static CORES: AtomicUsize = AtomicUsize::new(0);
 /// is meant for tests and benches, neither is needed.
 ///
 /// # Examples
-/// ```
+/// ```standalone_crate
 /// use larder::{Backend, Parallel, delayed};
 ///
 /// #[larder::task]
