@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::Parallel;
 #[cfg(unix)]
+use super::jobs::MAX_CPUS;
+#[cfg(unix)]
 use crate::backend::processes::Spec;
 use crate::error::{Error, Result};
 use crate::key::identity;
@@ -98,6 +100,8 @@ impl Isolation {
             .filter(|name| std::env::var_os(name).is_none())
             .map(|name| ((*name).to_owned(), threads.to_string().into()))
             .collect();
+        // Whatever a task starts keeps to the share too.
+        environment.push((MAX_CPUS.to_owned(), threads.to_string().into()));
         // A cached function in a worker uses the memory that it would use here.
         environment.extend(Memory::global_location().map(|path| (GLOBAL_VARIABLE.to_owned(), path.into_os_string())));
         let processors = if self.cpu_affinity { processors() } else { Vec::new() };

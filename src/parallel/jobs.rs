@@ -7,14 +7,23 @@ const MOST_WORKERS: i32 = 10_000;
 
 /// How many cores this process may use: its affinity and its cgroup's quota are honoured.
 ///
-/// In a worker process, how many are its own (see [`Parallel::inner_threads`](crate::Parallel::inner_threads)). At least 1.
+/// The environment variable `LARDER_MAX_CPUS` lowers it, for this program and those it starts; what is no number above 0
+/// there is passed over. In a worker process, how many are its own (see [`Parallel::inner_threads`](crate::Parallel::inner_threads)). At least 1.
 /// Asked of the system at each call.
 pub fn cpu_count() -> usize {
     #[cfg(unix)]
     if let Some(cores) = crate::worker::cores() {
         return cores;
     }
-    std::thread::available_parallelism().map_or(1, usize::from)
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::env::var(MAX_CPUS).ok().and_then(|most| at_most(&most)).map_or(cores, |most| most.min(cores))
+}
+
+/// Tells a program how many cores it may use, and the programs it starts: joblib's `LOKY_MAX_CPU_COUNT`.
+pub(super) const MAX_CPUS: &str = "LARDER_MAX_CPUS";
+
+fn at_most(text: &str) -> Option<usize> {
+    text.trim().parse().ok().filter(|most| *most > 0)
 }
 
 /// The number of workers that `n_jobs` stands for: joblib's rule.
@@ -63,7 +72,14 @@ pub(super) fn resolve(n_jobs: i32, cores: impl FnOnce() -> usize) -> Result<usiz
 
 #[cfg(test)]
 mod tests {
-    use super::resolve;
+    use super::{at_most, resolve};
+
+    #[test]
+    fn a_limit_is_a_number_above_zero() {
+        for (text, most) in [("3", Some(3)), (" 1 ", Some(1)), ("0", None), ("-1", None), ("", None), ("two", None)] {
+            assert_eq!(at_most(text), most, "{text:?}");
+        }
+    }
 
     #[test]
     fn n_jobs_means_what_it_means_in_joblib() {
