@@ -21,7 +21,7 @@ Usage: serial_vs_batched [options]
 
 Options:
   --backend B  where the items are run: processes or threads [default: processes]
-  --items N    how many items need the payload [default: 12]
+  --items N    how many items need the payload [default: 8]
   --batch N    how many of them make a batch [default: 4]
   --jobs N     workers; -1 is every core, -2 all but one [default: 2]
   --rows N     the payload is a block of rows x cols x depth numbers [default: 500]
@@ -30,7 +30,7 @@ Options:
   --json       print one JSON object
   --help       print this
 
-What is sent to worker processes is held in memory once more: for each item or batch that is under way, or once.";
+What is sent to worker processes is held in memory: by the item or batch, several of which may be under way, or once.";
 
 /// Rows x cols x depth numbers. A worker process uses them where they are, whichever way they came.
 #[derive(Clone, Serialize, Deserialize)]
@@ -210,7 +210,7 @@ struct Options {
 fn options() -> Result<Options, Stop> {
     let mut options = Options {
         backend: Backend::Processes,
-        items: 12,
+        items: 8,
         batch: 4,
         jobs: 2,
         rows: 500,
