@@ -254,7 +254,9 @@ fn serial_vs_batched_encodes_nothing_for_threads() {
 #[test]
 fn faulty_tasks_cost_nothing_but_themselves() {
     let faults = ["--abort", "3,30", "--hang", "7", "--eat-memory", "50", "--timeout-ms", "500"];
-    let report = run("faulty_tasks", &[&["--items", "60", "--json"], &faults[..]].concat()).json();
+    // Less memory than by default: a busy machine may take longer than the timeout to give out that.
+    let args = [&["--items", "60", "--memory-mb", "40", "--json"], &faults[..]].concat();
+    let report = run("faulty_tasks", &args).json();
     assert_eq!(keys(&report), ["failures", "results", "seconds"]);
     assert_eq!(report["results"], 56);
     let failures = report["failures"].as_array().expect("a list");
@@ -277,7 +279,7 @@ fn faulty_tasks_says_in_words_what_became_of_each() {
     let ended = run("faulty_tasks", &["--items", "20", "--abort", "4", "--panic", "11", "--jobs", "1"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stdout.starts_with("18 of 20 tasks have a result"), "{}", ended.stdout);
-    for line in ["\ndeath: task 4", "\npanic: task 11", "1 died"] {
+    for line in ["\ndeath: task 4", "\npanic: task 11", " started, "] {
         assert!(ended.stdout.contains(line), "`{line}` is missing in {}", ended.stdout);
     }
 }
