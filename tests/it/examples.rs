@@ -217,18 +217,70 @@ fn pi_approximation_is_exact_to_the_last_bit() {
     assert!(ended.stdout.contains("\"value\":3.1415916535897743}"), "{}", ended.stdout);
 }
 
+/// What each way of sending 960 bytes to 7 items encoded: how often the payload, and how many bytes in all.
+fn serial_vs_batched(backend: &str) -> [(u64, u64); 3] {
+    let size = ["--rows", "4", "--cols", "5", "--depth", "6", "--items", "7", "--batch", "3", "--json"];
+    let report = run("serial_vs_batched", &[&size[..], &["--backend", backend]].concat()).json();
+    assert_eq!(keys(&report), ["backend", "items", "once", "payload_bytes", "per_batch", "per_item"]);
+    assert_eq!((&report["backend"], &report["items"]), (&backend.into(), &7.into()));
+    assert_eq!(report["payload_bytes"], 960);
+    ["per_item", "per_batch", "once"].map(|way| {
+        let way = &report[way];
+        assert_eq!(keys(way), ["bytes_encoded", "payload_encodings", "seconds"]);
+        assert!(way["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{way}");
+        let count = |key: &str| way[key].as_u64().expect("a count");
+        (count("payload_encodings"), count("bytes_encoded"))
+    })
+}
+
+#[cfg(unix)]
 #[test]
 fn serial_vs_batched_counts_how_often_the_payload_is_encoded() {
-    let size = ["--rows", "4", "--cols", "5", "--depth", "6", "--items", "7", "--batch", "3", "--json"];
-    let report = run("serial_vs_batched", &size).json();
-    assert_eq!(keys(&report), ["items", "once", "payload_bytes", "per_batch", "per_item"]);
-    assert_eq!((&report["items"], &report["payload_bytes"]), (&7.into(), &960.into()));
-    for (way, encodings) in [("per_item", 7), ("per_batch", 3), ("once", 1)] {
-        assert_eq!(keys(&report[way]), ["bytes_encoded", "payload_encodings", "seconds"]);
-        assert_eq!(report[way]["payload_encodings"], encodings, "{way}");
-        let bytes = report[way]["bytes_encoded"].as_u64().expect("a number of bytes");
-        let (least, most) = (960 * encodings, (960 + 20) * encodings);
-        assert!((least..=most).contains(&bytes), "{way}: {bytes} bytes");
+    for ((encodings, bytes), wanted) in serial_vs_batched("processes").into_iter().zip([7, 3, 1]) {
+        assert_eq!(encodings, wanted);
+        // Beside the numbers: their outline, the other arguments, the results.
+        let (least, most) = (960 * encodings, (960 + 80) * encodings + 7 * 20);
+        assert!((least..=most).contains(&bytes), "{encodings} times: {bytes} bytes");
+    }
+}
+
+#[test]
+fn serial_vs_batched_encodes_nothing_for_threads() {
+    assert_eq!(serial_vs_batched("threads"), [(0, 0); 3]);
+}
+
+/// Memory of workers is known on Linux only.
+#[cfg(target_os = "linux")]
+#[test]
+fn faulty_tasks_cost_nothing_but_themselves() {
+    let faults = ["--abort", "3,30", "--hang", "7", "--eat-memory", "50", "--timeout-ms", "500"];
+    // Less memory than by default: a busy machine may take longer than the timeout to give out that.
+    let args = [&["--items", "60", "--memory-mb", "40", "--json"], &faults[..]].concat();
+    let report = run("faulty_tasks", &args).json();
+    assert_eq!(keys(&report), ["failures", "results", "seconds"]);
+    assert_eq!(report["results"], 56);
+    let failures = report["failures"].as_array().expect("a list");
+    let kinds = failures.iter().map(|failure| {
+        assert_eq!(keys(failure), ["arguments", "index", "kind", "message"]);
+        assert!(failure["message"].as_str().is_some_and(|message| !message.is_empty()), "{failure}");
+        (failure["index"].as_u64().expect("a number"), failure["kind"].as_str().expect("a word"))
+    });
+    assert_eq!(kinds.collect::<Vec<_>>(), [(3, "death"), (7, "timeout"), (30, "death"), (50, "memory")]);
+    for (failure, arguments) in failures.iter().zip(["3, Abort", "7, Hang", "30, Abort", "50, EatMemory"]) {
+        let (item, fault) = arguments.split_once(", ").expect("two of them");
+        let said = failure["arguments"].as_str().expect("the arguments are described");
+        assert!(said.contains(item) && said.contains(fault), "{said}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn faulty_tasks_says_in_words_what_became_of_each() {
+    let ended = run("faulty_tasks", &["--items", "20", "--abort", "4", "--panic", "11", "--jobs", "1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.starts_with("18 of 20 tasks have a result"), "{}", ended.stdout);
+    for line in ["\ndeath: task 4", "\npanic: task 11", " started, "] {
+        assert!(ended.stdout.contains(line), "`{line}` is missing in {}", ended.stdout);
     }
 }
 
@@ -251,7 +303,9 @@ fn help_names_every_option() {
     for (name, options) in [
         ("column_mean", &["--csv", "--jobs", "--sleep", "--cache", "--json", "--help"][..]),
         ("pi_approximation", &["--items", "--order", "--jobs", "--json", "--help"]),
-        ("serial_vs_batched", &["--items", "--batch", "--jobs", "--rows", "--cols", "--depth", "--json", "--help"]),
+        ("serial_vs_batched", &["--backend", "--items", "--batch", "--jobs", "--rows", "--cols", "--depth", "--json"]),
+        ("faulty_tasks", &["--items", "--abort", "--hang", "--eat-memory", "--panic", "--jobs", "--timeout-ms"]),
+        ("faulty_tasks", &["--memory-mb", "--json", "--help"]),
         ("square", &["--help"]),
     ] {
         let ended = run(name, &["--help"]);
@@ -264,11 +318,11 @@ fn help_names_every_option() {
 
 #[test]
 fn options_that_mean_nothing_are_usage_errors() {
-    for name in ["column_mean", "pi_approximation", "serial_vs_batched", "square"] {
+    for name in ["column_mean", "faulty_tasks", "pi_approximation", "serial_vs_batched", "square"] {
         run(name, &["--no-such-option"]).complains(2, &["--no-such-option"]);
         run(name, &["stray"]).complains(2, &["stray"]);
     }
-    for name in ["column_mean", "pi_approximation", "serial_vs_batched"] {
+    for name in ["column_mean", "faulty_tasks", "pi_approximation", "serial_vs_batched"] {
         run(name, &["--jobs"]).complains(2, &["--jobs"]);
         run(name, &["--jobs", "many"]).complains(2, &["--jobs many"]);
         run(name, &["--jobs", "0"]).complains(2, &["n_jobs"]);
@@ -277,6 +331,11 @@ fn options_that_mean_nothing_are_usage_errors() {
     run("pi_approximation", &["--items", "0"]).complains(2, &["--items 0"]);
     run("pi_approximation", &["--order", "13"]).complains(2, &["--order 13"]);
     run("serial_vs_batched", &["--batch", "0"]).complains(2, &["--batch 0"]);
+    run("serial_vs_batched", &["--backend", "fibres"]).complains(2, &["--backend fibres", "processes and threads"]);
+    run("faulty_tasks", &["--abort", "3,x"]).complains(2, &["--abort 3,x", "`x` is no number"]);
+    run("faulty_tasks", &["--hang", "-1"]).complains(2, &["--hang -1"]);
+    run("faulty_tasks", &["--panic"]).complains(2, &["--panic"]);
+    run("faulty_tasks", &["--items", "1", "--timeout-ms", "0"]).complains(2, &["timeout_per_task"]);
     run("serial_vs_batched", &["--rows", "9999999999999"]).complains(2, &["9999999999999 x 500 x 100"]);
 }
 
