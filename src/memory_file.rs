@@ -53,6 +53,17 @@ impl MemoryFile {
     pub(crate) fn map(&self) -> io::Result<Mapped> {
         Mapped::whole(&self.file)
     }
+
+    /// As [`map`](MemoryFile::map), for content that many map: each has all of it at once. A page that only one of them has
+    /// touched would pass for its own, to whoever adds up what processes use.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(crate) fn map_all(&self) -> io::Result<Mapped> {
+        let mapped = self.map()?;
+        mapped.touch();
+        Ok(mapped)
+    }
 }
 
 impl AsFd for MemoryFile {

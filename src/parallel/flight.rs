@@ -22,13 +22,14 @@ pub(super) struct Flight<'s, W: Work> {
     pub(super) waits: bool,
     /// Its number among the worker's batches, once it has one.
     pub(super) id: u64,
-    /// How it was encoded.
+    /// How it was encoded, and how long that is.
     pub(super) prefer: Prefer,
+    pub(super) bytes: usize,
 }
 
 impl<'s, W: Work> Flight<'s, W> {
     pub(super) fn new(start: usize, attempts: u32, items: Vec<W::Item>, out: Written<'s, W::Output>) -> Self {
-        Flight { start, attempts, items, out, waits: false, id: 0, prefer: Prefer::Small }
+        Flight { start, attempts, items, out, waits: false, id: 0, prefer: Prefer::Small, bytes: 0 }
     }
 
     /// The first so many items, and the others. What is written belongs to the first.

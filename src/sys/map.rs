@@ -32,6 +32,14 @@ impl Mapped {
         Ok(Mapped { map: Arc::new(map), range })
     }
 
+    /// Has the system map each page now, instead of when it is first looked at. A wish; nothing depends on it.
+    #[cfg(unix)]
+    pub(crate) fn touch(&self) {
+        #[cfg(target_os = "linux")]
+        // Before Linux 5.14 this is not known, and refused.
+        let _ = self.map.advise(memmap2::Advice::PopulateRead);
+    }
+
     /// A part of this part, or `None` if it is not within it.
     pub(crate) fn part(&self, part: Range<usize>) -> Option<Mapped> {
         self.get(part.clone())?;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -98,7 +99,10 @@ impl Worker {
                 Err(words) => self.say(&Report::Refused(words)),
             },
             Order::Payload { id, codec, form, file_bytes } => {
-                let bytes = self.content(file_bytes, body)?;
+                let bytes = match self.content(file_bytes, body)? {
+                    Content::File(file) => Large::Mapped(file.map_all()?),
+                    Content::Bytes(bytes) => kept(&bytes),
+                };
                 self.arrivals.add(id, Arrived::new(codec.id()?, form.map(Canonical::from_bytes), bytes));
                 Ok(())
             }
@@ -107,18 +111,21 @@ impl Worker {
                 Ok(())
             }
             Order::Batch { id, waits, codec, file_bytes } => {
-                let bytes = self.content(file_bytes, body)?;
+                let bytes = match self.content(file_bytes, body)? {
+                    Content::File(file) => Large::Mapped(file.map()?),
+                    Content::Bytes(bytes) => kept(&bytes),
+                };
                 self.batch(id, waits, (codec.id()?, bytes))
             }
         }
     }
 
     /// What belongs to a message: its body, or the file that came with it.
-    fn content(&mut self, file_bytes: Option<u64>, body: Vec<u8>) -> io::Result<Large> {
-        let Some(len) = file_bytes else { return Ok(kept(&body)) };
+    fn content(&mut self, file_bytes: Option<u64>, body: Vec<u8>) -> io::Result<Content> {
+        let Some(len) = file_bytes else { return Ok(Content::Bytes(body)) };
         let file = self.file()?;
         let len = usize::try_from(len).map_err(io::Error::other)?;
-        Ok(Large::Mapped(MemoryFile::received(file, len)?.map()?))
+        Ok(Content::File(Arc::new(MemoryFile::received(file, len)?)))
     }
 
     fn file(&mut self) -> io::Result<File> {

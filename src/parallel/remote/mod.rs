@@ -30,6 +30,8 @@ use crate::wire::message::MemoryAt;
 const AHEAD: Duration = Duration::from_millis(1);
 /// But not so long ones: what a worker has no other can take.
 const LONG: Duration = Duration::from_millis(20);
+/// Nor beyond so many bytes.
+const MUCH: usize = 4 << 20;
 /// And no more than so many.
 const MOST_AHEAD: usize = 16;
 
@@ -174,8 +176,9 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
     /// How many batches may wait behind the one that is being run.
     fn ahead(&self) -> usize {
         let has_board = self.worker.as_ref().is_some_and(|worker| worker.board.is_some());
+        let is_much = self.flights.iter().map(|flight| flight.bytes).sum::<usize>() >= MUCH;
         match self.pace {
-            Some(pace) if pace <= LONG && has_board && self.run.feed.reads_ahead() => {
+            Some(pace) if pace <= LONG && has_board && !is_much && self.run.feed.reads_ahead() => {
                 let batches = AHEAD.as_nanos() / pace.as_nanos().max(1);
                 usize::try_from(batches).map_or(MOST_AHEAD, |batches| batches.clamp(1, MOST_AHEAD))
             }

@@ -148,7 +148,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         match ordered {
             Ok(id) => {
                 self.tasks_left -= flight.items.len() as u64;
-                self.flights.push_back(Flight { id, ..flight });
+                self.flights.push_back(Flight { id, bytes: content.len(), ..flight });
             }
             Err(error) => self.unencodable(flight, CodecError::new(error)),
         }
