@@ -72,7 +72,7 @@ where
     fn encode(&self, items: &[Delayed<'a, T>], prefer: Prefer) -> Result<Sent, CodecError> {
         let calls = SideBySide(items);
         let encode = || {
-            let (encoding, departed) = travel::departing(|| codec::encode_unproved(&calls, prefer));
+            let (encoding, departed) = travel::departing(prefer, || codec::encode_unproved(&calls, prefer));
             let encoding = encoding?;
             let content = Content::new("larder-arguments", &encoding, MIN_FILE_BYTES);
             Ok(Sent { codec: encoding.codec, content, departed })

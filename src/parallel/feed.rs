@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::batch::Sizer;
 use super::cancel::CancelToken;
@@ -48,6 +48,8 @@ struct State<'s, W: Work, I> {
     /// How many items were read of the input; one that it could not give counts too.
     read: usize,
     ended: bool,
+    /// How long the last batch took to be read.
+    reading: Duration,
     sizer: Sizer,
     /// The slots of the final list not given out yet.
     slots: &'s mut [MaybeUninit<W::Output>],
@@ -88,6 +90,10 @@ pub(super) struct Batch<'s, R> {
     pub(super) out: Written<'s, R>,
 }
 
+/// An input that takes longer for a batch is not read by who has something under way.
+#[cfg(unix)]
+const SLOW: Duration = Duration::from_millis(5);
+
 /// So often a worker looks for the lock, some 10 us in all, before it sleeps.
 const SPINS: u32 = 1000;
 
@@ -104,6 +110,7 @@ impl<'s, W: Work, I> Feed<'s, W, I> {
             total,
             read: 0,
             ended: false,
+            reading: Duration::ZERO,
             sizer,
             slots,
             written: Vec::new(),
@@ -152,6 +159,16 @@ impl<'s, W: Work, I> Feed<'s, W, I> {
         }
         // What may panic under the lock, the user's iterator, is caught.
         Turn { feed: self, state: lock(&self.state) }
+    }
+
+    /// The lock, if nobody has it.
+    #[cfg(unix)]
+    pub(super) fn try_turn(&self) -> Option<Turn<'_, 's, W, I>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(Turn { feed: self, state }),
+            Err(TryLockError::Poisoned(poisoned)) => Some(Turn { feed: self, state: poisoned.into_inner() }),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// What came of the run; all workers are done.
@@ -215,11 +232,13 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
         }
         let State { items: source, sizer, .. } = state;
         let mut size = 0;
+        let began = Instant::now();
         let read = panics::catch(|| {
             let item_bytes = const { at_least_one(size_of::<W::Item>()) };
             size = sizer.next(source.size_hint().1, sizer.buffer_bytes() / item_bytes);
             items.extend(source.by_ref().take(size));
         });
+        state.reading = began.elapsed();
         // Not every iterator goes on answering `None`; one that panicked is not asked again.
         state.ended = items.len() < size || read.is_err();
         let start = state.read;
@@ -292,6 +311,12 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
     /// Items are done that were put off or known, after so long, which says nothing of the items to come.
     pub(super) fn caught_up(&mut self, worker: usize, items: usize, took: Duration) {
         self.state.report.worked(worker, items, took);
+    }
+
+    /// Whether the input took long to give what was read last: who has other things to look after leaves it to others.
+    #[cfg(unix)]
+    pub(super) fn reads_slowly(&self) -> bool {
+        self.state.again.is_empty() && self.state.reading > SLOW
     }
 
     /// Whether all that was read and is to be read was given out for good.

@@ -20,6 +20,8 @@ pub(super) struct Flight<'s, W: Work> {
     pub(super) out: Written<'s, W::Output>,
     /// What is under way elsewhere is waited for.
     pub(super) waits: bool,
+    /// Its worker was lost while it was run: it is to be the only one of its next worker.
+    pub(super) is_suspect: bool,
     /// Its number among the worker's batches, once it has one.
     pub(super) id: u64,
     /// How it was encoded, and how long that is.
@@ -29,7 +31,7 @@ pub(super) struct Flight<'s, W: Work> {
 
 impl<'s, W: Work> Flight<'s, W> {
     pub(super) fn new(start: usize, attempts: u32, items: Vec<W::Item>, out: Written<'s, W::Output>) -> Self {
-        Flight { start, attempts, items, out, waits: false, id: 0, prefer: Prefer::Small, bytes: 0 }
+        Flight { start, attempts, items, out, waits: false, is_suspect: false, id: 0, prefer: Prefer::Small, bytes: 0 }
     }
 
     /// The first so many items, and the others. What is written belongs to the first.
@@ -91,16 +93,19 @@ const BY_HAND: u32 = 4;
 impl Record {
     /// Judges an item that was being run; it is told of each loss once.
     pub(super) fn judge(&mut self, offence: &Offence) -> Verdict {
-        self.losses += 1;
+        let losses = self.losses + 1;
         let most = match offence {
             // Nobody else's time was measured.
             Offence::TooLong(_) => 1,
             Offence::TooMuch { is_fresh: true, .. } => 1,
-            Offence::TooMuch { .. } | Offence::Garbage(_) => BY_ITSELF,
+            // What others left there counts too.
+            Offence::TooMuch { is_fresh: false, .. } => return Verdict::RunAlone,
+            Offence::Garbage(_) => BY_ITSELF,
             Offence::Died(ending) if ending.is_by_hand() => BY_HAND,
             Offence::Died(_) => BY_ITSELF,
         };
-        if self.losses >= most { Verdict::Guilty } else { Verdict::RunAlone }
+        self.losses = losses;
+        if losses >= most { Verdict::Guilty } else { Verdict::RunAlone }
     }
 }
 
@@ -150,7 +155,7 @@ mod tests {
             (vec![died(kill), died(segv)], 2),
             (vec![Offence::TooLong(Duration::ZERO)], 1),
             (vec![too_much(true)], 1),
-            (vec![too_much(false), too_much(false)], 2),
+            (vec![too_much(false), too_much(false), too_much(true)], 3),
         ] {
             let mut record = Record::default();
             let verdicts: Vec<_> = offences.iter().map(|offence| record.judge(offence)).collect();

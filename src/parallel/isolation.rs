@@ -6,7 +6,7 @@ use super::Parallel;
 #[cfg(unix)]
 use super::jobs::MAX_CPUS;
 #[cfg(unix)]
-use crate::backend::processes::Spec;
+use crate::backend::processes::{Spec, Surroundings};
 use crate::error::{Error, Result};
 use crate::key::identity;
 #[cfg(unix)]
@@ -113,10 +113,11 @@ impl Isolation {
             }),
             _ => None,
         };
+        let surroundings = Surroundings::here();
         let spec = |worker: usize| {
             let affinity = processors.chunks_exact(threads).nth(worker).map(<[usize]>::to_vec).unwrap_or_default();
             let setup = Setup { has_board: false, cores: threads, affinity, init: init.clone() };
-            Spec { environment: environment.clone(), setup }
+            Spec { environment: environment.clone(), surroundings: surroundings.clone(), setup }
         };
         (0..workers).map(spec).collect()
     }

@@ -290,8 +290,14 @@ impl Parallel {
         I::IntoIter: Send,
     {
         let label = T::NAME.rsplit("::").next().unwrap_or(T::NAME);
-        let calls = calls.into_iter();
+        let mut calls = calls.into_iter();
         let cached = self.memory.as_ref().map(Memory::cached::<T>);
+        if self.backend_here() != Backend::Processes && self.retries == 0 && cached.is_none() {
+            return G::gather(self, calls, work::Calls::<T, _, false>::new(|args, _| Ok(T::call(args))), label);
+        }
+        // Next to what these calls cost, asking an input of unknown type is nothing: so there is one copy of all that follows
+        // for each task, and not for each input.
+        let calls: &mut (dyn Iterator<Item = Delayed<'a, T>> + Send) = &mut calls;
         #[cfg(unix)]
         if self.backend_here() == Backend::Processes {
             if registry::entry::<T>().is_none() {
@@ -313,13 +319,11 @@ impl Parallel {
             })?;
             return G::gather(self, calls, work, label);
         }
-        match cached {
-            Some(cached) => {
-                let call = |args, waiting| cached.call_unless_busy(args, T::compute, waiting);
-                G::gather(self, calls, work::Calls::<T, _, true>::new(call), label)
-            }
-            None => G::gather(self, calls, work::Calls::<T, _, false>::new(|args, _| Ok(T::call(args))), label),
-        }
+        let call = |args, waiting| match &cached {
+            Some(cached) => cached.call_unless_busy(args, T::compute, waiting),
+            None => Ok(T::call(args)),
+        };
+        G::gather(self, calls, work::Calls::<T, _, true>::new(call), label)
     }
 
     /// Calls `function` with each item and gives the results in order. What the closure borrows must outlive the call

@@ -135,7 +135,7 @@ impl fmt::Display for RunReport {
             }
         }
         f.write_str(".")?;
-        if self.workers_started > 0 {
+        if self.workers_started > 0 || self.bytes_encoded > 0 {
             write!(f, " {} started, {}", counted(self.workers_started, "process", "processes"), self.deaths)?;
             write!(f, " died; {} bytes encoded, {} bytes mapped", self.bytes_encoded, self.bytes_mapped)?;
             write!(f, ", {}.", counted(self.payload_encodings, "payload encoding", "payload encodings"))?;

@@ -60,7 +60,7 @@ impl<T> Payload<T> {
                 value,
                 form,
                 #[cfg(unix)]
-                seal: travel::Seal::new(),
+                seal: travel::Seal::default(),
             }),
         }
     }

@@ -20,6 +20,7 @@ use crate::digest::Purpose;
 use crate::key::canonical::Canonical;
 use crate::lock::lock;
 use crate::memory_file::MemoryFile;
+use crate::panics;
 
 /// Smaller payloads are not worth a descriptor.
 const MIN_FILE_BYTES: usize = 64 << 10;
@@ -29,8 +30,8 @@ const MIN_FILE_BYTES: usize = 64 << 10;
 pub(crate) struct Sealed {
     /// No other payload of this program has it, ever.
     pub(crate) id: u64,
-    /// Of its bytes: equal payloads are one.
-    digest: [u8; 32],
+    /// Equal payloads are one.
+    identity: Identity,
     pub(crate) codec: CodecId,
     /// Its part in keys, where that was needed before.
     pub(crate) form: Option<Canonical>,
@@ -47,8 +48,8 @@ impl Drop for Sealed {
     fn drop(&mut self) {
         let mut sealed = lock(&SEALED);
         // An equal one may have been made meanwhile.
-        if sealed.get(&self.digest).is_some_and(|held| held.strong_count() == 0) {
-            sealed.remove(&self.digest);
+        if sealed.get(&self.identity).is_some_and(|held| held.strong_count() == 0) {
+            sealed.remove(&self.identity);
         }
         drop(sealed);
         processes::keeper::forget_payloads();
@@ -81,12 +82,18 @@ impl Content {
     }
 }
 
-/// Where a payload keeps its bytes once they were needed.
-pub(super) type Seal = OnceLock<Result<Arc<Sealed>, CodecError>>;
+/// Where a payload keeps its bytes once they were needed: in the small form, and in the one that describes itself.
+#[derive(Default)]
+pub(super) struct Seal {
+    small: OnceLock<Result<Arc<Sealed>, CodecError>>,
+    self_describing: OnceLock<Result<Arc<Sealed>, CodecError>>,
+}
 
 /// The payloads that left with some arguments.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Departed {
+    /// In which form they leave.
+    prefer: Prefer,
     /// Each once, those that others refer to before them.
     pub(crate) payloads: Vec<Arc<Sealed>>,
     /// How many were encoded for the first time.
@@ -135,10 +142,11 @@ impl<T> Drop for Within<T> {
 }
 
 /// Runs `encode`, in which payloads are written as their numbers, and answers which were.
-pub(crate) fn departing<R>(encode: impl FnOnce() -> R) -> (R, Departed) {
-    let within = Within::enter(&DEPARTING, Departed::default());
+pub(crate) fn departing<R>(prefer: Prefer, encode: impl FnOnce() -> R) -> (R, Departed) {
+    let none = || Departed { prefer, payloads: Vec::new(), encodings: 0, bytes_encoded: 0 };
+    let within = Within::enter(&DEPARTING, none());
     let done = encode();
-    (done, within.leave().unwrap_or_default())
+    (done, within.leave().unwrap_or_else(none))
 }
 
 /// The number to write in place of `value`, if it is to be written so just now.
@@ -147,13 +155,15 @@ pub(super) fn depart<T: Serialize>(
     form: Option<&Canonical>,
     seal: &Seal,
 ) -> Option<Result<u64, CodecError>> {
-    if DEPARTING.with_borrow(Option::is_none) {
-        return None;
-    }
+    let prefer = DEPARTING.with_borrow(|departed| Some(departed.as_ref()?.prefer))?;
+    let seal = match prefer {
+        Prefer::Small => &seal.small,
+        Prefer::SelfDescribing => &seal.self_describing,
+    };
     let mut is_fresh = false;
     let sealed = seal.get_or_init(|| {
         is_fresh = true;
-        self::seal(value, form)
+        self::seal(value, form, prefer)
     });
     Some(match sealed {
         Err(error) => Err(error.clone()),
@@ -172,22 +182,26 @@ pub(super) fn depart<T: Serialize>(
 }
 
 /// The sealed payloads of this program that somebody holds, by what is in them.
-static SEALED: LazyLock<Mutex<HashMap<[u8; 32], Weak<Sealed>>>> = LazyLock::new(Mutex::default);
+static SEALED: LazyLock<Mutex<HashMap<Identity, Weak<Sealed>>>> = LazyLock::new(Mutex::default);
 
-fn seal<T: Serialize>(value: &T, form: Option<&Canonical>) -> Result<Arc<Sealed>, CodecError> {
+/// A type, and the digest of bytes: equal bytes of another type have another part in keys.
+type Identity = (TypeId, [u8; 32]);
+
+fn seal<T: Serialize>(value: &T, form: Option<&Canonical>, prefer: Prefer) -> Result<Arc<Sealed>, CodecError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let (encoding, inner) = departing(|| codec::encode_unproved(value, Prefer::Small));
+    let (encoding, inner) = departing(prefer, || codec::encode_unproved(value, prefer));
     let encoding = encoding?;
-    let (content, digest) = content_and_digest(&encoding, std::any::type_name::<T>());
+    let (content, digest) = content_and_digest(&encoding);
+    let identity = (typeid::of::<T>(), digest);
     let mut sealed = lock(&SEALED);
     // Values that are equal but were made apart are one here, and in every worker.
-    if let Some(same) = sealed.get(&digest).and_then(Weak::upgrade) {
+    if let Some(same) = sealed.get(&identity).and_then(Weak::upgrade) {
         drop(sealed);
         return Ok(same);
     }
     let new = Arc::new(Sealed {
         id: NEXT.fetch_add(1, Relaxed),
-        digest,
+        identity,
         codec: encoding.codec,
         form: form.cloned(),
         content,
@@ -195,19 +209,17 @@ fn seal<T: Serialize>(value: &T, form: Option<&Canonical>) -> Result<Arc<Sealed>
         encodings: 1 + inner.encodings,
         bytes_encoded: encoding.len() as u64 + inner.bytes_encoded,
     });
-    sealed.insert(digest, Arc::downgrade(&new));
+    sealed.insert(identity, Arc::downgrade(&new));
     Ok(new)
 }
 
 /// A large payload is digested on a thread of its own while it is written: each takes about as long.
 const MIN_APART_BYTES: usize = 4 << 20;
 
-/// The type is in the digest: equal bytes of another type have another part in keys.
-fn content_and_digest(encoding: &Encoding<'_>, type_name: &str) -> (Content, [u8; 32]) {
+fn content_and_digest(encoding: &Encoding<'_>) -> (Content, [u8; 32]) {
     let digest = || {
         let codec = [encoding.codec.as_byte()];
-        let head = [type_name.as_bytes(), &codec];
-        let parts: Vec<&[u8]> = head.into_iter().chain(encoding.parts.iter().map(|part| &**part)).collect();
+        let parts: Vec<&[u8]> = std::iter::once(&codec[..]).chain(encoding.parts.iter().map(|part| &**part)).collect();
         Purpose::Payload.digest_of(&parts)
     };
     let write = || Content::new("larder-payload", encoding, MIN_FILE_BYTES);
@@ -265,9 +277,10 @@ impl Arrivals {
     /// Runs `decode`, in which numbers are read as the payloads that came under them.
     pub(crate) fn within<R>(&mut self, decode: impl FnOnce() -> R) -> R {
         let within = Within::enter(&ARRIVED, std::mem::take(self));
-        let done = decode();
+        // The user's own `Deserialize` may panic; the payloads are not lost for that.
+        let done = panics::catch(decode);
         *self = within.leave().unwrap_or_default();
-        done
+        done.unwrap_or_else(|panic| panic.resume())
     }
 }
 
@@ -310,7 +323,7 @@ mod tests {
 
     /// Sends a value through bytes, with the payloads beside them; answers what was encoded too.
     fn send<T: Serialize, R: DeserializeOwned>(value: &T, arrivals: &mut Arrivals) -> (R, Departed) {
-        let (encoded, departed) = departing(|| codec::encode_args(value).unwrap());
+        let (encoded, departed) = departing(Prefer::Small, || codec::encode_args(value).unwrap());
         for payload in &departed.payloads {
             let bytes = match &payload.content {
                 Content::File(file) => Large::Mapped(file.map().unwrap()),
@@ -378,9 +391,17 @@ mod tests {
         assert!(Payload::ptr_eq(&first, &second));
         let id = departed.payloads[0].id;
         drop((a, departed));
-        assert_eq!(departing(|| codec::encode_args(&b).unwrap()).1.payloads[0].id, id, "the other holds it");
+        assert_eq!(
+            departing(Prefer::Small, || codec::encode_args(&b).unwrap()).1.payloads[0].id,
+            id,
+            "the other holds it"
+        );
         drop(b);
-        assert_ne!(departing(|| codec::encode_args(&make()).unwrap()).1.payloads[0].id, id, "nobody held it");
+        assert_ne!(
+            departing(Prefer::Small, || codec::encode_args(&make()).unwrap()).1.payloads[0].id,
+            id,
+            "nobody held it"
+        );
     }
 
     #[test]
@@ -408,7 +429,7 @@ mod tests {
         }
         let payload = Payload::new(Refuses);
         for _ in 0..2 {
-            let (encoded, departed) = departing(|| codec::encode_args(&payload));
+            let (encoded, departed) = departing(Prefer::Small, || codec::encode_args(&payload));
             assert!(encoded.unwrap_err().to_string().contains("not this one"));
             assert!(departed.payloads.is_empty());
         }

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Acquire;
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -15,7 +16,18 @@ pub(crate) struct Board {
     map: MmapRaw,
 }
 
-const WORDS: usize = 3;
+/// What a worker notes of its tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stand {
+    /// How many it has begun, in all its life.
+    pub(crate) begun: u64,
+    /// How many of them ended.
+    pub(crate) ended: u64,
+    /// It only waits for somebody who has begun the same task.
+    pub(crate) waits: bool,
+}
+
+const WORDS: usize = 4;
 const BYTES: usize = WORDS * size_of::<AtomicU64>();
 
 impl Board {
@@ -52,6 +64,17 @@ impl Board {
     /// Batches up to this one are to be ended early. Written by the driver.
     pub(crate) fn stop(&self) -> &AtomicU64 {
         self.word(2)
+    }
+
+    /// Whether the task at hand waits for somebody else who has begun the same: that is no time of its own.
+    pub(crate) fn waiting(&self) -> &AtomicU64 {
+        self.word(3)
+    }
+
+    /// Where the worker stands.
+    pub(crate) fn stand(&self) -> Stand {
+        let ended = self.ended().load(Acquire);
+        Stand { begun: self.begun().load(Acquire), ended, waits: self.waiting().load(Acquire) != 0 }
     }
 
     fn word(&self, index: usize) -> &AtomicU64 {

@@ -44,6 +44,10 @@ pub(crate) trait Host {
     fn waiting(&self) -> Waiting;
     /// How results are written.
     fn prefers(&self) -> Prefer;
+    /// Whether these are the first calls of their kind.
+    fn is_first(&self) -> bool;
+    /// A call is made that was not loaded, after what waiting there was.
+    fn computes(&self);
     /// Before each call: whether it is to be made, and those behind it.
     fn begin(&mut self) -> bool;
     /// After each call.
@@ -71,16 +75,19 @@ pub(crate) enum Unusable {
 
 /// Makes all calls whose arguments `host` has.
 pub(super) fn call_all<T: Remote>(host: &mut dyn Host) -> Result<(), Unusable> {
-    let mut list = None;
-    host.arguments(&mut |codec, bytes| list = Some(codec::decode_large::<Vec<T::Owned>>(codec, bytes)));
-    let list = list.expect("a host has arguments").map_err(Unusable::Arguments)?;
+    let list = guarded(|| {
+        let mut list = Err(CodecError::new("there are no arguments"));
+        host.arguments(&mut |codec, bytes| list = codec::decode_large::<Vec<T::Owned>>(codec, bytes));
+        list
+    });
+    let list = list.map_err(Unusable::Arguments)?;
     let cached = host.memory().map(Memory::cached::<T>);
     let mut values = Vec::with_capacity(list.len());
     for owned in list {
         if !host.begin() {
             break;
         }
-        let end = match run::<T>(owned, &mut |args| call_one(cached.as_ref(), args, host.waiting())) {
+        let end = match run::<T>(owned, &mut |args| call_one(cached.as_ref(), args, host)) {
             Ok(Some(output)) => match T::into_value(output) {
                 Ok(value) => {
                     values.push(value);
@@ -96,14 +103,30 @@ pub(super) fn call_all<T: Remote>(host: &mut dyn Host) -> Result<(), Unusable> {
         };
         host.end(end);
     }
-    let results = codec::encode_unproved(&values, host.prefers()).map_err(Unusable::Results)?;
-    host.results(&results);
-    Ok(())
+    guarded(|| {
+        let prefers = host.prefers();
+        // What goes out in the small form may not come back: that is found out here, at one value, and not when all is done.
+        let needs_names = |value| codec::encode_ref(value).is_ok_and(|proved| proved.codec == CodecId::SelfDescribing);
+        let small = prefers == Prefer::Small && !(host.is_first() && values.first().is_some_and(needs_names));
+        let encoded = if small { codec::encode_unproved(&values, Prefer::Small) } else { Err(CodecError::new("")) };
+        host.results(&encoded.or_else(|_| codec::encode_unproved(&values, Prefer::SelfDescribing))?);
+        Ok(())
+    })
+    .map_err(Unusable::Results)
 }
 
-fn call_one<T: Task>(cached: Option<&Cached<T>>, args: T::Args<'_>, waiting: Waiting) -> Option<T::Output> {
+/// A panic of the user's own serde code as an error.
+fn guarded<R>(code: impl FnOnce() -> Result<R, CodecError>) -> Result<R, CodecError> {
+    panics::catch(code).unwrap_or_else(|panic| Err(CodecError::new(panic)))
+}
+
+fn call_one<T: Task>(cached: Option<&Cached<T>>, args: T::Args<'_>, host: &dyn Host) -> Option<T::Output> {
+    let compute = |args: T::Args<'_>| {
+        host.computes();
+        T::compute(args)
+    };
     match cached {
-        Some(cached) => cached.call_unless_busy(args, T::compute, waiting).ok(),
+        Some(cached) => cached.call_unless_busy(args, compute, host.waiting()).ok(),
         None => Some(T::call(args)),
     }
 }

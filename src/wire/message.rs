@@ -35,6 +35,8 @@ pub(crate) enum Order {
     Payload { id: u64, codec: Codec, form: Option<Vec<u8>>, file_bytes: Option<u64> },
     /// A payload that nobody will name again.
     Forget { id: u64 },
+    /// There is nothing to do for now: what belongs to a run is let go, its memory above all, which others may want.
+    Rest,
     /// Calls to be made, in order. Their arguments, as a list, are the body, or a file that comes with it. With `waits`, a
     /// call that is under way elsewhere is waited for.
     Batch { id: u64, waits: bool, codec: Codec, file_bytes: Option<u64> },
@@ -98,8 +100,10 @@ pub(crate) enum Report {
     /// The results of those calls that succeeded, as a list, are the body, or a file that comes with it.
     Done(Done),
     /// No call of the batch has a result that can be used, and running it again in the same way will not help.
+    /// So many were made all the same.
     Unusable {
         id: u64,
+        calls: u64,
         what: Unusable,
         words: String,
     },

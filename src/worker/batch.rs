@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Batch<'w> {
     pub(super) id: u64,
     pub(super) waits: bool,
+    /// Of its kind, since the driver said what is to be called.
+    pub(super) is_first: bool,
     pub(super) begin: &'w Begin,
     pub(super) memory: Option<&'w Memory>,
     pub(super) board: Option<&'w Board>,
@@ -43,6 +45,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// How many calls were made.
+    pub(super) fn calls(&self) -> u64 {
+        self.begun
+    }
+
     /// What is said of the batch, and its results.
     pub(super) fn done(self, id: u64, busy: Duration, grown_to: Option<u64>, counts: Vec<u64>) -> (Done, Content) {
         let (codec, content) = self.results.unwrap_or((CodecId::Compact, Content::Bytes(Vec::new())));
@@ -82,6 +89,16 @@ impl Host for Batch<'_> {
         if self.begin.self_describing { Prefer::SelfDescribing } else { Prefer::Small }
     }
 
+    fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    fn computes(&self) {
+        if let Some(board) = self.board {
+            board.waiting().store(0, Release);
+        }
+    }
+
     #[inline]
     fn begin(&mut self) -> bool {
         if self.grown_to.is_some() || self.tally.failed && self.begin.fail_fast {
@@ -91,6 +108,7 @@ impl Host for Batch<'_> {
             if board.stop().load(Acquire) >= self.id {
                 return false;
             }
+            board.waiting().store(u64::from(self.waits), Release);
             board.begun().fetch_add(1, Release);
         }
         self.tally.begun += 1;

@@ -1,7 +1,7 @@
 //! The life of a worker: it says who it is, is set up, makes calls until its driver is gone.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
@@ -17,6 +17,7 @@ use crate::codec::{CodecId, Encoded, Large};
 use crate::key::canonical::Canonical;
 use crate::memory::Memory;
 use crate::memory_file::MemoryFile;
+use crate::panics;
 use crate::payload::travel::{Arrivals, Arrived, Content, kept};
 use crate::sys::board::Board;
 use crate::task::registry::{self, TaskEntry};
@@ -29,11 +30,16 @@ const LAST_MOMENTS: Duration = Duration::from_millis(300);
 
 /// Makes this process a worker until its driver is gone.
 pub(super) fn run(designation: Designation) -> ! {
-    let code = match Worker::enter(designation).and_then(Worker::serve) {
-        Ok(()) => 0,
-        Err(error) => {
+    // Whatever happens here, what stands behind the entry is not for a worker.
+    let code = match panics::catch(|| Worker::enter(designation).and_then(Worker::serve)) {
+        Ok(Ok(())) => 0,
+        Ok(Err(error)) => {
             eprintln!("larder: this worker process ends: {error}");
             1
+        }
+        Err(panic) => {
+            eprintln!("larder: this worker process ends: {panic}");
+            101
         }
     };
     std::process::exit(code)
@@ -55,11 +61,12 @@ struct Current {
     entry: &'static TaskEntry,
     memory: Option<Memory>,
     begin: Begin,
+    /// How many batches it had.
+    batches: u64,
 }
 
 impl Worker {
     fn enter(designation: Designation) -> io::Result<Worker> {
-        end_with(designation.driver)?;
         let socket = take_socket()?;
         watch(socket.try_clone()?)?;
         let mut worker = Worker {
@@ -104,6 +111,11 @@ impl Worker {
                     Content::Bytes(bytes) => kept(&bytes),
                 };
                 self.arrivals.add(id, Arrived::new(codec.id()?, form.map(Canonical::from_bytes), bytes));
+                Ok(())
+            }
+            Order::Rest => {
+                self.current = None;
+                self.memory = None;
                 Ok(())
             }
             Order::Forget { id } => {
@@ -160,7 +172,7 @@ impl Worker {
             None => None,
             Some(at) => Some(self.memory_at(at)?),
         };
-        self.current = Some(Current { entry, memory, begin });
+        self.current = Some(Current { entry, memory, begin, batches: 0 });
         Ok(())
     }
 
@@ -179,12 +191,14 @@ impl Worker {
 
     fn batch(&mut self, id: u64, waits: bool, arguments: (CodecId, Large)) -> io::Result<()> {
         // Why there is nothing to call was said when it was found.
-        let Some(Current { entry, memory, begin }) = &self.current else { return Ok(()) };
+        let Some(Current { entry, memory, begin, batches }) = &mut self.current else { return Ok(()) };
+        *batches += 1;
         let before = memory.as_ref().map(Memory::counts);
         let start = Instant::now();
         let mut batch = Batch {
             id,
             waits,
+            is_first: *batches == 1,
             begin,
             memory: memory.as_ref(),
             board: self.board.as_ref(),
@@ -195,7 +209,10 @@ impl Worker {
         };
         let called = entry.call_all(&mut batch);
         let (tally, busy) = (batch.tally, start.elapsed());
-        let unusable = |what, words: String| Report::Unusable { id, what, words };
+        // What tasks printed is on its way before their results are.
+        let _ = io::stdout().flush();
+        let calls = tally.calls();
+        let unusable = |what, words: String| Report::Unusable { id, calls, what, words };
         match called {
             Err(remote::Unusable::Arguments(error)) => self.say(&unusable(Unusable::Arguments, error.to_string())),
             Err(remote::Unusable::Results(error)) => self.say(&unusable(Unusable::Results, error.to_string())),
@@ -228,24 +245,9 @@ fn find(task: &TaskName) -> Result<&'static TaskEntry, String> {
         .ok_or_else(|| format!("it has no task `{}` with this code: is it another build?", task.name))
 }
 
-/// Has the system kill this process with its driver. The driver starts workers from a thread that lives as long as it.
-#[cfg(target_os = "linux")]
-fn end_with(driver: u32) -> io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // It may be gone already.
-    if std::os::unix::process::parent_id() == driver {
-        Ok(())
-    } else {
-        Err(io::Error::other("the program that started it is gone"))
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn end_with(_: u32) -> io::Result<()> {
-    Ok(())
-}
-
-/// Ends this process, and what its tasks started, when the driver is gone, whatever a task is doing.
+/// Ends this process, and what its tasks started, when the driver is gone, whatever a task is doing. A process that is
+/// stopped is woken by the system when its session has nobody left who could; `PR_SET_PDEATHSIG` would kill this
+/// process before it could kill the others.
 fn watch(socket: std::os::unix::net::UnixStream) -> io::Result<()> {
     let watching = move || {
         let mut fds = [PollFd::new(&socket, hung_up())];

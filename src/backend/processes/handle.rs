@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::keeper;
 use super::output::Output;
@@ -33,8 +33,12 @@ pub(crate) struct Handle {
     payloads: HashMap<u64, Weak<Sealed>>,
     /// How many batches it was ever given; the number of the last.
     pub(crate) batches: u64,
-    /// How many calls it ended in all reports so far.
+    /// How many calls it made, by all its reports so far.
     pub(crate) calls: u64,
+    /// How many it was ever given.
+    pub(crate) given: u64,
+    /// With so many payloads it is time to look which are needed.
+    sweep_at: usize,
 }
 
 /// Why there is no report.
@@ -58,7 +62,17 @@ pub(crate) struct Ending {
 
 impl Handle {
     pub(super) fn new(child: Child, channel: Channel, output: Arc<Output>) -> Handle {
-        Handle { child: Some(child), channel, board: None, output, payloads: HashMap::new(), batches: 0, calls: 0 }
+        Handle {
+            child: Some(child),
+            channel,
+            board: None,
+            output,
+            payloads: HashMap::new(),
+            batches: 0,
+            calls: 0,
+            given: 0,
+            sweep_at: SWEEP,
+        }
     }
 
     pub(crate) fn process(&self) -> u32 {
@@ -70,9 +84,14 @@ impl Handle {
         self.output.belongs_to(worker);
     }
 
+    /// Waits until what it has printed so far is passed on.
+    pub(super) fn settle_output(&self) {
+        self.output.settle();
+    }
+
     /// Whether the process is there: what it did while it was idle is not known otherwise.
-    pub(super) fn is_alive(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    pub(super) fn is_alive(&self) -> bool {
+        self.child.as_ref().is_some_and(|child| !is_dead(child))
     }
 
     /// Has an order sent, now or with the next [`exchange`](Handle::exchange).
@@ -94,6 +113,18 @@ impl Handle {
         Ok(())
     }
 
+    /// As [`forget_payloads`](Handle::forget_payloads), when there are twice as many as the last time.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub(crate) fn sweep_payloads(&mut self) -> io::Result<()> {
+        if self.payloads.len() >= self.sweep_at {
+            self.forget_payloads()?;
+            self.sweep_at = (2 * self.payloads.len()).max(SWEEP);
+        }
+        Ok(())
+    }
+
     /// Sends a payload, unless the worker has it. Answers how many bytes it maps now.
     ///
     /// # Errors
@@ -102,7 +133,6 @@ impl Handle {
         if self.payloads.contains_key(&sealed.id) {
             return Ok(0);
         }
-        self.payloads.insert(sealed.id, Arc::downgrade(sealed));
         let order = |file_bytes| Order::Payload {
             id: sealed.id,
             codec: sealed.codec.into(),
@@ -112,11 +142,13 @@ impl Handle {
         match &sealed.content {
             Content::Bytes(bytes) => {
                 self.order(&order(None), bytes)?;
+                self.payloads.insert(sealed.id, Arc::downgrade(sealed));
                 Ok(0)
             }
             Content::File(file) => {
                 let len = file.len() as u64;
                 self.channel.send(&[&message::encode(&order(Some(len)))?], Some(Arc::clone(file) as _))?;
+                self.payloads.insert(sealed.id, Arc::downgrade(sealed));
                 Ok(len)
             }
         }
@@ -204,38 +236,46 @@ impl Handle {
         }
     }
 
-    /// Kills the worker, and what it started, and tells how it ended: if it was dead already, what killed it.
-    pub(crate) fn end(mut self) -> Ending {
-        let Some(mut child) = self.child.take() else {
-            return Ending { status: "is gone".to_owned(), signal: None, last_words: Vec::new() };
-        };
-        let status = match child.try_wait() {
-            Ok(Some(status)) => Ok(status),
-            _ => {
-                // It closed its socket or is to go: if it is just then dying of something else, that counts.
-                kill(&mut child);
-                child.wait()
-            }
-        };
-        let last_words = self.output.last_words();
-        match status {
-            Ok(status) => Ending { status: words(status), signal: status.signal(), last_words },
-            Err(error) => Ending { status: format!("is gone ({error})"), signal: None, last_words },
+    /// Kills the worker, and what it started.
+    pub(crate) fn kill(mut self) {
+        if let Some(mut child) = self.child.take() {
+            kill(&mut child);
+            // It is dead, or cannot be killed, which nobody here can change.
+            let _ = child.wait();
         }
     }
 
-    /// As [`end`](Handle::end), for a worker that closed its socket by itself: it is given the moment that its own end takes.
-    pub(crate) fn end_of_itself(mut self) -> Ending {
-        if let Some(child) = &mut self.child {
-            // A process that dies closes its files before it can be waited for.
-            let until = Instant::now() + DYING;
-            while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
-                std::thread::yield_now();
-            }
+    /// How a worker ended that closed its socket by itself. What it started is killed.
+    pub(crate) fn await_end(mut self) -> Ending {
+        let Some(mut child) = self.child.take() else {
+            return Ending { status: "is gone".to_owned(), signal: None, last_words: Vec::new() };
+        };
+        // A process that dies closes its files before it can be waited for.
+        let until = Instant::now() + DYING;
+        while !is_dead(&child) && Instant::now() < until {
+            std::thread::yield_now();
         }
-        self.end()
+        let ended_itself = is_dead(&child);
+        kill(&mut child);
+        let (status, signal) = match child.wait() {
+            Ok(status) if ended_itself => (words(status), status.signal()),
+            Ok(_) => ("closed its socket and was killed".to_owned(), None),
+            Err(error) => (format!("is gone ({error})"), None),
+        };
+        Ending { status, signal, last_words: self.output.last_words() }
     }
 }
+
+/// Whether a process has ended. It is not waited for: as long as it is not, its number, and that of its group, is nobody
+/// else's.
+pub(super) fn is_dead(child: &Child) -> bool {
+    let Some(process) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return true };
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::Pid(process), options), Ok(None))
+}
+
+/// So many payloads are no matter.
+const SWEEP: usize = 16;
 
 impl Handle {
     /// Closes the socket, at which the worker ends; its process is to be waited for.

@@ -7,9 +7,10 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::handle::{Handle, kill};
+use super::handle::{Handle, is_dead, kill};
 use super::spawn::Spec;
 use crate::lock::lock;
+use crate::wire::message::Order;
 
 enum Job {
     Spawn(Box<Command>, SyncSender<io::Result<Child>>),
@@ -86,10 +87,11 @@ fn keep(jobs: &mpsc::Receiver<Job>) {
         }
         let now = Instant::now();
         dying.retain_mut(|(child, until)| {
-            if *until <= now {
-                kill(child);
+            if *until > now && !is_dead(child) {
+                return true;
             }
-            // What cannot be waited for is not ours any more.
+            // And what it started. What cannot be waited for is not ours any more.
+            kill(child);
             matches!(child.try_wait(), Ok(None))
         });
     }
@@ -99,7 +101,8 @@ fn keep(jobs: &mpsc::Receiver<Job>) {
 struct Idle {
     handle: Handle,
     spec: Spec,
-    until: Instant,
+    /// `None`: as long as the program.
+    until: Option<Instant>,
 }
 
 /// The idle workers of this program, the latest last.
@@ -109,14 +112,14 @@ static IDLE: Mutex<Vec<Idle>> = Mutex::new(Vec::new());
 const IDLE_PER_CORE: usize = 2;
 
 /// An idle worker of this kind, if there is one.
-pub(super) fn take(spec: &Spec) -> Option<Handle> {
+pub(super) fn take(spec: &Spec, is_good: &dyn Fn(&Handle) -> bool) -> Option<Handle> {
     loop {
         let found = {
             let mut idle = lock(&IDLE);
-            let at = idle.iter().rposition(|idle| idle.spec == *spec)?;
+            let at = idle.iter().rposition(|idle| idle.spec == *spec && is_good(&idle.handle))?;
             idle.remove(at)
         };
-        let mut handle = found.handle;
+        let handle = found.handle;
         // What died while it was idle is buried as it goes.
         if handle.is_alive() {
             return Some(handle);
@@ -126,13 +129,15 @@ pub(super) fn take(spec: &Spec) -> Option<Handle> {
 
 /// Keeps a worker for later.
 pub(super) fn put(mut handle: Handle, spec: Spec, idle_timeout: Duration) {
-    if idle_timeout.is_zero() || handle.forget_payloads().is_err() || handle.exchange(Duration::ZERO).is_err() {
+    handle.settle_output();
+    let rests = handle.forget_payloads().is_ok() && handle.order(&Order::Rest, &[]).is_ok();
+    if idle_timeout.is_zero() || !rests || handle.exchange(Duration::ZERO).is_err() {
         return;
     }
     let most = IDLE_PER_CORE * crate::parallel::cpu_count();
     let surplus = {
         let mut idle = lock(&IDLE);
-        idle.push(Idle { handle, spec, until: Instant::now() + idle_timeout });
+        idle.push(Idle { handle, spec, until: Instant::now().checked_add(idle_timeout) });
         let surplus = idle.len().saturating_sub(most);
         idle.drain(..surplus).collect::<Vec<_>>()
     };
@@ -157,9 +162,12 @@ pub(crate) fn forget_payloads() {
 /// Lets go of workers that were idle too long or are dead, and answers them, and when to look again.
 fn expire(now: Instant) -> (Vec<Child>, Option<Duration>) {
     let mut idle = lock(&IDLE);
-    let (kept, gone): (Vec<_>, Vec<_>) =
-        idle.drain(..).map(|mut idle| (idle.until > now && idle.handle.is_alive(), idle)).partition(|(keep, _)| *keep);
+    let (kept, gone): (Vec<_>, Vec<_>) = idle
+        .drain(..)
+        .map(|idle| (idle.until.is_none_or(|until| until > now) && idle.handle.is_alive(), idle))
+        .partition(|(keep, _)| *keep);
     *idle = kept.into_iter().map(|(_, idle)| idle).collect();
-    let next = idle.iter().map(|idle| idle.until.saturating_duration_since(now).min(DEAD)).min();
+    let next =
+        idle.iter().map(|idle| idle.until.map_or(DEAD, |until| until.saturating_duration_since(now).min(DEAD))).min();
     (gone.into_iter().filter_map(|(_, idle)| idle.handle.let_go()).collect(), next)
 }

@@ -12,7 +12,7 @@ use std::io;
 use std::time::Duration;
 
 pub(crate) use handle::{Ending, Handle, TICK, Unheard};
-pub(crate) use spawn::Spec;
+pub(crate) use spawn::{Spec, Surroundings};
 
 use crate::error::{Error, Kind};
 use crate::worker;
@@ -35,15 +35,19 @@ pub(crate) enum Refusal {
     Cancelled,
 }
 
-/// A worker of this kind, and whether it is a new one.
+/// A worker of this kind, and whether it is a new one; an idle one only if it `is_good`.
 ///
 /// # Errors
 /// There is none to be had.
-pub(crate) fn hire(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<(Handle, bool), Refusal> {
+pub(crate) fn hire(
+    spec: &Spec,
+    is_good: &dyn Fn(&Handle) -> bool,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<(Handle, bool), Refusal> {
     if !worker::has_entry() {
         return Err(if worker::denounce() { Refusal::PastTheEntry } else { Refusal::NoEntry });
     }
-    match keeper::take(spec) {
+    match keeper::take(spec, is_good) {
         Some(handle) => Ok((handle, false)),
         None => {
             let mut tries = 1;

@@ -1,14 +1,15 @@
 //! What workers print: passed on line by line, and remembered for the report of a death.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::process::{ChildStderr, ChildStdout};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::lock::{lock, whole};
 use crate::screen::{self, Stream};
@@ -24,18 +25,21 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 pub(super) struct Output {
     /// The number of the worker in the run that has it.
     worker: AtomicUsize,
+    pipes: [Arc<File>; 2],
     heard: Mutex<Heard>,
-    ended: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Default)]
 struct Heard {
     last: VecDeque<String>,
+    /// What was read is being passed on.
+    busy: bool,
     ended: bool,
 }
 
 struct Pipe {
-    from: std::fs::File,
+    from: Arc<File>,
     stream: Stream,
     /// The line so far.
     line: Vec<u8>,
@@ -47,11 +51,14 @@ impl Output {
     /// # Errors
     /// The system refuses the thread.
     pub(super) fn forward(out: ChildStdout, err: ChildStderr) -> io::Result<Arc<Output>> {
-        let output = Arc::new(Output { worker: AtomicUsize::new(0), heard: Mutex::default(), ended: Condvar::new() });
-        let pipe = |from: OwnedFd, stream| Pipe { from: from.into(), stream, line: Vec::new() };
-        let pipes = vec![pipe(out.into(), Stream::Out), pipe(err.into(), Stream::Err)];
+        let file = |from: OwnedFd| Arc::new(File::from(from));
+        let pipes = [file(out.into()), file(err.into())];
+        let pipe = |from: &Arc<File>, stream| Pipe { from: Arc::clone(from), stream, line: Vec::new() };
+        let read = vec![pipe(&pipes[0], Stream::Out), pipe(&pipes[1], Stream::Err)];
+        let output =
+            Arc::new(Output { worker: AtomicUsize::new(0), pipes, heard: Mutex::default(), changed: Condvar::new() });
         let own = Arc::clone(&output);
-        std::thread::Builder::new().name("larder-output".to_owned()).spawn(move || own.pump(pipes))?;
+        std::thread::Builder::new().name("larder-output".to_owned()).spawn(move || own.pump(read))?;
         Ok(output)
     }
 
@@ -62,8 +69,28 @@ impl Output {
     /// The last lines on stderr of a worker that is dead.
     pub(super) fn last_words(&self) -> Vec<String> {
         let heard = lock(&self.heard);
-        let (heard, _) = whole(self.ended.wait_timeout_while(heard, LAST_WORDS, |heard| !heard.ended));
+        let (heard, _) = whole(self.changed.wait_timeout_while(heard, LAST_WORDS, |heard| !heard.ended));
         heard.last.iter().cloned().collect()
+    }
+
+    /// Waits until what the worker has printed so far is passed on.
+    pub(super) fn settle(&self) {
+        let until = Instant::now() + LAST_WORDS;
+        let mut heard = lock(&self.heard);
+        while !heard.ended && (heard.busy || self.has_more()) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            (heard, _) = whole(self.changed.wait_timeout(heard, left));
+        }
+    }
+
+    /// Whether something was printed that is not read yet.
+    fn has_more(&self) -> bool {
+        let mut fds = [&self.pipes[0], &self.pipes[1]].map(|pipe| PollFd::new(pipe, PollFlags::IN));
+        let nothing = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&nothing)).is_ok() && fds.iter().any(|fd| fd.revents().contains(PollFlags::IN))
     }
 
     fn pump(&self, mut pipes: Vec<Pipe>) {
@@ -78,12 +105,13 @@ impl Output {
                     Err(_) => break,
                 }
             };
+            lock(&self.heard).busy = true;
             let mut ready = ready.into_iter();
             pipes.retain_mut(|pipe| {
                 if !ready.next().unwrap_or_default() {
                     return true;
                 }
-                let read = match pipe.from.read(&mut bytes) {
+                let read = match (&*pipe.from).read(&mut bytes) {
                     Ok(read) => read,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
                     Err(_) => 0,
@@ -91,9 +119,11 @@ impl Output {
                 self.hear(pipe, &bytes[..read]);
                 read > 0
             });
+            lock(&self.heard).busy = false;
+            self.changed.notify_all();
         }
         lock(&self.heard).ended = true;
-        self.ended.notify_all();
+        self.changed.notify_all();
     }
 
     /// Takes bytes, or the end where there are none.

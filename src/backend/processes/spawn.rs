@@ -1,12 +1,14 @@
 //! Starting a worker: from the command to the moment it is ready.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ffi::OsString;
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::handle::{Handle, Unheard};
@@ -25,8 +27,26 @@ const HELLO_DEADLINE: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spec {
     /// Beyond what the program's own environment has.
-    pub(crate) environment: Vec<(String, std::ffi::OsString)>,
+    pub(crate) environment: Vec<(String, OsString)>,
+    /// A worker stays where the program was, and has the environment that it had.
+    pub(crate) surroundings: Surroundings,
     pub(crate) setup: Setup,
+}
+
+/// What a process inherits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    directory: Option<PathBuf>,
+    /// Of the environment.
+    hash: u64,
+}
+
+impl Surroundings {
+    pub(crate) fn here() -> Surroundings {
+        let mut hasher = DefaultHasher::new();
+        std::env::vars_os().for_each(|variable| variable.hash(&mut hasher));
+        Surroundings { directory: std::env::current_dir().ok(), hash: hasher.finish() }
+    }
 }
 
 /// Starts a worker and waits until it is ready, or `cancelled` says not to.
@@ -35,21 +55,31 @@ pub(crate) struct Spec {
 /// The system refuses a process, or what was started is no worker, or it cannot be set up.
 pub(super) fn start(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Handle, Refusal> {
     // Only one is started before it is known that what is started is a worker: a program that goes on as itself would
-    // start the next ones.
-    static PROVED: std::sync::Mutex<bool> = std::sync::Mutex::new(false);
-    let mut proved = lock(&PROVED);
-    if *proved {
-        drop(proved);
-        return begin(spec, cancelled)?.set_up(spec, cancelled);
+    // start the next ones. What is known then holds as long as this program runs.
+    static PROBE: Mutex<Probe> = Mutex::new(Probe::Unknown);
+    let mut probe = lock(&PROBE);
+    match &*probe {
+        Probe::Proved => drop(probe),
+        Probe::Failed(words) => return Err(Refusal::Stray(words.clone())),
+        Probe::Unknown => {
+            let begun = begin(spec, cancelled);
+            match &begun {
+                Ok(_) => *probe = Probe::Proved,
+                Err(Refusal::Stray(words)) => *probe = Probe::Failed(words.clone()),
+                Err(_) => {}
+            }
+            drop(probe);
+            return begun?.set_up(spec, cancelled);
+        }
     }
-    // It failed for somebody else of this run, while this one waited.
-    if cancelled() {
-        return Err(Refusal::Cancelled);
-    }
-    let hello = begin(spec, cancelled)?;
-    *proved = true;
-    drop(proved);
-    hello.set_up(spec, cancelled)
+    begin(spec, cancelled)?.set_up(spec, cancelled)
+}
+
+/// Whether what this program starts becomes a worker.
+enum Probe {
+    Unknown,
+    Proved,
+    Failed(String),
 }
 
 /// A process that has proved to be a worker.
@@ -100,13 +130,13 @@ fn begin(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Proved, Refusal> {
         }
         Err(Unheard::Garbage(error)) => Refusal::Stray(format!("it says what no worker says ({error})")),
         Err(Unheard::Gone) => {
-            let ending = handle.end_of_itself();
+            let ending = handle.await_end();
             let words = ending.words("it", " before it came to the entry");
             return Err(if ending.is_by_hand() { Refusal::Killed(words) } else { Refusal::Stray(words) });
         }
     };
     // Whatever it is doing, it is not what it was started for.
-    handle.end();
+    handle.kill();
     Err(refusal)
 }
 
@@ -125,13 +155,18 @@ impl Proved {
         match handle.hear(None, cancelled) {
             Ok(Report::Ready) => Ok(handle),
             Ok(Report::Refused(words)) => Err(Refusal::Setup(words)),
-            Ok(_) => Err(Refusal::Setup("it says what no worker says".to_owned())),
-            Err(Unheard::Cancelled) => Err(Refusal::Cancelled),
-            Err(Unheard::Late) => Err(Refusal::Setup("it takes too long".to_owned())),
-            Err(Unheard::Garbage(error)) => Err(Refusal::Setup(format!("it says what no worker says ({error})"))),
+            Err(Unheard::Cancelled) => {
+                handle.kill();
+                Err(Refusal::Cancelled)
+            }
+            Ok(_) | Err(Unheard::Late | Unheard::Garbage(_)) => {
+                handle.kill();
+                Err(Refusal::Setup("it says what no worker says".to_owned()))
+            }
             Err(Unheard::Gone) => {
-                let ending = handle.end_of_itself();
-                let words = ending.words("it", " before it was set up");
+                let ending = handle.await_end();
+                let init = spec.setup.init.as_ref().map(|init| format!(" by `worker_init`, `{}`", init.task.name));
+                let words = ending.words("it", &format!(" before it was set up{}", init.unwrap_or_default()));
                 Err(if ending.is_by_hand() { Refusal::Killed(words) } else { Refusal::Setup(words) })
             }
         }

@@ -23,6 +23,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         while let Some(worker) = &mut self.worker
             && let Some((report, body)) = worker.next_report()?
         {
+            self.heard = true;
             self.hear(report, body)?;
         }
         exchanged
@@ -31,8 +32,9 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
     pub(super) fn hear(&mut self, report: Report, body: Large) -> std::result::Result<(), Unheard> {
         match report {
             Report::Done(done) => self.land(done, body),
-            Report::Unusable { id, what, words } => {
+            Report::Unusable { id, calls, what, words } => {
                 let flight = self.landed(id)?;
+                self.settle_calls(calls);
                 self.unusable(flight, what, &words);
                 Ok(())
             }
@@ -62,6 +64,12 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             self.flights.push_front(flight);
             return Err(garbage("more calls than were asked for"));
         };
+        let in_order = done.exceptions.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let within = done.exceptions.last().is_none_or(|(place, _)| *place < done.calls);
+        if !in_order || !within {
+            self.flights.push_front(flight);
+            return Err(garbage("failures of calls that were not made"));
+        }
         let bytes = body.as_slice().len() as u64;
         let codec = match done.codec.id() {
             Ok(codec) => codec,
@@ -93,7 +101,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         turn.report().bytes_encoded += bytes;
         let mut failures = Vec::new();
         for (place, exception) in done.exceptions {
-            let place = usize::try_from(place).unwrap_or(usize::MAX).clamp(at, calls.saturating_sub(1));
+            // Less than `calls`, and more than the last one.
+            let place = place as usize;
             spent.extend(items.by_ref().take(place - at));
             out.extend(values.by_ref().take(place - at));
             let Some(item) = items.next() else { break };

@@ -54,8 +54,8 @@ pub(super) struct Shared {
     self_describing: AtomicBool,
     /// What is held against items.
     records: Mutex<HashMap<usize, Record>>,
-    /// Why a driver has no worker.
-    refusal: Mutex<Option<Error>>,
+    /// Why a driver has no worker, and whether that ends the run.
+    refusal: Mutex<Option<(Error, bool)>>,
 }
 
 /// A driver and its worker.
@@ -69,10 +69,14 @@ struct Driver<'s, 'r, W: Work, I> {
     /// How many tasks it may still be given.
     tasks_left: u64,
     flights: VecDeque<Flight<'s, W>>,
+    /// An item that is to be run in a worker of its own.
+    suspect: Option<Flight<'s, W>>,
     /// What the last batch took.
     pace: Option<Duration>,
-    /// Since when the task that is being run is being run: how many were begun then, and when that was seen.
-    clock: Option<(u64, Instant)>,
+    /// Since when the task that is being run is being run: its batch, how many were begun with it, and when that was seen.
+    clock: Option<((u64, u64), Instant)>,
+    /// Something came from the worker since that was looked at.
+    heard: bool,
     memory_looked_at: Instant,
     /// How many items of the front flight progress was told of before they came back.
     told: u64,
@@ -100,9 +104,9 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Remote<'s, '_, W, I> {
                 Driver::new(self, number, spec).drive();
             }
         });
-        let refusal = lock(&self.shared.refusal).take();
-        match refusal {
-            Some(error) if !self.feed.turn().is_done() => Err(error),
+        match lock(&self.shared.refusal).take() {
+            // What the others had to do without did not keep them from the end, or somebody else ended the run.
+            Some((error, ends)) if ends || !(self.feed.is_stopped() || self.feed.turn().is_done()) => Err(error),
             _ => Ok(()),
         }
     }
@@ -116,7 +120,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Remote<'s, '_, W, I> {
         }
         let mut noted = lock(&self.shared.refusal);
         if ends || noted.is_none() {
-            *noted = Some(refusal.into());
+            *noted = Some((refusal.into(), ends));
         }
         drop(noted);
         if ends {
@@ -135,8 +139,10 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
             begun_as: Prefer::Small,
             tasks_left: 0,
             flights: VecDeque::new(),
+            suspect: None,
             pace: None,
             clock: None,
+            heard: false,
             memory_looked_at: Instant::now(),
             told: 0,
             stopped_at: None,
@@ -165,7 +171,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
     fn fill(&mut self) {
         while self.flights.len() <= self.ahead() {
             let Some(flight) = self.take() else { return };
-            if !self.has_worker() {
+            if !self.has_worker(flight.is_suspect) {
                 flight.give_back(&mut self.run.feed.turn());
                 return;
             }
@@ -176,9 +182,10 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
     /// How many batches may wait behind the one that is being run.
     fn ahead(&self) -> usize {
         let has_board = self.worker.as_ref().is_some_and(|worker| worker.board.is_some());
+        let has_suspect = self.suspect.is_some() || self.flights.iter().any(|flight| flight.is_suspect);
         let is_much = self.flights.iter().map(|flight| flight.bytes).sum::<usize>() >= MUCH;
         match self.pace {
-            Some(pace) if pace <= LONG && has_board && !is_much && self.run.feed.reads_ahead() => {
+            Some(pace) if pace <= LONG && has_board && !has_suspect && !is_much && self.run.feed.reads_ahead() => {
                 let batches = AHEAD.as_nanos() / pace.as_nanos().max(1);
                 usize::try_from(batches).map_or(MOST_AHEAD, |batches| batches.clamp(1, MOST_AHEAD))
             }

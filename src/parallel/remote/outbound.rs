@@ -10,7 +10,7 @@ use super::super::feed::{Batch, PutOff};
 use super::super::flight::Flight;
 use super::super::work::Work;
 use super::Driver;
-use crate::backend::processes;
+use crate::backend::processes::{self, Handle};
 use crate::codec::{CodecError, Prefer};
 use crate::wire::message::{Begin, Order};
 
@@ -23,9 +23,18 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             // It did what it may do, and ends.
             self.worker = None;
         }
+        if self.flights.is_empty()
+            && let Some(suspect) = self.suspect.take()
+        {
+            return Some(suspect);
+        }
         loop {
             let mut items = Vec::new();
-            let mut turn = self.run.feed.turn();
+            // With work under way, nobody is waited for who reads a slow input.
+            let mut turn = if self.flights.is_empty() { self.run.feed.turn() } else { self.run.feed.try_turn()? };
+            if !self.flights.is_empty() && turn.reads_slowly() {
+                return None;
+            }
             let flight = match turn.take(self.number, &mut items) {
                 Some(Batch { start, attempts, out, .. }) => Flight::new(start, attempts, items, out),
                 // What is under way elsewhere is waited for when there is nothing else.
@@ -77,11 +86,14 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
     }
 
     /// Whether there is a worker: if there was none, there is one now or a reason why not.
-    pub(super) fn has_worker(&mut self) -> bool {
-        if self.worker.is_some() {
+    pub(super) fn has_worker(&mut self, fresh: bool) -> bool {
+        if self.worker.as_ref().is_some_and(|worker| !fresh || worker.batches == 0) {
             return true;
         }
-        let hired = processes::hire(&self.spec, &|| self.run.feed.is_stopped());
+        self.worker = None;
+        let most = self.run.isolation.max_tasks_per_worker.unwrap_or(u64::MAX);
+        let is_good = |worker: &Handle| !fresh && worker.given < most;
+        let hired = processes::hire(&self.spec, &is_good, &|| self.run.feed.is_stopped());
         match hired {
             Err(refusal) => {
                 self.run.refused(refusal);
@@ -90,7 +102,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             Ok((worker, is_new)) => {
                 worker.belongs_to(self.number);
                 self.run.feed.turn().report().workers_started += u64::from(is_new);
-                self.tasks_left = self.run.isolation.max_tasks_per_worker.unwrap_or(u64::MAX);
+                self.tasks_left = most - worker.given;
                 self.worker = Some(worker);
                 self.begin();
                 true
@@ -121,8 +133,10 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         if prefers != self.begun_as {
             self.begin();
         }
-        if flight.items.len() as u64 > self.tasks_left {
-            let (now, later) = flight.split(self.tasks_left as usize);
+        let has_board = self.worker.as_ref().is_some_and(|worker| worker.board.is_some());
+        let most = if has_board { usize::try_from(self.tasks_left).unwrap_or(usize::MAX) } else { 1 };
+        if flight.items.len() > most {
+            let (now, later) = flight.split(most);
             later.give_back(&mut self.run.feed.turn());
             flight = now;
         }
@@ -134,9 +148,12 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         let Some(worker) = &mut self.worker else { return flight.give_back(&mut self.run.feed.turn()) };
         let Sent { codec, content, departed } = sent;
         let mut mapped = 0;
-        let ordered = departed.payloads.iter().try_for_each(|payload| {
-            mapped += worker.send_payload(payload)?;
-            Ok(())
+        let ordered = worker.sweep_payloads();
+        let ordered = ordered.and_then(|()| {
+            departed.payloads.iter().try_for_each(|payload| {
+                mapped += worker.send_payload(payload)?;
+                Ok(())
+            })
         });
         let ordered = ordered.and_then(|()| worker.send_batch(flight.waits, codec, &content));
         let mut turn = self.run.feed.turn();
@@ -147,6 +164,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         drop(turn);
         match ordered {
             Ok(id) => {
+                worker.given += flight.items.len() as u64;
                 self.tasks_left -= flight.items.len() as u64;
                 self.flights.push_back(Flight { id, bytes: content.len(), ..flight });
             }
