@@ -52,7 +52,7 @@ mod cases {
         match &*role {
             "none" => {}
             "init" => larder::init(),
-            "attribute" => return attribute(),
+            "attribute" => return with_attribute::main(),
             // A worker comes to the run below, as its program did.
             "only in the program" | "in a thread" => {
                 if std::env::var_os(WORKER).is_none() {
@@ -86,10 +86,13 @@ mod cases {
         if role == "in a thread" { thread::spawn(run).join().expect("it does not panic") } else { run() }
     }
 
-    #[larder::main]
-    fn attribute() -> ExitCode {
-        note_start();
-        run()
+    /// As a program has it whose author writes the attribute.
+    mod with_attribute {
+        #[larder::main]
+        pub(super) fn main() -> std::process::ExitCode {
+            super::note_start();
+            super::run()
+        }
     }
 
     /// Runs, and tells what came of it.
