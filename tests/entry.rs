@@ -132,13 +132,18 @@ mod cases {
             return ExitCode::SUCCESS;
         }
         let filters: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+        let mut code = ExitCode::SUCCESS;
         for (name, case) in cases {
             if filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str())) {
-                case();
-                println!("test {name} ... ok");
+                // Each is run, whatever becomes of the others.
+                let ended = thread::spawn(case).join();
+                println!("test {name} ... {}", if ended.is_ok() { "ok" } else { "FAILED" });
+                if ended.is_err() {
+                    code = ExitCode::FAILURE;
+                }
             }
         }
-        ExitCode::SUCCESS
+        code
     }
 
     /// How a program ended, what it said on stdout, and which processes came to `main`.

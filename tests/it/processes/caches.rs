@@ -151,5 +151,5 @@ fn a_cached_function_uses_the_environments_memory_in_workers_too() {
     let cache = tempfile::tempdir().unwrap();
     let mut command = Command::new(this_program());
     command.env("LARDER_CACHE", cache.path());
-    alone_in(a_cached_function_uses_the_environments_memory_in_workers_too, command, |place| remembers(place));
+    alone_in(a_cached_function_uses_the_environments_memory_in_workers_too, command, remembers);
 }

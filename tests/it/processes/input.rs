@@ -54,7 +54,7 @@ fn what_is_no_task_is_refused_with_the_remedy() {
     ends(|| {
         let error = processes(2).map(0..10, |x| x + 1).unwrap_err();
         assert!(error.is_invalid_option() && error.to_string().contains("#[larder::task]"), "{error}");
-        let error = processes(2).try_map_outcome(0..10, |x| u8::try_from(x)).unwrap_err();
+        let error = processes(2).try_map_outcome(0..10_i32, u8::try_from).unwrap_err();
         assert!(error.is_invalid_option() && error.to_string().contains("#[larder::task]"), "{error}");
         let error = processes(2).run_list((0..10).map(|x| delayed!(not_registered(x)))).unwrap_err();
         assert!(error.is_invalid_option() && error.to_string().contains("#[cached(task)]"), "{error}");
@@ -160,8 +160,10 @@ fn a_result_that_cannot_be_written_or_read_is_told_of() {
 /// As `gives`, and one hangs.
 #[larder::task]
 fn gives_or_hangs(x: u64, bad: Option<u8>, hangs: bool) -> Marked {
-    while hangs {
-        std::thread::park();
+    if hangs {
+        loop {
+            std::thread::park();
+        }
     }
     gives(x, bad)
 }

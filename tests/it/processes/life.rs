@@ -15,6 +15,7 @@ use crate::support::ends;
 
 /// Starts a process that never ends, notes both, and does not end either.
 #[larder::task]
+#[expect(clippy::zombie_processes, reason = "whoever ends this worker is to end that process too")]
 fn never_ends(place: &str) {
     let other = Command::new("sleep").arg("1000").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     note(place, std::process::id());
