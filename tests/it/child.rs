@@ -9,7 +9,7 @@ use std::thread;
 use crate::support::FOREVER;
 
 /// Says what a child is to do: a word, and a path or more.
-const ROLE: &str = "LARDER_IT_CHILD";
+pub(crate) const ROLE: &str = "LARDER_IT_CHILD";
 
 /// What this process was started to do, if it is a child: a word, and what stands behind it.
 pub(crate) fn role() -> Option<(String, String)> {

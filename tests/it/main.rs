@@ -19,6 +19,8 @@ mod memory;
 mod outcomes;
 mod parallel;
 mod places;
+#[cfg(all(unix, feature = "auto-worker"))]
+mod processes;
 mod programs;
 #[cfg(feature = "conformance")]
 mod stores;

@@ -8,5 +8,7 @@ use crate::step::Step;
 pub(crate) fn run() -> Result<(), String> {
     Step::cargo("test", "test --workspace --all-features --locked").run()?;
     // Arrays must be stored alike whether their feature is on or not.
-    Step::cargo("test without features", "test --locked --lib").run()
+    Step::cargo("test without features", "test --locked --lib").run()?;
+    // With the feature `auto-worker` there is no program without an entry.
+    Step::cargo("test of the entry", "test --locked --test entry").run()
 }
