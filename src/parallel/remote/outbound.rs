@@ -52,37 +52,47 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
     }
 
-    /// Hands in what the memory has, and answers the first stretch of items that it does not have.
+    /// Hands in what the memory has, and answers the first stretch of items that it does not have. The others are given back:
+    /// whoever takes them finds the same, and has a stretch of its own.
     pub(super) fn without_known(&self, flight: Flight<'s, W>) -> Flight<'s, W> {
         let crossing = self.run.crossing;
         if !crossing.has_memory() || flight.waits {
             return flight;
         }
         let began = Instant::now();
-        let mut values = Vec::new();
-        let mut unknown = None;
-        for item in &flight.items {
-            match (crossing.find(item), &mut unknown) {
-                (Some(value), None) => values.push(value),
-                (None, None) => unknown = Some(1),
-                (None, Some(count)) => *count += 1,
-                (Some(_), Some(_)) => break,
+        let found: Vec<_> = flight.items.iter().map(|item| crossing.find(item)).collect();
+        let known = found.iter().flatten().count();
+        if known == 0 {
+            return flight;
+        }
+        let (mut rest, mut spent) = (flight, Vec::new());
+        let mut first_unknown: Option<Flight<'s, W>> = None;
+        let mut turn = self.run.feed.turn();
+        let mut found = found.into_iter().peekable();
+        while let Some(value) = found.next() {
+            let is_known = value.is_some();
+            let mut stretch = vec![value];
+            while let Some(next) = found.next_if(|next| next.is_some() == is_known) {
+                stretch.push(next);
+            }
+            let (mut part, behind) = rest.split(stretch.len());
+            rest = behind;
+            if is_known {
+                part.out.extend(stretch.into_iter().flatten());
+                turn.hand_in([part.out]);
+                spent.append(&mut part.items);
+            } else if first_unknown.is_none() {
+                first_unknown = Some(part);
+            } else {
+                part.give_back(&mut turn);
             }
         }
-        let known = values.len();
-        let (mut first, rest) = flight.split(known);
-        let (rest, behind) = rest.split(unknown.unwrap_or(0));
-        first.out.extend(values.into_iter());
-        let mut turn = self.run.feed.turn();
-        turn.hand_in([first.out]);
-        if known > 0 {
-            turn.caught_up(self.number, known, began.elapsed());
-        }
-        behind.give_back(&mut turn);
+        turn.caught_up(self.number, known, began.elapsed());
         drop(turn);
-        discard(first.items.into_iter());
+        discard(spent.into_iter());
         self.count(known as u64);
-        rest
+        // Behind the last stretch there is nothing, which is what is left if all is known.
+        first_unknown.unwrap_or(rest)
     }
 
     /// Whether there is a worker: if there was none, there is one now or a reason why not.
