@@ -434,8 +434,8 @@ fn payload(table: &mut Table) -> Result<(), String> {
     drop(block);
     let block = Payload::new(numbers.clone());
     let (_, most) = most_own(&processes, || send(&block))?;
-    // A page of the file that one worker alone has looked at counts as not shared, though others have the file too.
-    add("most of it while each reads other rows of a second payload", most);
+    // While the first worker has mapped the file and the other has not, its pages count as not shared.
+    add("most of it at any moment while each reads other rows of a second payload, from before both have it", most);
     Ok(())
 }
 

@@ -28,7 +28,9 @@ pub enum Backend {
     /// costs nothing but the item that killed it, which is named; the others are run elsewhere. Workers end with the
     /// program, however it ends, and are kept for its next run.
     ///
-    /// What a task prints comes line by line with its worker's number before it. Within a worker, a run on processes is one
+    /// What a task prints comes line by line with its worker's number before it; who holds the lock of stdout or stderr over a
+    /// run waits for workers that wait for it. A panic or an `Err` comes back as text, and a call that another one took along
+    /// when it killed their worker is begun again. Within a worker, a run on processes is one
     /// on threads, and no run has more threads than the worker has [cores](crate::Parallel::inner_threads).
     Processes,
 }
