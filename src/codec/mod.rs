@@ -25,6 +25,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::key::canonical::canonical;
+#[cfg(unix)]
+use crate::panics;
 use crate::sys::map::Mapped;
 use numbers::AsBytes;
 pub(crate) use shape::{is_err, shape_of};
@@ -263,6 +265,12 @@ pub(crate) fn encode_unproved<T: Serialize>(value: &T, prefer: Prefer) -> Result
         return Ok(Encoding { codec: CodecId::Sections, mapped: split.has_bulk, parts: split.parts });
     }
     Ok(Encoding::new(CodecId::Compact, compact::encode(value)?))
+}
+
+/// Runs code that runs a user's `Serialize` or `Deserialize`: a panic of theirs is an error too.
+#[cfg(unix)]
+pub(crate) fn guarded<R>(code: impl FnOnce() -> Result<R, CodecError>) -> Result<R, CodecError> {
+    panics::catch(code).unwrap_or_else(|panic| Err(CodecError::new(panic)))
 }
 
 /// A value of the toolkit's own as bytes that only this program reads.

@@ -13,9 +13,6 @@ use crate::payload::travel::{self, Content, Departed};
 use crate::task::{Delayed, Task, TaskError};
 use crate::wire::message::TaskName;
 
-/// Arguments that are longer go in a file: a socket holds no more at once.
-const MIN_FILE_BYTES: usize = 256 << 10;
-
 /// Items as bytes.
 pub(super) struct Sent {
     pub(super) codec: CodecId,
@@ -71,18 +68,16 @@ where
 
     fn encode(&self, items: &[Delayed<'a, T>], prefer: Prefer) -> Result<Sent, CodecError> {
         let calls = SideBySide(items);
-        let encode = || {
+        codec::guarded(|| {
             let (encoding, departed) = travel::departing(prefer, || codec::encode_unproved(&calls, prefer));
             let encoding = encoding?;
-            let content = Content::new("larder-arguments", &encoding, MIN_FILE_BYTES);
+            let content = Content::of_message("larder-arguments", &encoding);
             Ok(Sent { codec: encoding.codec, content, departed })
-        };
-        // The user's own `Serialize` may panic.
-        panics::catch(encode).unwrap_or_else(|panic| Err(CodecError::new(panic)))
+        })
     }
 
     fn decode(&self, codec: CodecId, bytes: Large) -> Result<Vec<T::Value>, CodecError> {
-        panics::catch(|| codec::decode_large(codec, bytes)).unwrap_or_else(|panic| Err(CodecError::new(panic)))
+        codec::guarded(|| codec::decode_large(codec, bytes))
     }
 
     fn find(&self, item: &Delayed<'a, T>) -> Option<T::Value> {

@@ -22,8 +22,10 @@ use crate::lock::lock;
 use crate::memory_file::MemoryFile;
 use crate::panics;
 
-/// Smaller payloads are not worth a descriptor.
+/// Smaller payloads are not worth a descriptor, which they keep.
 const MIN_FILE_BYTES: usize = 64 << 10;
+/// Arguments and results that are longer go in a file, for as long as they are on their way: a socket holds no more at once.
+const MIN_MESSAGE_FILE_BYTES: usize = 256 << 10;
 
 /// A payload as bytes that any process of this program can have.
 #[derive(Debug)]
@@ -65,13 +67,26 @@ pub(crate) enum Content {
 
 impl Content {
     /// The bytes as a file, or as they are where that is refused or not worth it.
-    pub(crate) fn new(name: &str, encoding: &Encoding<'_>, min_file_bytes: usize) -> Content {
+    fn new(name: &str, encoding: &Encoding<'_>, min_file_bytes: usize) -> Content {
         if encoding.len() >= min_file_bytes
             && let Ok(file) = MemoryFile::write(name, &encoding.parts)
         {
             return Content::File(Arc::new(file));
         }
         Content::Bytes(encoding.concat().into_owned())
+    }
+
+    /// The arguments or the results of a batch.
+    pub(crate) fn of_message(name: &str, encoding: &Encoding<'_>) -> Content {
+        Content::new(name, encoding, MIN_MESSAGE_FILE_BYTES)
+    }
+
+    /// How long the file is, if it is one: what a message says of it.
+    pub(crate) fn file_bytes(&self) -> Option<u64> {
+        match self {
+            Content::File(file) => Some(file.len() as u64),
+            Content::Bytes(_) => None,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

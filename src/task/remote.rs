@@ -75,7 +75,7 @@ pub(crate) enum Unusable {
 
 /// Makes all calls whose arguments `host` has.
 pub(super) fn call_all<T: Remote>(host: &mut dyn Host) -> Result<(), Unusable> {
-    let list = guarded(|| {
+    let list = codec::guarded(|| {
         let mut list = Err(CodecError::new("there are no arguments"));
         host.arguments(&mut |codec, bytes| list = codec::decode_large::<Vec<T::Owned>>(codec, bytes));
         list
@@ -103,7 +103,7 @@ pub(super) fn call_all<T: Remote>(host: &mut dyn Host) -> Result<(), Unusable> {
         };
         host.end(end);
     }
-    guarded(|| {
+    codec::guarded(|| {
         let prefers = host.prefers();
         // What goes out in the small form may not come back: that is found out here, at one value, and not when all is done.
         let needs_names = |value| codec::encode_ref(value).is_ok_and(|proved| proved.codec == CodecId::SelfDescribing);
@@ -113,11 +113,6 @@ pub(super) fn call_all<T: Remote>(host: &mut dyn Host) -> Result<(), Unusable> {
         Ok(())
     })
     .map_err(Unusable::Results)
-}
-
-/// A panic of the user's own serde code as an error.
-fn guarded<R>(code: impl FnOnce() -> Result<R, CodecError>) -> Result<R, CodecError> {
-    panics::catch(code).unwrap_or_else(|panic| Err(CodecError::new(panic)))
 }
 
 fn call_one<T: Task>(cached: Option<&Cached<T>>, args: T::Args<'_>, host: &dyn Host) -> Option<T::Output> {

@@ -17,6 +17,8 @@ use rustix::net::{
 };
 
 use crate::frame;
+use crate::memory_file::MemoryFile;
+use crate::payload::travel::Content;
 
 /// Read at once; what a socket holds by default.
 const READ_BYTES: usize = 256 << 10;
@@ -79,8 +81,12 @@ impl Channel {
     }
 
     /// The descriptor that came with the frame last taken: the frame says whether there is one.
-    pub(crate) fn file(&mut self) -> Option<File> {
-        self.inbox.files.pop_front().map(File::from)
+    ///
+    /// # Errors
+    /// It did not arrive: the system leaves descriptors out where a process may have no more.
+    pub(crate) fn file(&mut self) -> io::Result<File> {
+        let file = self.inbox.files.pop_front();
+        file.map(File::from).ok_or_else(|| io::Error::other("a descriptor did not arrive: too many are open here"))
     }
 
     /// Reads what is there, waiting for it if the socket blocks.
@@ -142,6 +148,26 @@ impl Channel {
             }
         }
         Ok(())
+    }
+
+    /// As [`send`](Channel::send), for a head and what belongs to it: behind it, or in a file.
+    ///
+    /// # Errors
+    /// As [`send`](Channel::send).
+    pub(crate) fn send_with(&mut self, head: &[u8], content: &Content) -> io::Result<()> {
+        match content {
+            Content::Bytes(bytes) => self.send(&[head, bytes], None),
+            Content::File(file) => self.send(&[head], Some(Arc::clone(file) as _)),
+        }
+    }
+
+    /// The memory file that came with the frame last taken, of so many bytes as the frame says.
+    ///
+    /// # Errors
+    /// It did not arrive, since the system leaves descriptors out where a process may have no more; or it is no such file.
+    pub(crate) fn memory_file(&mut self, len: u64) -> io::Result<MemoryFile> {
+        let file = self.file()?;
+        MemoryFile::received(file, usize::try_from(len).map_err(io::Error::other)?)
     }
 
     /// Writes what the socket takes, all of it if it blocks, and answers whether nothing is left.
@@ -270,7 +296,7 @@ mod tests {
             file.read_to_end(&mut content).unwrap();
             assert_eq!(content, [number]);
         }
-        assert!(there.file().is_none());
+        assert!(there.file().is_err());
     }
 
     #[test]

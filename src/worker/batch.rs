@@ -11,8 +11,6 @@ use crate::sys::board::Board;
 use crate::task::remote::{End, Host};
 use crate::wire::message::{Begin, Done, Exception};
 
-/// Results that are longer go in a file.
-const MIN_FILE_BYTES: usize = 256 << 10;
 /// Memory is looked at so often, at most: it is a read of a file of the system's.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -59,10 +57,7 @@ impl Tally {
             busy_nanos: u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX),
             exceptions: self.exceptions,
             codec: codec.into(),
-            file_bytes: match &content {
-                Content::File(file) => Some(file.len() as u64),
-                Content::Bytes(_) => None,
-            },
+            file_bytes: content.file_bytes(),
             grown_to,
             counts,
         };
@@ -136,7 +131,7 @@ impl Host for Batch<'_> {
     }
 
     fn results(&mut self, results: &Encoding<'_>) {
-        let content = Content::new("larder-results", results, MIN_FILE_BYTES);
+        let content = Content::of_message("larder-results", results);
         self.tally.results = Some((results.codec, content));
     }
 }

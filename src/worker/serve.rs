@@ -1,8 +1,6 @@
 //! The life of a worker: it says who it is, is set up, makes calls until its driver is gone.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -16,9 +14,8 @@ use super::entry::{Designation, build_id, take_socket};
 use crate::codec::{CodecId, Encoded, Large};
 use crate::key::canonical::Canonical;
 use crate::memory::Memory;
-use crate::memory_file::MemoryFile;
 use crate::panics;
-use crate::payload::travel::{Arrivals, Arrived, Content, kept};
+use crate::payload::travel::{Arrivals, Arrived, kept};
 use crate::sys::board::Board;
 use crate::task::registry::{self, TaskEntry};
 use crate::task::remote;
@@ -86,7 +83,7 @@ impl Worker {
         loop {
             while let Some(message) = self.channel.next()? {
                 let (order, body) = message::decode::<Order>(message)?;
-                let body = body.to_vec();
+                let body = kept(body);
                 self.obey(order, body)?;
             }
             if self.channel.read()? == Read::End {
@@ -95,7 +92,7 @@ impl Worker {
         }
     }
 
-    fn obey(&mut self, order: Order, body: Vec<u8>) -> io::Result<()> {
+    fn obey(&mut self, order: Order, body: Large) -> io::Result<()> {
         match order {
             Order::Setup(setup) => match self.set_up(setup) {
                 Ok(()) => self.say(&Report::Ready),
@@ -106,9 +103,9 @@ impl Worker {
                 Err(words) => self.say(&Report::Refused(words)),
             },
             Order::Payload { id, codec, form, file_bytes } => {
-                let bytes = match self.content(file_bytes, body)? {
-                    Content::File(file) => Large::Mapped(file.map_all()?),
-                    Content::Bytes(bytes) => kept(&bytes),
+                let bytes = match file_bytes {
+                    Some(len) => Large::Mapped(self.channel.memory_file(len)?.map_all()?),
+                    None => body,
                 };
                 self.arrivals.add(id, Arrived::new(codec.id()?, form.map(Canonical::from_bytes), bytes));
                 Ok(())
@@ -123,32 +120,19 @@ impl Worker {
                 Ok(())
             }
             Order::Batch { id, waits, codec, file_bytes } => {
-                let bytes = match self.content(file_bytes, body)? {
-                    Content::File(file) => Large::Mapped(file.map()?),
-                    Content::Bytes(bytes) => kept(&bytes),
+                let bytes = match file_bytes {
+                    Some(len) => Large::Mapped(self.channel.memory_file(len)?.map()?),
+                    None => body,
                 };
                 self.batch(id, waits, (codec.id()?, bytes))
             }
         }
     }
 
-    /// What belongs to a message: its body, or the file that came with it.
-    fn content(&mut self, file_bytes: Option<u64>, body: Vec<u8>) -> io::Result<Content> {
-        let Some(len) = file_bytes else { return Ok(Content::Bytes(body)) };
-        let file = self.file()?;
-        let len = usize::try_from(len).map_err(io::Error::other)?;
-        Ok(Content::File(Arc::new(MemoryFile::received(file, len)?)))
-    }
-
-    fn file(&mut self) -> io::Result<File> {
-        // The system leaves descriptors out where a process may have no more.
-        self.channel.file().ok_or_else(|| io::Error::other("a descriptor did not arrive: too many are open here"))
-    }
-
     fn set_up(&mut self, setup: Setup) -> Result<(), String> {
         let Setup { has_board, cores, affinity, init } = setup;
         if has_board {
-            let board = self.file().and_then(|file| Board::open(&file));
+            let board = self.channel.file().and_then(|file| Board::open(&file));
             self.board = Some(board.map_err(|error| format!("its board cannot be opened: {error}"))?);
         }
         CORES.store(cores.max(1), Relaxed);
@@ -224,11 +208,7 @@ impl Worker {
                     _ => Vec::new(),
                 };
                 let (done, results) = tally.done(id, busy, self.grown_to, counts);
-                let head = message::encode(&Report::Done(done))?;
-                match results {
-                    Content::Bytes(bytes) => self.channel.send(&[&head, &bytes], None)?,
-                    Content::File(file) => self.channel.send(&[&head], Some(file))?,
-                }
+                self.channel.send_with(&message::encode(&Report::Done(done))?, &results)?;
                 self.channel.write().map(|_| ())
             }
         }

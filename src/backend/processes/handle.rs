@@ -13,7 +13,6 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use super::keeper;
 use super::output::Output;
 use crate::codec::{CodecId, Large};
-use crate::memory_file::MemoryFile;
 use crate::payload::travel::{Content, Sealed, kept};
 use crate::sys::board::Board;
 use crate::wire::channel::{Channel, Read};
@@ -133,25 +132,15 @@ impl Handle {
         if self.payloads.contains_key(&sealed.id) {
             return Ok(0);
         }
-        let order = |file_bytes| Order::Payload {
+        let order = Order::Payload {
             id: sealed.id,
             codec: sealed.codec.into(),
             form: sealed.form.as_ref().map(|form| form.as_bytes().to_vec()),
-            file_bytes,
+            file_bytes: sealed.content.file_bytes(),
         };
-        match &sealed.content {
-            Content::Bytes(bytes) => {
-                self.order(&order(None), bytes)?;
-                self.payloads.insert(sealed.id, Arc::downgrade(sealed));
-                Ok(0)
-            }
-            Content::File(file) => {
-                let len = file.len() as u64;
-                self.channel.send(&[&message::encode(&order(Some(len)))?], Some(Arc::clone(file) as _))?;
-                self.payloads.insert(sealed.id, Arc::downgrade(sealed));
-                Ok(len)
-            }
-        }
+        self.channel.send_with(&message::encode(&order)?, &sealed.content)?;
+        self.payloads.insert(sealed.id, Arc::downgrade(sealed));
+        Ok(sealed.content.file_bytes().unwrap_or(0))
     }
 
     /// Sends a batch, and answers its number.
@@ -160,14 +149,8 @@ impl Handle {
     /// It cannot be expressed: it is longer than 4 GiB, and the system has no file for it.
     pub(crate) fn send_batch(&mut self, waits: bool, codec: CodecId, content: &Content) -> io::Result<u64> {
         let id = self.batches + 1;
-        let order = |file_bytes| Order::Batch { id, waits, codec: codec.into(), file_bytes };
-        match content {
-            Content::Bytes(bytes) => self.order(&order(None), bytes)?,
-            Content::File(file) => {
-                let head = message::encode(&order(Some(file.len() as u64)))?;
-                self.channel.send(&[&head], Some(Arc::clone(file) as _))?;
-            }
-        }
+        let order = Order::Batch { id, waits, codec: codec.into(), file_bytes: content.file_bytes() };
+        self.channel.send_with(&message::encode(&order)?, content)?;
         self.batches = id;
         Ok(id)
     }
@@ -212,11 +195,7 @@ impl Handle {
         let Some(message) = message else { return Ok(None) };
         let (report, body) = message::decode(message).map_err(Unheard::Garbage)?;
         let Report::Done(Done { file_bytes: Some(len), .. }) = report else { return Ok(Some((report, kept(body)))) };
-        let too_many = || io::Error::other("a descriptor did not arrive: too many are open here");
-        let mapped = self.channel.file().ok_or_else(too_many).and_then(|file| {
-            let len = usize::try_from(len).map_err(io::Error::other)?;
-            MemoryFile::received(file, len)?.map()
-        });
+        let mapped = self.channel.memory_file(len).and_then(|file| file.map());
         Ok(Some((report, Large::Mapped(mapped.map_err(Unheard::Garbage)?))))
     }
 

@@ -1,8 +1,8 @@
-//! The one thread that lives as long as the program: it starts workers, since they end with the thread that did; it
-//! keeps idle ones until they are wanted or have been idle too long; and it sees to the end of those that are let go.
+//! The one thread that lives as long as the program: it keeps idle workers until they are wanted or have been idle too long,
+//! and sees to the end of those that are let go.
 
 use std::io;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,7 +13,6 @@ use crate::lock::lock;
 use crate::wire::message::Order;
 
 enum Job {
-    Spawn(Box<Command>, SyncSender<io::Result<Child>>),
     Bury(Child),
     /// There is an idle worker more.
     Look,
@@ -43,17 +42,6 @@ fn jobs() -> io::Result<&'static SyncSender<Job>> {
     Ok(JOBS_TO.get_or_init(|| sender))
 }
 
-/// Starts a process that is not ended by the end of the thread that calls.
-///
-/// # Errors
-/// The system refuses.
-pub(super) fn spawn(command: Command) -> io::Result<Child> {
-    let (answer, answered) = mpsc::sync_channel(1);
-    let gone = |_| io::Error::other("the thread that starts workers is gone");
-    jobs()?.send(Job::Spawn(Box::new(command), answer)).map_err(|_| io::Error::other("no keeper"))?;
-    answered.recv().map_err(gone)?
-}
-
 /// Sees to the end of a process that has no work any more.
 pub(super) fn bury(mut child: Child) {
     let sent = jobs().map(|jobs| jobs.send(Job::Bury(child)).map_err(|refused| refused.0));
@@ -75,12 +63,6 @@ fn keep(jobs: &mpsc::Receiver<Job>) {
             None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match job {
-            Ok(Job::Spawn(mut command, answer)) => {
-                // Who asked may have given up; then the child ends with its socket.
-                if let Err(mpsc::SendError(Ok(child))) = answer.send(command.spawn()) {
-                    dying.push((child, Instant::now() + GRACE));
-                }
-            }
             Ok(Job::Bury(child)) => dying.push((child, Instant::now() + GRACE)),
             Ok(Job::Look) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,

@@ -99,7 +99,9 @@ fn begin(spec: &Spec, cancelled: &dyn Fn() -> bool) -> Result<Proved, Refusal> {
     command.env(VARIABLE, designation.text()).env(DEPTH_VARIABLE, depth.to_string());
     command.envs(spec.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = keeper::spawn(command).map_err(|error| refused("the system refuses", error))?;
+    let mut child = command.spawn().map_err(|error| refused("the system refuses", error))?;
+    // It holds the other end of the socket: open here, the worker's end would not be noticed.
+    drop(command);
     let output = match (child.stdout.take(), child.stderr.take()) {
         (Some(out), Some(err)) => Output::forward(out, err),
         _ => Err(io::Error::other("its output is no pipe")),

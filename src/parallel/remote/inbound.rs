@@ -47,49 +47,41 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
     }
 
     /// The flight that a report is of: the first, since a worker runs them in order.
+    pub(super) fn flight_of(&self, id: u64) -> std::result::Result<&Flight<'s, W>, Unheard> {
+        let flight = self.flights.front().filter(|flight| flight.id == id);
+        flight.ok_or_else(|| garbage("a report of a batch that it does not have"))
+    }
+
+    /// Takes the flight that a report is of.
     pub(super) fn landed(&mut self, id: u64) -> std::result::Result<Flight<'s, W>, Unheard> {
-        match self.flights.front() {
-            Some(flight) if flight.id == id => {}
-            _ => return Err(garbage("a report of a batch that it does not have")),
-        }
+        self.flight_of(id)?;
         self.clock = None;
         self.flights.pop_front().ok_or_else(|| garbage("a report too many"))
     }
 
     /// Hands in what came of a batch.
     pub(super) fn land(&mut self, done: Done, body: Large) -> std::result::Result<(), Unheard> {
-        let flight = self.landed(done.id)?;
-        let calls = usize::try_from(done.calls).ok().filter(|calls| *calls <= flight.items.len());
-        let Some(calls) = calls else {
-            self.flights.push_front(flight);
-            return Err(garbage("more calls than were asked for"));
-        };
+        // All is checked before the flight is taken: what is wrong with a report is held against the item that is being run.
+        let asked = self.flight_of(done.id)?.items.len();
+        let calls = usize::try_from(done.calls).ok().filter(|calls| *calls <= asked);
+        let calls = calls.ok_or_else(|| garbage("more calls than were asked for"))?;
         let in_order = done.exceptions.windows(2).all(|pair| pair[0].0 < pair[1].0);
         let within = done.exceptions.last().is_none_or(|(place, _)| *place < done.calls);
         if !in_order || !within {
-            self.flights.push_front(flight);
             return Err(garbage("failures of calls that were not made"));
         }
         let bytes = body.as_slice().len() as u64;
-        let codec = match done.codec.id() {
-            Ok(codec) => codec,
-            Err(error) => {
-                self.flights.push_front(flight);
-                return Err(Unheard::Garbage(error));
-            }
-        };
-        let values = match self.run.crossing.decode(codec, body) {
+        let values = match self.run.crossing.decode(done.codec.id().map_err(Unheard::Garbage)?, body) {
             Ok(values) if values.len() + done.exceptions.len() == calls => values,
-            Ok(_) => {
-                self.flights.push_front(flight);
-                return Err(garbage("another number of results than of calls"));
-            }
+            Ok(_) => return Err(garbage("another number of results than of calls")),
             Err(error) => {
+                let flight = self.landed(done.id)?;
                 self.settle_calls(done.calls);
                 self.unusable(flight, Unusable::Results, &error.to_string());
                 return Ok(());
             }
         };
+        let flight = self.landed(done.id)?;
         self.settle_calls(done.calls);
         self.run.crossing.add_counts(&done.counts);
         let took = Duration::from_nanos(done.busy_nanos);
