@@ -254,8 +254,16 @@ fn a_run_is_cancelled_from_within() {
     for (way, parallel) in ways() {
         for on_error in [OnError::FailFast, OnError::Collect] {
             let token = CancelToken::new();
+            let before = AtomicUsize::new(0);
             let work = |x: u64| {
+                if x < 500 {
+                    before.fetch_add(1, Relaxed);
+                }
                 if x == 500 {
+                    // Those before it are all given out, but another worker may not have come to the last of its own.
+                    while before.load(Relaxed) < 500 {
+                        std::thread::yield_now();
+                    }
                     token.cancel();
                 }
                 x
