@@ -160,7 +160,7 @@ impl Parallel {
     /// Default: as long as it likes. A task is stopped within a twentieth of a second after its time, or an eighth of the
     /// timeout if that is longer.
     pub fn timeout_per_task(mut self, timeout: Duration) -> Parallel {
-        self.isolation.timeout_per_task = Some(timeout);
+        self.options.isolation.timeout_per_task = Some(timeout);
         self
     }
 
@@ -168,7 +168,7 @@ impl Parallel {
     ///
     /// What counts is memory that is the worker's own: not its payloads, which all workers share. Linux only.
     pub fn limit_memory_soft(mut self, bytes: u64) -> Parallel {
-        self.isolation.limit_memory_soft = Some(bytes);
+        self.options.isolation.limit_memory_soft = Some(bytes);
         self
     }
 
@@ -179,20 +179,20 @@ impl Parallel {
     /// killed so while others ran in the worker before it is run again in a new one first: the memory may not be its own.
     /// Counted as for [`limit_memory_soft`](Parallel::limit_memory_soft). Linux only.
     pub fn limit_memory_hard(mut self, bytes: u64) -> Parallel {
-        self.isolation.limit_memory_hard = Some(bytes);
+        self.options.isolation.limit_memory_hard = Some(bytes);
         self
     }
 
     /// After so many tasks a worker process is replaced. Default: never.
     pub fn max_tasks_per_worker(mut self, tasks: u64) -> Parallel {
-        self.isolation.max_tasks_per_worker = Some(tasks);
+        self.options.isolation.max_tasks_per_worker = Some(tasks);
         self
     }
 
     /// How long a worker process without work is kept, for the next run of any `Parallel` with the same options. Default:
     /// five minutes. Zero: they end with the run.
     pub fn idle_timeout(mut self, timeout: Duration) -> Parallel {
-        self.isolation.idle_timeout = timeout;
+        self.options.isolation.idle_timeout = timeout;
         self
     }
 
@@ -200,14 +200,14 @@ impl Parallel {
     /// their environment variables, unless the program's own environment has them. Runs within the task keep to it too.
     /// Default: the cores, shared out among the workers.
     pub fn inner_threads(mut self, threads: usize) -> Parallel {
-        self.isolation.inner_threads = Some(threads);
+        self.options.isolation.inner_threads = Some(threads);
         self
     }
 
     /// Binds each worker process to processors of its own, as many as it has threads, as far as there are enough. Linux only;
     /// elsewhere without effect.
     pub fn cpu_affinity(mut self, on: bool) -> Parallel {
-        self.isolation.cpu_affinity = on;
+        self.options.isolation.cpu_affinity = on;
         self
     }
 
@@ -234,7 +234,7 @@ impl Parallel {
                 .map(|args| WorkerInit { name: identity::path_of::<T>(), fingerprint: T::FINGERPRINT, args })
                 .map_err(|error| format!("the arguments of `worker_init`, `{}`, cannot be encoded: {error}", T::NAME))
         };
-        self.isolation.worker_init = Some(init);
+        self.options.isolation.worker_init = Some(init);
         self
     }
 }

@@ -88,45 +88,46 @@ impl Gather for Values {
 impl Parallel {
     /// The options as rules for one run, and the least length of the input.
     fn rules(&self, (least, most): (usize, Option<usize>)) -> Result<(Rules, usize)> {
-        let resolve = || jobs::resolve(self.n_jobs.unwrap_or(-1), || *self.cores.get_or_init(jobs::cpu_count));
+        let resolve = || jobs::resolve(self.options.n_jobs.unwrap_or(-1), || *self.cores.get_or_init(jobs::cpu_count));
         let (workers, aim) = match self.backend_here() {
-            Backend::Sequential => (jobs::resolve(self.n_jobs.unwrap_or(1), || 1).map(|_| 1)?, Aim::THREADS),
+            Backend::Sequential => (jobs::resolve(self.options.n_jobs.unwrap_or(1), || 1).map(|_| 1)?, Aim::THREADS),
             Backend::Threads => (jobs::within_budget(resolve()?), Aim::THREADS),
             Backend::Processes => {
-                self.isolation.check()?;
+                self.options.isolation.check()?;
                 let workers = resolve()?;
                 // The thread that waits for it leaves its core to one worker.
                 (if is_worker_thread() { 1 } else { workers }, Aim::PROCESSES)
             }
         };
-        let asked = match self.batch_size {
+        let asked = match self.options.batch_size {
             BatchSize::Auto => None,
             BatchSize::Fixed(items) => Some(NonZeroUsize::new(items).ok_or_else(|| {
                 Error::invalid_option("`batch_size` is 0: give a number of items, or `BatchSize::Auto`")
             })?),
         };
-        if let (Some(items), true) = (asked, self.schedule != Schedule::Auto) {
+        if let (Some(items), true) = (asked, self.options.schedule != Schedule::Auto) {
             return Err(Error::invalid_option(format!(
                 "`batch_size` is {items} and `schedule` is `Schedule::{:?}`, which has sizes of its own: give one of the \
                  two",
-                self.schedule
+                self.options.schedule
             )));
         }
         let total = most.filter(|most| *most == least);
-        let fixed = asked.or(self.schedule.fixed(total, workers)?);
+        let fixed = asked.or(self.options.schedule.fixed(total, workers)?);
         let rules = Rules {
             sizer: Sizer::new(fixed, workers, aim),
             workers,
             total,
-            on_error: self.on_error,
-            schedule: self.schedule,
-            cancel: self.cancel.clone(),
+            on_error: self.options.on_error,
+            schedule: self.options.schedule,
+            cancel: self.options.cancel.clone(),
         };
         Ok((rules, least))
     }
 
     fn watch(&self, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
-        Watched::start(&self.progress, workers, total, self.label.as_deref().unwrap_or(label))
+        let progress = self.options.progress.as_ref()?;
+        Watched::start(progress, workers, total, self.options.label.as_deref().unwrap_or(label))
     }
 
     /// Runs to the end of the input, or until the run is stopped.
@@ -160,7 +161,7 @@ impl Parallel {
                  delayed calls to `run` or `outcome`, or leave out `Backend::Processes`",
             ));
         };
-        let memory = match &self.memory {
+        let memory = match &self.options.memory {
             Some(memory) => memory.for_workers()?,
             None => None,
         };
@@ -168,13 +169,13 @@ impl Parallel {
             crossing,
             feed,
             meter,
-            isolation: &self.isolation,
-            retries: self.retries,
+            isolation: &self.options.isolation,
+            retries: self.options.retries,
             memory,
             task,
             shared: remote::Shared::default(),
         };
-        run.run(self.isolation.specs(workers, *self.cores.get_or_init(jobs::cpu_count)))
+        run.run(self.options.isolation.specs(workers, *self.cores.get_or_init(jobs::cpu_count)))
     }
 
     #[cfg(not(unix))]
@@ -203,7 +204,7 @@ impl Parallel {
             let feed = Feed::new(items, rules, slots);
             let ran = self.drive(&feed, work, watched, workers);
             let End { written, failures, report, is_whole, .. } = feed.end();
-            let others = if self.on_error == OnError::Collect { failures.len().saturating_sub(1) } else { 0 };
+            let others = if self.options.on_error == OnError::Collect { failures.len().saturating_sub(1) } else { 0 };
             failed = match (failures.into_iter().next(), ran) {
                 (Some(first), _) => Err(Error::failed(first, others)),
                 (None, Err(error)) => Err(error),
