@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::parallel::Failure;
+use crate::parallel::{Failure, Stopped};
 
 /// The result of whatever can fail here.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -41,8 +41,8 @@ pub(crate) enum Kind {
     Worker { what: String },
     /// A task of a run failed, and so many others.
     Task { failure: Failure, others: usize },
-    /// A run was cancelled after so many of its items.
-    Cancelled { completed: u64 },
+    /// A run ended early, with so many results.
+    Stopped { why: Stopped, completed: u64 },
     /// The machine refused a resource, such as a thread. A retry can help.
     Resource { what: String, source: Box<dyn StdError + Send + Sync> },
 }
@@ -71,8 +71,8 @@ impl Error {
         Error::new(Kind::Task { failure, others })
     }
 
-    pub(crate) fn cancelled(completed: u64) -> Error {
-        Error::new(Kind::Cancelled { completed })
+    pub(crate) fn stopped(why: Stopped, completed: u64) -> Error {
+        Error::new(Kind::Stopped { why, completed })
     }
 
     /// Whether an option was given a value that means nothing.
@@ -124,7 +124,21 @@ impl Error {
     /// );
     /// ```
     pub fn is_cancelled(&self) -> bool {
-        matches!(*self.kind, Kind::Cancelled { .. })
+        self.is_stopped_by(Stopped::Cancelled)
+    }
+
+    /// Whether a run came to its [deadline](crate::Parallel::deadline).
+    pub fn is_deadline(&self) -> bool {
+        self.is_stopped_by(Stopped::Deadline)
+    }
+
+    /// Whether a run ended where it was to [halt](crate::Parallel::halt), without a failure.
+    pub fn is_halted(&self) -> bool {
+        self.is_stopped_by(Stopped::Halted)
+    }
+
+    fn is_stopped_by(&self, reason: Stopped) -> bool {
+        matches!(*self.kind, Kind::Stopped { why, .. } if why == reason)
     }
 
     /// The failed task, if a task of a run failed; of several the one with the lowest index.
@@ -183,10 +197,7 @@ impl fmt::Display for Error {
             }
             Kind::Task { failure, others: 0 } => fmt::Display::fmt(failure, f),
             Kind::Task { failure, others } => write!(f, "{failure} (and {others} more failed)"),
-            Kind::Cancelled { completed } => write!(
-                f,
-                "the run was cancelled after {completed} items: `Parallel::outcome` and its like give what was finished"
-            ),
+            Kind::Stopped { why, completed } => why.words(*completed, f),
             Kind::Resource { what, source } => write!(f, "{what} ({source})"),
         }
     }
@@ -218,7 +229,7 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.kind {
-            Kind::InvalidOption { .. } | Kind::Cancelled { .. } => None,
+            Kind::InvalidOption { .. } | Kind::Stopped { .. } => None,
             #[cfg(unix)]
             Kind::WorkerEntry { .. } | Kind::Worker { .. } => None,
             // In the text too: most programs print an error and not its chain.

@@ -80,8 +80,9 @@ pub use larder_macros::{cached, main, task};
 pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, MmapMode, NotStoredReason, Stats};
 pub use panics::Panic;
 pub use parallel::{
-    BatchReport, BatchSize, CancelToken, Failure, FailureKind, OnError, Outcome, Parallel, Progress, ProgressCallback,
-    RunReport, Schedule, Snapshot, WorkerReport, cpu_count, effective_n_jobs,
+    BatchReport, BatchSize, CancelToken, FailedAttempt, Failure, FailureKind, Halt, Incomplete, Limit, OnError,
+    Outcome, Parallel, PreDispatch, Progress, ProgressCallback, Retry, RunReport, Schedule, SlowItem, Snapshot,
+    Stopped, Stream, UnorderedStream, WorkerReport, cpu_count, effective_n_jobs,
 };
 pub use payload::Payload;
 pub use screen::print_line;

@@ -59,6 +59,8 @@ impl Aim {
 
 /// Items that take less are looked after by the handful.
 const QUICK: Duration = Duration::from_micros(1);
+/// Items that take longer are looked at one by one: next to them a look at the clock, some 30 ns, is nothing.
+const WORTH_TIMING: Duration = Duration::from_micros(10);
 /// Near the end a batch is at most the worker's share of what is left, divided by this.
 const TAIL: usize = 4;
 
@@ -91,6 +93,11 @@ impl Sizer {
             Some(nanos) if nanos < nanos_of(QUICK) => 256,
             _ => 1,
         }
+    }
+
+    /// Whether each item is worth a look at the clock. Of the first ones nobody knows.
+    pub(crate) fn is_worth_timing(&self) -> bool {
+        self.item_nanos.is_none_or(|nanos| nanos >= nanos_of(WORTH_TIMING))
     }
 
     /// The size of the next batch, with so many items left, if that is known, and room for so many at once, which

@@ -88,23 +88,25 @@ impl Parallel {
         self.calls::<Outcomes, T, I>(calls)
     }
 
-    fn calls<'a, G: Gather, T, I>(&self, calls: I) -> Result<G::Of<T::Value>>
+    pub(super) fn calls<'s, 'a, G, T, I>(&self, calls: I) -> Result<G::Of<T::Value>>
     where
+        G: Gather<'s>,
         T: Task,
         T::Args<'a>: Send,
         T::Value: Send,
         I: IntoIterator<Item = Delayed<'a, T>>,
-        I::IntoIter: Send,
+        I::IntoIter: Send + 's,
+        'a: 's,
     {
         let label = T::NAME.rsplit("::").next().unwrap_or(T::NAME);
-        let mut calls = calls.into_iter();
+        let calls = calls.into_iter();
         let cached = self.options.memory.as_ref().map(Memory::cached::<T>);
-        if self.backend_here() != Backend::Processes && self.options.retries == 0 && cached.is_none() {
+        if self.backend_here() != Backend::Processes && !self.options.retry.is_on() && cached.is_none() {
             return G::gather(self, calls, work::Calls::<T, _, false>::new(|args, _| Ok(T::call(args))), label);
         }
         // Next to what these calls cost, asking an input of unknown type is nothing: so there is one copy of all that follows
         // for each task, and not for each input.
-        let calls: &mut (dyn Iterator<Item = Delayed<'a, T>> + Send) = &mut calls;
+        let calls: Box<dyn Iterator<Item = Delayed<'a, T>> + Send + 's> = Box::new(calls);
         #[cfg(unix)]
         if self.backend_here() == Backend::Processes {
             if registry::entry::<T>().is_none() {
@@ -112,8 +114,8 @@ impl Parallel {
             }
             return G::gather(self, calls, crossing::SentCalls::<T>::new(cached), label);
         }
-        if self.options.retries > 0 {
-            let work = Retried::<T>::new(cached, self.options.retries, self.options.cancel.clone());
+        if self.options.retry.is_on() {
+            let work = Retried::<T>::new(cached, self.options.retry.clone());
             if work.is_registered() {
                 return G::gather(self, calls, work, label);
             }
@@ -126,7 +128,7 @@ impl Parallel {
             })?;
             return G::gather(self, calls, work, label);
         }
-        let call = |args, waiting| match &cached {
+        let call = move |args, waiting| match &cached {
             Some(cached) => cached.call_unless_busy(args, T::compute, waiting),
             None => Ok(T::call(args)),
         };

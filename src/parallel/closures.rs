@@ -19,7 +19,7 @@ impl Parallel {
         I::Item: Send,
         I::IntoIter: Send,
         R: Send,
-        F: Fn(I::Item) -> R + Sync,
+        F: Fn(I::Item) -> R + Send + Sync,
     {
         self.closure::<Values, _, _>(items.into_iter(), work::Closure::new(function))
     }
@@ -41,7 +41,7 @@ impl Parallel {
         I::IntoIter: Send,
         R: Send,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
-        F: Fn(I::Item) -> std::result::Result<R, E> + Sync,
+        F: Fn(I::Item) -> std::result::Result<R, E> + Send + Sync,
     {
         self.closure::<Values, _, _>(items.into_iter(), work::Fallible::new(function))
     }
@@ -67,7 +67,7 @@ impl Parallel {
         I::Item: Send,
         I::IntoIter: Send,
         R: Send,
-        F: Fn(I::Item) -> R + Sync,
+        F: Fn(I::Item) -> R + Send + Sync,
     {
         self.closure::<Outcomes, _, _>(items.into_iter(), work::Closure::new(function))
     }
@@ -93,21 +93,22 @@ impl Parallel {
         I::IntoIter: Send,
         R: Send,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
-        F: Fn(I::Item) -> std::result::Result<R, E> + Sync,
+        F: Fn(I::Item) -> std::result::Result<R, E> + Send + Sync,
     {
         self.closure::<Outcomes, _, _>(items.into_iter(), work::Fallible::new(function))
     }
 
-    fn closure<G: Gather, W: Work, I: Iterator<Item = W::Item> + Send>(
-        &self,
-        items: I,
-        work: W,
-    ) -> Result<G::Of<W::Output>> {
-        if self.options.retries > 0 {
+    pub(super) fn closure<'s, G, W, I>(&self, items: I, work: W) -> Result<G::Of<W::Output>>
+    where
+        G: Gather<'s>,
+        W: Work + 's,
+        I: Iterator<Item = W::Item> + Send + 's,
+    {
+        if self.options.retry.is_on() {
             return Err(Error::invalid_option(format!(
                 "`retries` is {}, and a closure consumes its item, so it cannot be run again: make the function a task \
                  with `#[larder::task]` and give delayed calls to `run` or `outcome`",
-                self.options.retries
+                self.options.retry.most()
             )));
         }
         G::gather(self, items, work, "map")

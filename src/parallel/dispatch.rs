@@ -1,11 +1,13 @@
 //! What a worker in this process does: takes the next batch, runs it, hands in the results, until there is no more.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::failure::{Cause, Failure};
-use super::feed::{Batch, Feed, PutOff};
+use super::feed::{Batch, Feed, PutOff, Taken, Turn};
 use super::progress::Meter;
+use super::tally::Slow;
+use super::times::Slowest;
 use super::work::Work;
 use super::written::Written;
 use crate::memory::Waiting;
@@ -25,17 +27,32 @@ struct Done<'s, W: Work> {
     written: Vec<Written<'s, W::Output>>,
     failures: Vec<Failure>,
     put_off: Vec<PutOff<'s, W>>,
+    /// How long each item took, where that was looked at.
+    times: Vec<Duration>,
+    slowest: Slowest<Slow>,
 }
 
 impl<W: Work> Done<'_, W> {
     fn new() -> Self {
-        Done { written: Vec::new(), failures: Vec::new(), put_off: Vec::new() }
+        Done {
+            written: Vec::new(),
+            failures: Vec::new(),
+            put_off: Vec::new(),
+            times: Vec::new(),
+            slowest: Slowest::default(),
+        }
     }
 
     /// How many items have a result or a failure.
     fn items(&self) -> usize {
         self.written.iter().map(Written::len).sum::<usize>() + self.failures.len()
     }
+}
+
+/// What is written down of items that are looked at one by one.
+struct Clock<'d> {
+    times: &'d mut Vec<Duration>,
+    slowest: &'d mut Slowest<Slow>,
 }
 
 /// How an item ended that was not given back.
@@ -56,48 +73,108 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
 
     /// Works until the input ends or the run stops. Never panics, whatever the input and the tasks do.
     pub(super) fn worker(&self, worker: usize) {
-        let mut items = Vec::new();
-        let mut done = Done::new();
-        let mut next = self.feed.turn().take(worker, &mut items);
-        while let Some(batch) = next {
-            let start = Instant::now();
-            if W::DEFERS {
-                self.run_and_put_off(batch, worker, &mut items, &mut done);
-            } else {
-                self.run_batch(batch, worker, &mut items, &mut done);
-            }
-            let took = start.elapsed();
-            let mut turn = self.feed.turn();
-            turn.batch_finished(worker, done.items(), took);
-            turn.hand_in(done.written.drain(..));
-            turn.put_off(done.put_off.drain(..));
-            done.failures.drain(..).for_each(|failure| turn.fail(failure));
-            next = turn.take(worker, &mut items);
+        let (mut items, mut done) = (Vec::new(), Done::new());
+        let mut free_since = Instant::now();
+        let mut taken = self.feed.turn().take(worker, &mut items);
+        loop {
+            let mut turn = match taken {
+                Taken::Batch(batch) => {
+                    let start = Instant::now();
+                    let took = self.run_taken(batch, worker, &mut items, &mut done);
+                    let between = start.duration_since(free_since);
+                    free_since = start + took;
+                    let mut turn = self.feed.turn();
+                    turn.tally().between += between;
+                    self.hand_in(&mut turn, worker, &mut done, took);
+                    turn
+                }
+                Taken::Wait(seen, until) => {
+                    if !self.catch_up(worker) {
+                        self.feed.wait(seen, until);
+                    }
+                    self.feed.turn()
+                }
+                Taken::Nothing if self.catch_up(worker) => self.feed.turn(),
+                Taken::Nothing => break,
+            };
+            taken = turn.take(worker, &mut items);
         }
-        if W::DEFERS {
-            self.catch_up(worker);
+        let mut turn = self.feed.turn();
+        turn.tally().between += free_since.elapsed();
+        turn.tally().leaves(worker);
+    }
+
+    /// Runs the next batch on this thread; `false` if there is none. For who asks for results one after the other.
+    pub(super) fn step(&self) -> bool {
+        let (mut items, mut done) = (Vec::new(), Done::new());
+        let taken = self.feed.turn().take(0, &mut items);
+        match taken {
+            Taken::Batch(batch) => {
+                let took = self.run_taken(batch, 0, &mut items, &mut done);
+                self.hand_in(&mut self.feed.turn(), 0, &mut done, took);
+                true
+            }
+            Taken::Wait(..) | Taken::Nothing if self.catch_up(0) => true,
+            Taken::Wait(seen, until) => {
+                self.feed.wait(seen, until);
+                true
+            }
+            Taken::Nothing => false,
         }
     }
 
-    /// Runs what was put off, waiting for those who have it: mostly it can then be loaded.
-    fn catch_up(&self, worker: usize) {
-        loop {
-            let next = self.feed.turn().next_put_off();
-            let Some(PutOff { index, attempts, item, mut out }) = next else { return };
-            let start = Instant::now();
-            let ran = self.run_one(index, attempts, item, &mut out, worker, self.patience);
-            let took = start.elapsed();
-            let mut turn = self.feed.turn();
-            match ran {
-                Ran::Done => turn.hand_in([out]),
-                Ran::Busy(item) => {
-                    turn.put_off([PutOff { index, attempts, item, out }]);
-                    continue;
-                }
-                Ran::Failed(failure) => turn.fail(failure),
-            }
-            turn.caught_up(worker, 1, took);
+    /// Runs a batch; answers how long that took.
+    fn run_taken(
+        &self,
+        batch: Batch<'s, W::Output>,
+        worker: usize,
+        items: &mut Vec<W::Item>,
+        done: &mut Done<'s, W>,
+    ) -> Duration {
+        let start = Instant::now();
+        if W::DEFERS {
+            self.run_and_put_off(batch, worker, items, done);
+        } else {
+            self.run_batch(batch, worker, items, done);
         }
+        start.elapsed()
+    }
+
+    fn hand_in(&self, turn: &mut Turn<'_, 's, W, I>, worker: usize, done: &mut Done<'s, W>, took: Duration) {
+        let items = done.items();
+        turn.batch_finished(worker, items, took);
+        let tally = turn.tally();
+        if done.times.is_empty() && items > 0 {
+            tally.times.add(took / u32::try_from(items).unwrap_or(u32::MAX), items as u64);
+        }
+        done.times.drain(..).for_each(|took| tally.times.add(took, 1));
+        done.slowest.drain().for_each(|(took, slow)| tally.slowest.add(took, slow));
+        turn.hand_in(done.written.drain(..));
+        turn.put_off(done.put_off.drain(..));
+        done.failures.drain(..).for_each(|failure| turn.fail(failure));
+    }
+
+    /// Runs one of those that were put off, waiting for who has it: mostly it can then be loaded. `false` if there is none.
+    fn catch_up(&self, worker: usize) -> bool {
+        if !W::DEFERS {
+            return false;
+        }
+        let next = self.feed.turn().next_put_off();
+        let Some(PutOff { index, attempts, item, mut out }) = next else { return false };
+        let start = Instant::now();
+        let ran = self.run_one(index, attempts, item, &mut out, worker, self.patience, None);
+        let took = start.elapsed();
+        let mut turn = self.feed.turn();
+        match ran {
+            Ran::Done => turn.hand_in([out]),
+            Ran::Busy(item) => {
+                turn.put_off([PutOff { index, attempts, item, out }]);
+                return true;
+            }
+            Ran::Failed(failure) => turn.fail(failure),
+        }
+        turn.caught_up(worker, 1, took);
+        true
     }
 
     /// As [`run_batch`](Run::run_batch), item by item; what is under way elsewhere is put off.
@@ -108,32 +185,34 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         items: &mut Vec<W::Item>,
         done: &mut Done<'s, W>,
     ) {
-        let Batch { start, attempts, mut out, .. } = batch;
+        let Batch { start, attempts, mut out, is_timed, .. } = batch;
+        let Done { written, failures, put_off, times, slowest } = done;
+        let mut clock = is_timed.then_some(Clock { times, slowest });
         let mut rest = items.drain(..);
         for index in start.. {
             if self.feed.is_stopped() {
                 break;
             }
             let Some(item) = rest.next() else { break };
-            let ran = self.run_one(index, attempts, item, &mut out, worker, Waiting::Not);
+            let ran = self.run_one(index, attempts, item, &mut out, worker, Waiting::Not, clock.as_mut());
             if let Ran::Done = ran {
                 continue;
             }
             let (before, place, behind) = out.part(index);
-            done.written.push(before);
+            written.push(before);
             out = behind;
             match ran {
                 Ran::Done => {}
-                Ran::Busy(item) => done.put_off.push(PutOff { index, attempts, item, out: place }),
+                Ran::Busy(item) => put_off.push(PutOff { index, attempts, item, out: place }),
                 Ran::Failed(failure) => {
-                    done.failures.push(failure);
+                    failures.push(failure);
                     if !self.feed.goes_on() {
                         break;
                     }
                 }
             }
         }
-        done.written.push(out);
+        written.push(out);
         discard(rest);
     }
 
@@ -146,17 +225,22 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         out: &mut Written<'s, W::Output>,
         worker: usize,
         waiting: Waiting,
+        clock: Option<&mut Clock<'_>>,
     ) -> Ran<W::Item> {
         let mut trace = None;
+        let start = clock.as_ref().map(|_| Instant::now());
         let ran = panics::catch(|| {
             let trace = trace.insert(self.work.trace(&item));
-            self.work.attempt(item, trace, waiting)
+            self.work.attempt(item, trace, waiting, self.feed.stopping())
         });
         let cause = match ran {
             Ok(Err(item)) => return Ran::Busy(item),
             Ok(Ok(Ok(value))) => {
                 out.extend(std::iter::once(value));
                 self.count(worker, 1);
+                if let (Some(clock), Some(start)) = (clock, start) {
+                    self.note(clock, index, worker, start.elapsed(), trace);
+                }
                 return Ran::Done;
             }
             Ok(Ok(Err(error))) => Cause::Erred(error),
@@ -167,7 +251,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
 
     /// Runs a batch, to its end or to the first item that fails, as was asked.
     fn run_batch(&self, batch: Batch<'s, W::Output>, worker: usize, items: &mut Vec<W::Item>, done: &mut Done<'s, W>) {
-        let Batch { mut start, stride, attempts, mut out } = batch;
+        let Batch { mut start, stride, is_timed, attempts, mut out } = batch;
         // The simple loop loses its items when one of them panics, so it is for runs which that ends.
         if stride > 1
             && !self.feed.goes_on()
@@ -183,9 +267,12 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             return;
         }
         let mut rest = items.drain(..);
+        let mut begun = Instant::now();
         loop {
             let mut trace = None;
             let mut counted = 0;
+            let Done { times, slowest, .. } = done;
+            let mut clock = (is_timed && stride == 1).then_some(Clock { times, slowest });
             let caught = panics::catch(|| {
                 while rest.len() > 0 && !self.feed.is_stopped() {
                     let mut step = |item| {
@@ -198,6 +285,11 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                     counted = out.len();
                     if let ControlFlow::Break(error) = ran {
                         return Some(error);
+                    }
+                    if let Some(clock) = &mut clock {
+                        let now = Instant::now();
+                        self.note(clock, start + counted - 1, worker, now.duration_since(begun), trace.take());
+                        begun = now;
                     }
                 }
                 None
@@ -217,9 +309,24 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             let (before, _, behind) = out.part(index);
             done.written.push(before);
             (start, out) = (index + 1, behind);
+            begun = Instant::now();
         }
         done.written.push(out);
         discard(rest);
+    }
+
+    /// An item took so long.
+    fn note(&self, clock: &mut Clock<'_>, index: usize, worker: usize, took: Duration, trace: Option<W::Trace>) {
+        clock.times.push(took);
+        if clock.slowest.has_place_for(took) {
+            let arguments = trace.and_then(|trace| self.describe(trace));
+            clock.slowest.add(took, Slow { index, worker, arguments });
+        }
+    }
+
+    /// The text of an item's arguments. It runs the user's `Serialize`, which may panic: no text then.
+    fn describe(&self, trace: W::Trace) -> Option<String> {
+        panics::catch(|| self.work.describe(trace)).ok().flatten()
     }
 
     fn count(&self, worker: usize, items: usize) {
@@ -235,8 +342,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             self.count(worker, 1);
         }
         let (attempts, known) = trace.as_ref().map_or((1, None), |trace| self.work.attempts(trace));
-        // A description runs the user's `Serialize`, which may panic too; the failure is worth more than its text.
-        let arguments = trace.and_then(|trace| panics::catch(|| self.work.describe(trace)).ok().flatten());
+        let arguments = trace.and_then(|trace| self.describe(trace));
         let (cause, attempts) = (known.unwrap_or(cause), before.saturating_add(attempts));
         Failure { index, task: self.work.task(), arguments, worker, attempts, cause }
     }

@@ -35,6 +35,9 @@ pub enum OnError {
     /// All other items are run. [`Parallel::outcome`](crate::Parallel::outcome) and its like then give every result and
     /// every failure; [`Parallel::run`](crate::Parallel::run) and its like only the failure with the lowest index.
     Collect,
+    /// As [`Collect`](OnError::Collect), until so many items have failed: then no further item is started. 1 is
+    /// [`FailFast`](OnError::FailFast) that keeps what was finished; 0 is an error when the run starts.
+    MaxFailures(u64),
 }
 
 /// Which call failed, and how.
@@ -85,6 +88,33 @@ pub(crate) struct Lost {
     pub(crate) kind: FailureKind,
     /// What happened and what to do about it, in words.
     pub(crate) message: String,
+}
+
+impl Cause {
+    pub(super) fn kind(&self) -> FailureKind {
+        match self {
+            Cause::Panicked(_) => FailureKind::Panic,
+            Cause::Erred(_) => FailureKind::Error,
+            Cause::Input(_) => FailureKind::Input,
+            Cause::Lost(lost) => lost.kind,
+        }
+    }
+
+    pub(super) fn message(&self) -> &str {
+        match self {
+            Cause::Panicked(panic) | Cause::Input(panic) => panic.message(),
+            Cause::Erred(error) => error.message(),
+            Cause::Lost(lost) => &lost.message,
+        }
+    }
+
+    /// The task's own error, where its type allows.
+    pub(super) fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Cause::Erred(error) => error.source(),
+            Cause::Panicked(_) | Cause::Input(_) | Cause::Lost(_) => None,
+        }
+    }
 }
 
 #[cfg(unix)]
@@ -139,21 +169,12 @@ impl Failure {
     /// assert_eq!(error.task_failure().unwrap().kind(), FailureKind::Error);
     /// ```
     pub fn kind(&self) -> FailureKind {
-        match &self.cause {
-            Cause::Panicked(_) => FailureKind::Panic,
-            Cause::Erred(_) => FailureKind::Error,
-            Cause::Input(_) => FailureKind::Input,
-            Cause::Lost(lost) => lost.kind,
-        }
+        self.cause.kind()
     }
 
     /// The panic's or the error's own words.
     pub fn message(&self) -> &str {
-        match &self.cause {
-            Cause::Panicked(panic) | Cause::Input(panic) => panic.message(),
-            Cause::Erred(error) => error.message(),
-            Cause::Lost(lost) => &lost.message,
-        }
+        self.cause.message()
     }
 
     /// Where a panic happened, as `file:line:column`.
@@ -210,10 +231,7 @@ impl fmt::Display for Failure {
 impl StdError for Failure {
     /// The task's own error, which can be downcast, where its type allows.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.cause {
-            Cause::Erred(error) => error.source(),
-            Cause::Panicked(_) | Cause::Input(_) | Cause::Lost(_) => None,
-        }
+        self.cause.source()
     }
 }
 

@@ -15,6 +15,7 @@ mod failure;
 mod feed;
 #[cfg(unix)]
 mod flight;
+mod halt;
 mod isolation;
 mod jobs;
 mod options;
@@ -26,6 +27,12 @@ mod report;
 mod retry;
 mod run;
 mod schedule;
+mod shelf;
+mod stop;
+mod stream;
+mod tally;
+mod times;
+mod window;
 mod work;
 mod written;
 
@@ -35,11 +42,19 @@ use std::sync::{Arc, OnceLock};
 pub use batch::BatchSize;
 pub use cancel::CancelToken;
 pub use failure::{Failure, FailureKind, OnError};
+pub use halt::Halt;
 pub use jobs::{cpu_count, effective_n_jobs};
-pub use outcome::Outcome;
+pub use outcome::{Incomplete, Outcome};
 pub use progress::{Progress, ProgressCallback, Snapshot};
-pub use report::{BatchReport, RunReport, WorkerReport};
+pub use report::{BatchReport, Limit, RunReport, SlowItem, WorkerReport};
+pub use retry::{FailedAttempt, Retry};
 pub use schedule::Schedule;
+pub use stop::Stopped;
+pub use stream::{Stream, UnorderedStream};
+pub use window::PreDispatch;
+
+#[cfg(unix)]
+pub(crate) use times::{Slowest, Times};
 
 use crate::backend::{Backend, Crew};
 use options::Options;
@@ -67,6 +82,7 @@ use options::Options;
 /// assert_eq!(means, [2.0, 15.0]);
 /// # Ok::<(), larder::Error>(())
 /// ```
+#[derive(Clone)]
 #[must_use = "a `Parallel` does nothing until it runs"]
 pub struct Parallel {
     options: Options,

@@ -1,15 +1,20 @@
 //! What can be asked of a run.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Parallel;
 use super::batch::BatchSize;
 use super::cancel::CancelToken;
 use super::failure::OnError;
+use super::halt::Halt;
 use super::isolation::Isolation;
 use super::progress::Progress;
+use super::retry::Retry;
 use super::schedule::Schedule;
+use super::window::PreDispatch;
 use crate::backend::Backend;
+use crate::error::{Error, Result};
 use crate::memory::Memory;
 
 /// The options of a [`Parallel`]; `None` is what was not asked for.
@@ -21,12 +26,31 @@ pub(super) struct Options {
     pub(super) batch_size: BatchSize,
     pub(super) schedule: Schedule,
     pub(super) on_error: OnError,
-    pub(super) retries: u32,
+    pub(super) retry: Retry,
+    pub(super) halt: Option<Halt>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) pre_dispatch: PreDispatch,
     pub(super) cancel: Option<CancelToken>,
     pub(super) isolation: Isolation,
     pub(super) progress: Option<Progress>,
     pub(super) label: Option<String>,
     pub(super) memory: Option<Memory>,
+}
+
+impl Options {
+    /// When a run that starts now must be over.
+    ///
+    /// # Errors
+    /// At once.
+    pub(super) fn deadline_from_now(&self) -> Result<Option<Instant>> {
+        match self.deadline {
+            Some(deadline) if deadline.is_zero() => Err(Error::invalid_option(
+                "`deadline` is 0: nothing can be done in that; leave it out for a run without a limit",
+            )),
+            // So far away that it cannot be said is never.
+            deadline => Ok(deadline.and_then(|deadline| Instant::now().checked_add(deadline))),
+        }
+    }
 }
 
 /// Options of every run.
@@ -90,7 +114,41 @@ impl Parallel {
     /// # Ok::<(), larder::Error>(())
     /// ```
     pub fn retries(mut self, retries: u32) -> Parallel {
-        self.options.retries = retries;
+        self.options.retry = Retry::times(retries);
+        self
+    }
+
+    /// As [`retries`](Parallel::retries), with pauses between attempts, or for chosen failures only.
+    pub fn retry(mut self, retry: Retry) -> Parallel {
+        self.options.retry = retry;
+        self
+    }
+
+    /// How far the input is read ahead of the work, and in a [`Stream`](crate::Stream) of whoever takes the results: a number
+    /// of items, or a [`PreDispatch`]. joblib's word.
+    pub fn pre_dispatch(mut self, pre_dispatch: impl Into<PreDispatch>) -> Parallel {
+        self.options.pre_dispatch = pre_dispatch.into();
+        self
+    }
+
+    /// How long a run may take. Then no further item is started; on threads what is running is finished, in worker
+    /// processes it is broken off. [`run`](Parallel::run) and its like give an error for which [`Error::is_deadline`] is true,
+    /// [`outcome`](Parallel::outcome) and its like what was finished. Default: as long as it takes.
+    ///
+    /// [`Error::is_deadline`]: crate::Error::is_deadline
+    pub fn deadline(mut self, deadline: Duration) -> Parallel {
+        self.options.deadline = Some(deadline);
+        self
+    }
+
+    /// When the run ends before its input does: at so many failures, results, or a share of the items. Default: never.
+    ///
+    /// [`run`](Parallel::run) and its like then give an error for which [`Error::is_halted`] is true, as they have no list to
+    /// give; [`outcome`](Parallel::outcome) and its like, and streams, give what was finished.
+    ///
+    /// [`Error::is_halted`]: crate::Error::is_halted
+    pub fn halt(mut self, halt: Halt) -> Parallel {
+        self.options.halt = Some(halt);
         self
     }
 

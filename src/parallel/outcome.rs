@@ -6,8 +6,9 @@ use super::failure::Failure;
 use super::feed::End;
 use super::report::RunReport;
 use super::run::LARGEST_LIST_BYTES;
+use super::stop::Stopped;
 use super::written::Written;
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// What came of a run: every result there is, and every failure. Given by [`Parallel::outcome`](crate::Parallel::outcome),
 /// [`map_outcome`](crate::Parallel::map_outcome) and [`try_map_outcome`](crate::Parallel::try_map_outcome).
@@ -33,13 +34,15 @@ pub struct Outcome<R> {
     failures: Vec<Failure>,
     report: RunReport,
     is_whole: bool,
-    cancelled: bool,
+    stopped: Option<Stopped>,
+    error: Option<Error>,
 }
 
 impl<R> Outcome<R> {
-    /// The list is as long as the input where that says its length, and no shorter than what was read of it.
-    pub(super) fn new(end: End<'_, R>, total: Option<usize>) -> Outcome<R> {
-        let End { written, failures, report, read, ended, is_whole, cancelled } = end;
+    /// The list is as long as the input where that says its length, and no shorter than what was read of it. `error` is
+    /// what kept workers from going on.
+    pub(super) fn new(end: End<'_, R>, report: RunReport, total: Option<usize>, error: Option<Error>) -> Outcome<R> {
+        let End { written, failures, read, ended, is_whole, stopped, .. } = end;
         let wanted = total.filter(|total| !ended && *total <= LARGEST_LIST_BYTES / size_of::<Option<R>>().max(1));
         let len = wanted.unwrap_or(0).max(read);
         let mut parts: Vec<(usize, Vec<R>)> = written
@@ -58,7 +61,7 @@ impl<R> Outcome<R> {
             results.extend(values.into_iter().map(Some));
         }
         results.resize_with(len, || None);
-        Outcome { results, failures, report, is_whole, cancelled }
+        Outcome { results, failures, report, is_whole, stopped, error }
     }
 
     /// The results in the order of the input; `None` where an item failed or was not run.
@@ -93,31 +96,104 @@ impl<R> Outcome<R> {
     /// Whether items were not run because a [`CancelToken`](crate::CancelToken) stopped the run. `false` if it came too
     /// late for that.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled
+        self.stopped == Some(Stopped::Cancelled)
+    }
+
+    /// Why items were not run, or not to their end; `None` if all were, or if there is an [`error`](Outcome::error).
+    pub fn stopped(&self) -> Option<Stopped> {
+        self.stopped
+    }
+
+    /// What kept workers from going on, beyond the items themselves: the system refused a resource.
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
     }
 
     /// All results, as [`Parallel::run`](crate::Parallel::run) gives them.
     ///
     /// # Errors
-    /// Something failed: the failure with the lowest index, and in the text how many others there are. Or the run was
-    /// cancelled.
+    /// Something failed, or the run ended early. The error has all there is: results, failures, the report. With `?` it
+    /// becomes an [`Error`]: the failure with the lowest index, and in the text how many others there are.
     ///
     /// # Examples
     /// ```
     /// let outcome = larder::Parallel::new().n_jobs(2).map_outcome(0..4, |x| x * x)?;
     /// assert!(outcome.is_complete());
     /// assert_eq!(outcome.into_values()?, [0, 1, 4, 9]);
+    ///
+    /// let halves = larder::Parallel::new().n_jobs(1).try_map_outcome([4, 6, 7, 8], |x| match x % 2 {
+    ///     0 => Ok(x / 2),
+    ///     _ => Err(format!("{x} is odd")),
+    /// })?;
+    /// let error = halves.into_values().unwrap_err();
+    /// assert_eq!(error.to_string(), "task 2 failed on worker 0: 7 is odd");
+    /// assert_eq!(error.outcome().results(), [Some(2), Some(3), None, None]);
     /// # Ok::<(), larder::Error>(())
     /// ```
-    pub fn into_values(self) -> Result<Vec<R>> {
-        let others = self.failures.len().saturating_sub(1);
-        if let Some(first) = self.failures.into_iter().next() {
-            return Err(Error::failed(first, others));
+    pub fn into_values(self) -> std::result::Result<Vec<R>, Incomplete<R>> {
+        if self.is_complete() && self.results.iter().all(Option::is_some) {
+            return Ok(self.results.into_iter().flatten().collect());
         }
-        match self.is_whole.then(|| self.results.into_iter().collect()) {
-            Some(Some(values)) => Ok(values),
-            _ => Err(Error::cancelled(self.report.completed)),
+        Err(Incomplete { outcome: self })
+    }
+
+    /// What makes it incomplete.
+    fn into_error(mut self) -> Error {
+        if !self.failures.is_empty() {
+            let others = self.failures.len() - 1;
+            return Error::failed(self.failures.swap_remove(0), others);
         }
+        let completed = self.report.completed;
+        self.error.unwrap_or_else(|| Error::stopped(self.stopped.unwrap_or(Stopped::Cancelled), completed))
+    }
+}
+
+/// The error of an [`Outcome`] without all results: it has what there is.
+pub struct Incomplete<R> {
+    outcome: Outcome<R>,
+}
+
+impl<R> Incomplete<R> {
+    /// Every result and every failure there is.
+    pub fn outcome(&self) -> &Outcome<R> {
+        &self.outcome
+    }
+
+    /// Every result and every failure there is.
+    pub fn into_outcome(self) -> Outcome<R> {
+        self.outcome
+    }
+}
+
+impl<R> From<Incomplete<R>> for Error {
+    fn from(incomplete: Incomplete<R>) -> Error {
+        incomplete.outcome.into_error()
+    }
+}
+
+impl<R> fmt::Display for Incomplete<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome { failures, report, stopped, error, .. } = &self.outcome;
+        match (failures.as_slice(), error) {
+            ([only], _) => fmt::Display::fmt(only, f),
+            ([first, others @ ..], _) => write!(f, "{first} (and {} more failed)", others.len()),
+            ([], Some(error)) => fmt::Display::fmt(error, f),
+            ([], None) => stopped.unwrap_or(Stopped::Cancelled).words(report.completed, f),
+        }
+    }
+}
+
+impl<R> fmt::Debug for Incomplete<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl<R> std::error::Error for Incomplete<R> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let Outcome { failures, error, .. } = &self.outcome;
+        let failed = failures.first().and_then(std::error::Error::source);
+        failed.or_else(|| error.as_ref().and_then(std::error::Error::source))
     }
 }
 
@@ -128,7 +204,8 @@ impl<R> fmt::Debug for Outcome<R> {
             .field("results", &self.results.len())
             .field("failures", &self.failures)
             .field("report", &self.report)
-            .field("cancelled", &self.cancelled)
+            .field("stopped", &self.stopped)
+            .field("error", &self.error)
             .finish_non_exhaustive()
     }
 }
@@ -137,6 +214,7 @@ impl<R> fmt::Debug for Outcome<R> {
 mod tests {
     use super::*;
     use crate::parallel::failure::Cause;
+    use crate::parallel::tally::Tally;
     use crate::task::TaskError;
 
     fn outcome(parts: &[(usize, &[u8])], failed: &[usize], read: usize, total: Option<usize>) -> Outcome<u8> {
@@ -149,9 +227,10 @@ mod tests {
         };
         let is_whole = done == read && total.is_none_or(|total| total == read);
         let failures = failed.iter().map(failure).collect();
-        let report = RunReport::default();
-        let end = End { written, failures, report, read, ended: is_whole, is_whole, cancelled: !is_whole };
-        Outcome::new(end, total)
+        let stopped = (!is_whole).then_some(Stopped::Cancelled);
+        let tally = Tally::default();
+        let end = End { written, failures, tally, read, ended: is_whole, is_whole, stopped };
+        Outcome::new(end, RunReport::default(), total, None)
     }
 
     #[test]
@@ -174,7 +253,9 @@ mod tests {
             let stopped = outcome(&[(0, &[7][..read.min(1)])], &[], read, total);
             assert_eq!(stopped.results().len(), len, "{total:?}");
             assert!(!stopped.is_complete() && stopped.is_cancelled());
-            assert!(stopped.into_values().unwrap_err().is_cancelled());
+            let incomplete = stopped.into_values().unwrap_err();
+            assert!(incomplete.to_string().contains("cancelled") && incomplete.outcome().results().len() == len);
+            assert!(Error::from(incomplete).is_cancelled());
         }
     }
 }

@@ -2,16 +2,18 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::batch::{Aim, BatchSize, Sizer};
 use super::dispatch;
 use super::feed::{End, Feed, Rules};
+use super::halt::HaltAt;
 use super::outcome::Outcome;
 use super::progress::{Meter, Progress, Reporter};
 #[cfg(unix)]
 use super::remote;
 use super::schedule::Schedule;
+use super::stop::{Stop, Stopped};
+use super::window::{Most, PreDispatch};
 use super::work::Work;
 use super::written::Written;
 use super::{OnError, Parallel, jobs};
@@ -22,16 +24,16 @@ use crate::sys::filled;
 /// Up to this size a list of results is reserved by the input's own word on its length.
 pub(super) const LARGEST_LIST_BYTES: usize = 256 << 20;
 
-/// What a caller wants of a run.
-pub(super) trait Gather {
-    type Of<R>;
+/// What a caller wants of a run. What it runs, and what that gives, lives for `'s`.
+pub(super) trait Gather<'s> {
+    type Of<R>
+    where
+        R: 's;
 
-    fn gather<W: Work, I: Iterator<Item = W::Item> + Send>(
-        parallel: &Parallel,
-        items: I,
-        work: W,
-        label: &str,
-    ) -> Result<Self::Of<W::Output>>;
+    fn gather<W, I>(parallel: &Parallel, items: I, work: W, label: &str) -> Result<Self::Of<W::Output>>
+    where
+        W: Work + 's,
+        I: Iterator<Item = W::Item> + Send + 's;
 }
 
 /// The results in order, or an error.
@@ -40,25 +42,30 @@ pub(super) struct Values;
 /// What came of each item.
 pub(super) struct Outcomes;
 
-impl Gather for Outcomes {
-    type Of<R> = Outcome<R>;
+impl<'s> Gather<'s> for Outcomes {
+    type Of<R>
+        = Outcome<R>
+    where
+        R: 's;
 
-    fn gather<W: Work, I: Iterator<Item = W::Item> + Send>(
-        parallel: &Parallel,
-        items: I,
-        work: W,
-        label: &str,
-    ) -> Result<Outcome<W::Output>> {
-        let (rules, _) = parallel.rules(items.size_hint())?;
+    fn gather<W, I>(parallel: &Parallel, items: I, work: W, label: &str) -> Result<Outcome<W::Output>>
+    where
+        W: Work + 's,
+        I: Iterator<Item = W::Item> + Send + 's,
+    {
+        let (rules, _) = parallel.rules(items.size_hint(), false)?;
         let (workers, total) = (rules.workers, rules.total);
         let watched = parallel.watch(workers, total, label);
-        let feed = Feed::new(items, rules, &mut []);
-        let began = Instant::now();
+        let feed = Feed::new(items, rules, &mut [], None);
         let ran = parallel.drive(&feed, &work, watched.as_ref(), workers);
         let mut end = feed.end();
-        end.report.elapsed = began.elapsed();
-        end.report.retries += work.retries();
-        let outcome = ran.map(|()| Outcome::new(end, total));
+        let mut report = std::mem::take(&mut end.tally).report();
+        report.retries += work.retries();
+        let outcome = match ran {
+            // Nothing was begun: it is as if the run had not been.
+            Err(error) if report.completed + report.failed == 0 => Err(error),
+            ran => Ok(Outcome::new(end, report, total, ran.err())),
+        };
         if let Some(watched) = watched {
             watched.reporter.finish(outcome.as_ref().is_ok_and(Outcome::is_complete));
         }
@@ -66,16 +73,18 @@ impl Gather for Outcomes {
     }
 }
 
-impl Gather for Values {
-    type Of<R> = Vec<R>;
+impl<'s> Gather<'s> for Values {
+    type Of<R>
+        = Vec<R>
+    where
+        R: 's;
 
-    fn gather<W: Work, I: Iterator<Item = W::Item> + Send>(
-        parallel: &Parallel,
-        items: I,
-        work: W,
-        label: &str,
-    ) -> Result<Vec<W::Output>> {
-        let (rules, least) = parallel.rules(items.size_hint())?;
+    fn gather<W, I>(parallel: &Parallel, items: I, work: W, label: &str) -> Result<Vec<W::Output>>
+    where
+        W: Work + 's,
+        I: Iterator<Item = W::Item> + Send + 's,
+    {
+        let (rules, least) = parallel.rules(items.size_hint(), false)?;
         let watched = parallel.watch(rules.workers, rules.total, label);
         let values = parallel.values(items, &work, rules, watched.as_ref(), least);
         if let Some(watched) = watched {
@@ -86,8 +95,18 @@ impl Gather for Values {
 }
 
 impl Parallel {
-    /// The options as rules for one run, and the least length of the input.
-    fn rules(&self, (least, most): (usize, Option<usize>)) -> Result<(Rules, usize)> {
+    /// Whether the run is a plain loop on the calling thread.
+    pub(super) fn is_loop(&self, workers: usize) -> bool {
+        match self.backend_here() {
+            Backend::Sequential => true,
+            Backend::Threads => workers == 1 || is_worker_thread(),
+            Backend::Processes => false,
+        }
+    }
+
+    /// The options as rules for one run, and the least length of the input. In a stream results wait for whoever takes
+    /// them.
+    pub(super) fn rules(&self, (least, most): (usize, Option<usize>), is_stream: bool) -> Result<(Rules, usize)> {
         let resolve = || jobs::resolve(self.options.n_jobs.unwrap_or(-1), || *self.cores.get_or_init(jobs::cpu_count));
         let (workers, aim) = match self.backend_here() {
             Backend::Sequential => (jobs::resolve(self.options.n_jobs.unwrap_or(1), || 1).map(|_| 1)?, Aim::THREADS),
@@ -112,26 +131,44 @@ impl Parallel {
                 self.options.schedule
             )));
         }
+        if self.options.on_error == OnError::MaxFailures(0) {
+            return Err(Error::invalid_option(
+                "`OnError::MaxFailures` is 0: a run ends after at least 1 failure; give a number of at least 1",
+            ));
+        }
+        self.options.retry.check()?;
         let total = most.filter(|most| *most == least);
-        let fixed = asked.or(self.options.schedule.fixed(total, workers)?);
+        let is_lazy = is_stream && self.is_loop(workers);
+        // One after the other, when they are asked for.
+        let fixed =
+            if is_lazy { Some(NonZeroUsize::MIN) } else { asked.or(self.options.schedule.fixed(total, workers)?) };
+        let window = match self.options.pre_dispatch.items(workers)? {
+            Some(_) if is_lazy => Most::Unlimited,
+            Some(items) => Most::Items(items),
+            None if is_stream && !is_lazy => Most::Batches(2 * workers),
+            None => Most::Unlimited,
+        };
         let rules = Rules {
             sizer: Sizer::new(fixed, workers, aim),
             workers,
             total,
             on_error: self.options.on_error,
+            halt: self.options.halt.map_or(Ok(HaltAt::NEVER), |halt| halt.at(total))?,
             schedule: self.options.schedule,
-            cancel: self.options.cancel.clone(),
+            most: window,
+            reads_all: self.options.pre_dispatch == PreDispatch::All,
+            stop: Stop::new(self.options.cancel.clone(), self.options.deadline_from_now()?),
         };
         Ok((rules, least))
     }
 
-    fn watch(&self, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
+    pub(super) fn watch(&self, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
         let progress = self.options.progress.as_ref()?;
         Watched::start(progress, workers, total, self.options.label.as_deref().unwrap_or(label))
     }
 
     /// Runs to the end of the input, or until the run is stopped.
-    fn drive<W: Work, I: Iterator<Item = W::Item> + Send>(
+    pub(super) fn drive<W: Work, I: Iterator<Item = W::Item> + Send>(
         &self,
         feed: &Feed<'_, W, I>,
         work: &W,
@@ -170,7 +207,7 @@ impl Parallel {
             feed,
             meter,
             isolation: &self.options.isolation,
-            retries: self.options.retries,
+            retry: &self.options.retry,
             memory,
             task,
             shared: remote::Shared::default(),
@@ -201,14 +238,16 @@ impl Parallel {
         let mut apart = Vec::new();
         let mut failed = Ok(());
         let filled = filled::fill(&mut list, wanted, |slots| {
-            let feed = Feed::new(items, rules, slots);
+            let feed = Feed::new(items, rules, slots, None);
             let ran = self.drive(&feed, work, watched, workers);
-            let End { written, failures, report, is_whole, .. } = feed.end();
-            let others = if self.options.on_error == OnError::Collect { failures.len().saturating_sub(1) } else { 0 };
+            let End { written, failures, tally, is_whole, stopped, .. } = feed.end();
+            let others = if self.options.on_error == OnError::FailFast { 0 } else { failures.len().saturating_sub(1) };
             failed = match (failures.into_iter().next(), ran) {
                 (Some(first), _) => Err(Error::failed(first, others)),
                 (None, Err(error)) => Err(error),
-                (None, Ok(())) if !is_whole => Err(Error::cancelled(report.completed)),
+                (None, Ok(())) if !is_whole => {
+                    Err(Error::stopped(stopped.unwrap_or(Stopped::Cancelled), tally.report.completed))
+                }
                 (None, Ok(())) => Ok(()),
             };
             if failed.is_err() {
@@ -238,9 +277,9 @@ impl Parallel {
 }
 
 /// The counts of a run that someone watches.
-struct Watched {
-    meter: Arc<Meter>,
-    reporter: Reporter,
+pub(super) struct Watched {
+    pub(super) meter: Arc<Meter>,
+    pub(super) reporter: Reporter,
 }
 
 impl Watched {

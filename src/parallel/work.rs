@@ -5,13 +5,14 @@ use std::marker::PhantomData;
 #[cfg(unix)]
 use super::crossing::Crossing;
 use super::failure::Cause;
+use super::stop::Stop;
 use crate::key::describe;
 use crate::memory::Waiting;
 use crate::panics;
 use crate::task::{Delayed, Task, TaskError};
 
 /// What is to be done with each item.
-pub(super) trait Work: Sync {
+pub(super) trait Work: Send + Sync {
     type Item: Send;
     type Output: Send;
     /// What is kept of an item while it runs, to describe it if it fails.
@@ -24,12 +25,14 @@ pub(super) trait Work: Sync {
     /// others are better taken first, or be run more than once.
     const DEFERS: bool = false;
 
-    /// Runs an item, or gives it back: it is under way elsewhere, and not to be waited for.
+    /// Runs an item, or gives it back: it is under way elsewhere, and not to be waited for. Who runs it more than once looks
+    /// whether to stop.
     fn attempt(
         &self,
         item: Self::Item,
         _trace: &Self::Trace,
         _waiting: Waiting,
+        _stop: &Stop,
     ) -> Result<Result<Self::Output, TaskError>, Self::Item> {
         Ok(self.run(item))
     }
@@ -117,7 +120,7 @@ where
     T: Task,
     T::Args<'a>: Send,
     T::Value: Send,
-    F: Fn(T::Args<'a>, Waiting) -> Result<T::Output, T::Args<'a>> + Sync,
+    F: Fn(T::Args<'a>, Waiting) -> Result<T::Output, T::Args<'a>> + Send + Sync,
 {
     type Item = Delayed<'a, T>;
     type Output = T::Value;
@@ -145,6 +148,7 @@ where
         delayed: Delayed<'a, T>,
         _: &ArgsTrace<'a, T>,
         waiting: Waiting,
+        _: &Stop,
     ) -> Result<Result<T::Value, TaskError>, Delayed<'a, T>> {
         (self.call)(delayed.args, waiting).map(T::into_value).map_err(Delayed::new)
     }
@@ -161,7 +165,7 @@ impl<I, F> Closure<I, F> {
     }
 }
 
-impl<I: Send, R: Send, F: Fn(I) -> R + Sync> Work for Closure<I, F> {
+impl<I: Send, R: Send, F: Fn(I) -> R + Send + Sync> Work for Closure<I, F> {
     type Item = I;
     type Output = R;
     type Trace = ();
@@ -194,7 +198,7 @@ where
     I: Send,
     R: Send,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    F: Fn(I) -> Result<R, E> + Sync,
+    F: Fn(I) -> Result<R, E> + Send + Sync,
 {
     type Item = I;
     type Output = R;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecId};
+use crate::parallel::{Slowest, Times};
 
 /// Raised with every change to a message: both sides are one program, but who knows what a build leaves lying about.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -123,6 +124,10 @@ pub(crate) struct Done {
     pub(crate) grown_to: Option<u64>,
     /// What the memory in the worker counted since the last report.
     pub(crate) counts: Vec<u64>,
+    /// How long calls took, of which not all were looked at.
+    pub(crate) times: Times,
+    /// Those that took longest, by their place in the batch.
+    pub(crate) slowest: Slowest<u64>,
 }
 
 /// A call without a result.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::usage::own_bytes;
 use crate::codec::{CodecId, Encoding, Large, Prefer};
 use crate::memory::{Memory, Waiting};
+use crate::parallel::{Slowest, Times};
 use crate::payload::travel::{Arrivals, Content};
 use crate::sys::board::Board;
 use crate::task::remote::{End, Host};
@@ -40,6 +41,44 @@ pub(super) struct Tally {
     looked: Option<Instant>,
     /// The results, and their codec.
     results: Option<(CodecId, Content)>,
+    timer: Timer,
+}
+
+/// Looks at the clock around calls, of quick ones around a few.
+#[derive(Default)]
+struct Timer {
+    times: Times,
+    slowest: Slowest<u64>,
+    begun: Option<Instant>,
+    /// So many more calls are not looked at, of so many.
+    skip: u64,
+    skipped: u64,
+}
+
+/// Of calls that take less, one in so many is looked at: two looks take some 60 ns.
+const QUICK: Duration = Duration::from_micros(10);
+const ONE_IN: u64 = 64;
+
+impl Timer {
+    #[inline]
+    fn begin(&mut self) {
+        if self.skip > 0 {
+            self.skip -= 1;
+        } else {
+            self.begun = Some(Instant::now());
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, place: u64) {
+        let Some(begun) = self.begun.take() else { return };
+        let took = begun.elapsed();
+        // It stands for those that were not looked at before it.
+        self.times.add(took, 1 + self.skipped);
+        self.slowest.add(took, place);
+        self.skip = if took < QUICK { ONE_IN - 1 } else { 0 };
+        self.skipped = self.skip;
+    }
 }
 
 impl Tally {
@@ -60,6 +99,8 @@ impl Tally {
             file_bytes: content.file_bytes(),
             grown_to,
             counts,
+            times: self.timer.times,
+            slowest: self.timer.slowest,
         };
         (done, content)
     }
@@ -107,6 +148,7 @@ impl Host for Batch<'_> {
             board.begun().fetch_add(1, Release);
         }
         self.tally.begun += 1;
+        self.tally.timer.begin();
         true
     }
 
@@ -115,6 +157,7 @@ impl Host for Batch<'_> {
         if let Some(board) = self.board {
             board.ended().fetch_add(1, Release);
         }
+        self.tally.timer.end(self.tally.begun - 1);
         let exception = match end {
             End::Succeeded => return self.look(),
             End::Busy => Exception::Busy,

@@ -1,12 +1,14 @@
 //! What comes back from a worker, and what becomes of it.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::dispatch::discard;
 use super::super::failure::{Cause, Failure, FailureKind, Lost};
 use super::super::feed::PutOff;
 use super::super::flight::Flight;
+use super::super::tally::Slow;
+use super::super::times::Slowest;
 use super::super::work::Work;
 use super::Driver;
 use crate::backend::processes::{Refusal, TICK, Unheard};
@@ -71,6 +73,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             return Err(garbage("failures of calls that were not made"));
         }
         let bytes = body.as_slice().len() as u64;
+        let began = Instant::now();
         let values = match self.run.crossing.decode(done.codec.id().map_err(Unheard::Garbage)?, body) {
             Ok(values) if values.len() + done.exceptions.len() == calls => values,
             Ok(_) => return Err(garbage("another number of results than of calls")),
@@ -85,12 +88,18 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         self.settle_calls(done.calls);
         self.run.crossing.add_counts(&done.counts);
         let took = Duration::from_nanos(done.busy_nanos);
+        let crossing = began.elapsed();
         self.pace = Some(took);
         let Flight { start, attempts, items, mut out, .. } = flight;
+        let slow = self.slow(start, &items, done.slowest);
         let (mut items, mut values) = (items.into_iter(), values.into_iter());
         let (mut at, mut spent, mut busy) = (0, Vec::new(), 0);
         let mut turn = self.run.feed.turn();
-        turn.report().bytes_encoded += bytes;
+        let tally = turn.tally();
+        tally.report.bytes_encoded += bytes;
+        tally.crossing += crossing;
+        tally.times.merge(&done.times);
+        slow.into_iter().for_each(|(took, slow)| tally.slowest.add(took, slow));
         let mut failures = Vec::new();
         for (place, exception) in done.exceptions {
             // Less than `calls`, and more than the last one.
@@ -131,6 +140,21 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         Ok(())
     }
 
+    /// What is known of the items of a batch that took long, if they are among the slowest of the run.
+    fn slow(&self, start: usize, items: &[W::Item], slowest: Slowest<u64>) -> Vec<(Duration, Slow)> {
+        let describe = |(took, place): (Duration, u64)| {
+            let place = usize::try_from(place).ok()?;
+            let arguments = self.run.crossing.describe(items.get(place)?);
+            Some((took, Slow { index: start + place, worker: self.number, arguments }))
+        };
+        let mut turn = self.run.feed.turn();
+        let slowest: Vec<_> = slowest.into_items();
+        let slowest =
+            slowest.into_iter().filter(|(took, _)| turn.tally().slowest.has_place_for(*took)).collect::<Vec<_>>();
+        drop(turn);
+        slowest.into_iter().filter_map(describe).collect()
+    }
+
     /// The worker says that it ended so many calls more: from here on its board counts the next ones.
     pub(super) fn settle_calls(&mut self, calls: u64) {
         if let Some(worker) = &mut self.worker {
@@ -158,11 +182,15 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
 
     /// One item failed: it is run again, or given up.
     pub(super) fn failed(&mut self, mut flight: Flight<'s, W>, cause: Cause) {
-        if flight.attempts < self.run.retries {
+        if let Some(pause) = self.run.retry.pause_after(flight.attempts + 1, &cause) {
             flight.attempts += 1;
             let mut turn = self.run.feed.turn();
-            turn.report().retries += 1;
-            return flight.give_back(&mut turn);
+            turn.tally().report.retries += 1;
+            if pause.is_zero() {
+                return flight.give_back(&mut turn);
+            }
+            let due = Instant::now() + pause;
+            return turn.give_back_until(due, flight.start, flight.items, flight.out, flight.attempts);
         }
         self.fail(flight, cause, 1);
     }

@@ -19,6 +19,8 @@ use super::feed::Feed;
 use super::flight::{Flight, Record};
 use super::isolation::Isolation;
 use super::progress::Meter;
+use super::retry::Retry;
+use super::stop::Stopped;
 use super::work::Work;
 use crate::backend::processes::{self, Handle, Refusal, Spec};
 use crate::codec::Prefer;
@@ -41,7 +43,7 @@ pub(super) struct Remote<'s, 'r, W: Work, I> {
     pub(super) feed: &'r Feed<'s, W, I>,
     pub(super) meter: Option<&'r Meter>,
     pub(super) isolation: &'r Isolation,
-    pub(super) retries: u32,
+    pub(super) retry: &'r Retry,
     pub(super) memory: Option<MemoryAt>,
     pub(super) task: &'static str,
     pub(super) shared: Shared,
@@ -124,7 +126,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Remote<'s, '_, W, I> {
         }
         drop(noted);
         if ends {
-            self.feed.stop();
+            self.feed.stop(true, Stopped::Failure);
         }
     }
 }
@@ -160,6 +162,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
             }
             self.look_after();
         }
+        self.run.feed.turn().tally().leaves(self.number);
         if let Some(worker) = self.worker.take()
             && self.tasks_left > 0
         {

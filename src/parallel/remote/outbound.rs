@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::super::crossing::Sent;
 use super::super::dispatch::discard;
 use super::super::failure::{Cause, FailureKind, Lost};
-use super::super::feed::{Batch, PutOff};
+use super::super::feed::{Batch, PutOff, Taken};
 use super::super::flight::Flight;
 use super::super::work::Work;
 use super::Driver;
@@ -36,13 +36,20 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
                 return None;
             }
             let flight = match turn.take(self.number, &mut items) {
-                Some(Batch { start, attempts, out, .. }) => Flight::new(start, attempts, items, out),
+                Taken::Batch(Batch { start, attempts, out, .. }) => Flight::new(start, attempts, items, out),
+                _ if !self.flights.is_empty() => return None,
                 // What is under way elsewhere is waited for when there is nothing else.
-                None if self.flights.is_empty() => {
-                    let PutOff { index, attempts, item, out } = turn.next_put_off()?;
-                    Flight { waits: true, ..Flight::new(index, attempts, vec![item], out) }
-                }
-                None => return None,
+                taken => match (turn.next_put_off(), taken) {
+                    (Some(PutOff { index, attempts, item, out }), _) => {
+                        Flight { waits: true, ..Flight::new(index, attempts, vec![item], out) }
+                    }
+                    (None, Taken::Wait(seen, until)) => {
+                        drop(turn);
+                        self.run.feed.wait(seen, until);
+                        continue;
+                    }
+                    (None, _) => return None,
+                },
             };
             drop(turn);
             let flight = self.without_known(flight);
@@ -111,7 +118,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             }
             Ok((worker, is_new)) => {
                 worker.belongs_to(self.number);
-                self.run.feed.turn().report().workers_started += u64::from(is_new);
+                self.run.feed.turn().tally().report.workers_started += u64::from(is_new);
                 self.tasks_left = most - worker.given;
                 self.worker = Some(worker);
                 self.begin();
@@ -128,7 +135,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         let begin = Begin {
             task: run.crossing.task(),
             memory: run.memory.clone(),
-            fail_fast: !run.feed.goes_on() && run.retries == 0,
+            fail_fast: !run.feed.goes_on() && !run.retry.is_on(),
             self_describing: is_self_describing,
             soft_limit: run.isolation.limit_memory_soft,
         };
@@ -151,6 +158,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             flight = now;
         }
         flight.prefer = self.begun_as;
+        let began = Instant::now();
         let sent = match self.run.crossing.encode(&flight.items, flight.prefer) {
             Ok(sent) => sent,
             Err(error) => return self.unencodable(flight, error),
@@ -167,7 +175,9 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         });
         let ordered = ordered.and_then(|()| worker.send_batch(flight.waits, codec, &content));
         let mut turn = self.run.feed.turn();
-        let report = turn.report();
+        let tally = turn.tally();
+        tally.crossing += began.elapsed();
+        let report = &mut tally.report;
         report.bytes_encoded += content.len() as u64 + departed.bytes_encoded;
         report.payload_encodings += departed.encodings;
         report.bytes_mapped += mapped;

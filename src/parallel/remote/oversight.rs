@@ -49,7 +49,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             return;
         }
         let mut turn = self.run.feed.turn();
-        turn.report().deaths += 1;
+        turn.tally().report.deaths += 1;
         let mut flights = std::mem::take(&mut self.flights);
         let Some(flight) = flights.pop_front() else { return };
         for flight in flights {
@@ -91,7 +91,10 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
     /// Looks whether the run, the time and the memory of the task at hand are over.
     pub(super) fn look_after(&mut self) {
         if self.run.feed.is_stopped() {
-            return self.stop();
+            self.end_batches();
+            if self.run.feed.stopping().breaks_off() {
+                return self.stop();
+            }
         }
         let Some(worker) = &self.worker else { return };
         let stand = worker.board.as_ref().map(Board::stand);
@@ -133,15 +136,19 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
     }
 
-    /// The run stops: what is being run is left a moment to end, as what was run is worth having.
-    pub(super) fn stop(&mut self) {
-        let now = Instant::now();
-        let since = *self.stopped_at.get_or_insert(now);
+    /// No further item is begun.
+    fn end_batches(&self) {
         if let Some(worker) = &self.worker
             && let Some(board) = &worker.board
         {
             board.stop().store(worker.batches, Release);
         }
+    }
+
+    /// The run stops: what is being run is left a moment to end, as what was run is worth having.
+    pub(super) fn stop(&mut self) {
+        let now = Instant::now();
+        let since = *self.stopped_at.get_or_insert(now);
         if now - since < GRACE {
             return;
         }

@@ -1,0 +1,280 @@
+//! What the workers of one run share: the input they take from, and where they hand in what came of it.
+//!
+//! Workers pull: whoever is free takes the next items, so nobody waits for a slow neighbour. The input iterator is read
+//! under a lock, a batch at a time, and no further ahead than the [window](super::window). One [`Turn`] at the lock does all
+//! a worker has to do between two batches. Results lie in a list until the run ends, or on the [shelf](super::shelf) of a stream.
+
+#[cfg(test)]
+mod test;
+mod turn;
+
+use std::collections::VecDeque;
+use std::mem::MaybeUninit;
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
+
+pub(super) use turn::{Taken, Turn};
+
+use super::batch::Sizer;
+use super::failure::{Cause, Failure, OnError};
+use super::halt::HaltAt;
+use super::schedule::Schedule;
+use super::shelf::Shelf;
+use super::stop::{Stop, Stopped};
+use super::tally::Tally;
+use super::window::{Gate, Most, Seen};
+use super::work::Work;
+use super::written::Written;
+use crate::lock::{lock, whole};
+
+/// The state that the workers of one run share.
+pub(super) struct Feed<'s, W: Work, I> {
+    stop: Stop,
+    on_error: OnError,
+    halt: HaltAt,
+    reads_ahead: bool,
+    gate: Gate,
+    /// Where results go in a stream.
+    shelf: Option<Shelf<W::Output>>,
+    state: Mutex<State<'s, W, I>>,
+}
+
+/// How a run is to go, as far as its feed is concerned.
+pub(super) struct Rules {
+    pub(super) sizer: Sizer,
+    pub(super) workers: usize,
+    /// The length of the input, if it says so.
+    pub(super) total: Option<usize>,
+    pub(super) on_error: OnError,
+    pub(super) halt: HaltAt,
+    pub(super) schedule: Schedule,
+    /// How far may be read ahead.
+    pub(super) most: Most,
+    /// The whole input is read before anything is run.
+    pub(super) reads_all: bool,
+    pub(super) stop: Stop,
+}
+
+struct State<'s, W: Work, I> {
+    items: I,
+    total: Option<usize>,
+    /// How many items were given out.
+    read: usize,
+    /// How many items the input could not give.
+    refused: usize,
+    /// The input has no more.
+    ended: bool,
+    /// What is read and not given out, where all is read at once.
+    stock: VecDeque<W::Item>,
+    reads_all: bool,
+    /// How long the last batch took to be read.
+    reading: Duration,
+    sizer: Sizer,
+    /// The slots of the final list not given out yet.
+    slots: &'s mut [MaybeUninit<W::Output>],
+    written: Vec<Written<'s, W::Output>>,
+    completed: u64,
+    failed: u64,
+    /// Batches that were given back, to be taken before new input.
+    again: VecDeque<GivenBack<'s, W>>,
+    /// Items that are to be run again, though not before a time.
+    later: Vec<(Instant, GivenBack<'s, W>)>,
+    /// Items that were under way elsewhere, to be taken when there are no others.
+    put_off: VecDeque<PutOff<'s, W>>,
+    failures: Vec<Failure>,
+    tally: Tally,
+}
+
+/// Items that a worker took and did not run, or that are to be run once more.
+struct GivenBack<'s, W: Work> {
+    start: usize,
+    items: Vec<W::Item>,
+    out: Written<'s, W::Output>,
+    attempts: u32,
+}
+
+/// An item that is under way elsewhere, and the place of its result.
+pub(super) struct PutOff<'s, W: Work> {
+    pub(super) index: usize,
+    /// How often it was run before.
+    pub(super) attempts: u32,
+    pub(super) item: W::Item,
+    pub(super) out: Written<'s, W::Output>,
+}
+
+/// Items to be run, which are beside this, and the place of their results.
+pub(super) struct Batch<'s, R> {
+    /// The index of its first item.
+    pub(super) start: usize,
+    /// Between so many items the worker looks whether to stop, and counts; with plain quick ones, after the batch.
+    pub(super) stride: usize,
+    /// Each item is worth a look at the clock.
+    pub(super) is_timed: bool,
+    /// How often its items were run before.
+    pub(super) attempts: u32,
+    pub(super) out: Written<'s, R>,
+}
+
+/// An input that takes longer for a batch is not read by who has something under way.
+#[cfg(unix)]
+const SLOW: Duration = Duration::from_millis(5);
+
+/// So often a worker looks for the lock, some 10 us in all, before it sleeps.
+const SPINS: u32 = 1000;
+
+impl<'s, W: Work, I> Feed<'s, W, I> {
+    /// Without `slots` all results lie apart, and there may be gaps between them; with a shelf there are no slots.
+    pub(super) fn new(
+        items: I,
+        rules: Rules,
+        slots: &'s mut [MaybeUninit<W::Output>],
+        shelf: Option<Shelf<W::Output>>,
+    ) -> Feed<'s, W, I> {
+        let Rules { sizer, workers, total, on_error, halt, schedule, most, reads_all, stop } = rules;
+        let state = State {
+            items,
+            total,
+            read: 0,
+            refused: 0,
+            ended: false,
+            stock: VecDeque::new(),
+            reads_all,
+            reading: Duration::ZERO,
+            sizer,
+            slots,
+            written: Vec::new(),
+            completed: 0,
+            failed: 0,
+            again: VecDeque::new(),
+            later: Vec::new(),
+            put_off: VecDeque::new(),
+            failures: Vec::new(),
+            tally: Tally::new(workers),
+        };
+        let gate = Gate::new(most, workers);
+        Feed { stop, on_error, halt, reads_ahead: schedule.reads_ahead(), gate, shelf, state: Mutex::new(state) }
+    }
+
+    /// Whether no further item is to be started.
+    #[inline]
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_stopped()
+    }
+
+    pub(super) fn stopping(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// Has no further item started.
+    pub(super) fn stop(&self, now: bool, reason: Stopped) {
+        self.stop.stop(now, reason);
+        self.gate.call();
+    }
+
+    /// Whether the other items are run when one fails.
+    pub(super) fn goes_on(&self) -> bool {
+        self.on_error != OnError::FailFast
+    }
+
+    /// Whether a driver may take a batch while its worker is at another.
+    #[cfg(unix)]
+    pub(super) fn reads_ahead(&self) -> bool {
+        self.reads_ahead
+    }
+
+    /// Where the results of a stream lie.
+    pub(super) fn shelf(&self) -> Option<&Shelf<W::Output>> {
+        self.shelf.as_ref()
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Waits until there may be something to take: for a change since `seen`, or for a time.
+    pub(super) fn wait(&self, seen: Seen, until: Option<Instant>) {
+        let due = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let most = [due, self.stop.longest_wait()].into_iter().flatten().min();
+        let waited = self.gate.wait(seen, most);
+        let mut turn = self.turn();
+        let tally = turn.tally();
+        *if until.is_none() { &mut tally.waited_for_room } else { &mut tally.waited_for_time } += waited;
+    }
+
+    /// Waits for the lock.
+    pub(super) fn turn(&self) -> Turn<'_, 's, W, I> {
+        // Mostly the other worker reads a batch of quick items and is done in microseconds: less than it takes to be put
+        // to sleep and woken.
+        for _ in 0..SPINS {
+            if let Some(turn) = self.try_turn() {
+                return turn;
+            }
+            std::hint::spin_loop();
+        }
+        let began = Instant::now();
+        // What may panic under the lock, the user's iterator, is caught.
+        let mut state = lock(&self.state);
+        state.tally.waited_for_lock += began.elapsed();
+        Turn::new(self, state)
+    }
+
+    /// The lock, if nobody has it.
+    pub(super) fn try_turn(&self) -> Option<Turn<'_, 's, W, I>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(Turn::new(self, state)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(Turn::new(self, poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// What came of the run; all workers are done.
+    pub(super) fn end(self) -> End<'s, W::Output> {
+        let stop = self.stop;
+        let mut state = whole(self.state.into_inner());
+        state.end(&stop)
+    }
+
+    /// As [`end`](Feed::end), where others still have the feed.
+    pub(super) fn end_of_stream(&self) -> End<'s, W::Output> {
+        lock(&self.state).end(&self.stop)
+    }
+}
+
+impl<'s, W: Work, I> State<'s, W, I> {
+    fn end(&mut self, stop: &Stop) -> End<'s, W::Output> {
+        let mut failures = std::mem::take(&mut self.failures);
+        failures.sort_by_key(Failure::index);
+        let read = self.read + self.refused;
+        // An input that says how long it is need not be asked for one more to be at its end.
+        let is_read = (self.ended && self.stock.is_empty()) || (self.read > 0 && self.total == Some(self.read));
+        let is_whole = is_read && self.completed + self.failed == read as u64;
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.report.items = read as u64;
+        tally.report.completed = self.completed;
+        tally.report.failed = self.failed;
+        let stopped = if is_whole { None } else { stop.reason() };
+        let ended = self.ended && !failures.iter().any(|failure| matches!(failure.cause, Cause::Input(_)));
+        End { written: std::mem::take(&mut self.written), failures, tally, read, ended, is_whole, stopped }
+    }
+}
+
+/// What came of a run.
+pub(super) struct End<'s, R> {
+    /// In no order.
+    pub(super) written: Vec<Written<'s, R>>,
+    /// In the order of the input.
+    pub(super) failures: Vec<Failure>,
+    /// Lacks what only the caller knows: how long it took, and how often something was retried.
+    pub(super) tally: Tally,
+    /// So many items were read.
+    pub(super) read: usize,
+    /// Whether the input said that there are no more.
+    pub(super) ended: bool,
+    /// Whether each item of the input has a result or a failure.
+    pub(super) is_whole: bool,
+    /// Why that is not so.
+    pub(super) stopped: Option<Stopped>,
+}
+
+/// A worker's guard of the state.
+type Held<'f, 's, W, I> = MutexGuard<'f, State<'s, W, I>>;
