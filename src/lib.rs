@@ -82,7 +82,7 @@ pub use panics::Panic;
 pub use parallel::{
     BatchReport, BatchSize, CancelToken, FailedAttempt, Failure, FailureKind, Halt, Incomplete, Limit, OnError,
     Outcome, Parallel, PreDispatch, Progress, ProgressCallback, Retry, RunReport, Schedule, SlowItem, Snapshot,
-    Stopped, Stream, UnorderedStream, WorkerReport, cpu_count, effective_n_jobs,
+    Stopped, Stream, Timeout, UnorderedStream, WorkerReport, cpu_count, effective_n_jobs,
 };
 pub use payload::Payload;
 pub use screen::print_line;

@@ -40,6 +40,11 @@ pub(crate) fn is_worker_thread() -> bool {
     threads::is_worker()
 }
 
+/// This thread is a worker of a run from here on.
+pub(crate) fn enter_worker_thread() {
+    threads::enter();
+}
+
 /// What outlives a run: the pool, made at the first one.
 #[derive(Default)]
 pub(crate) struct Crew {

@@ -20,13 +20,18 @@ pub(super) fn is_worker() -> bool {
     IS_WORKER.get()
 }
 
+/// This thread is one of a run's workers, though of no pool.
+pub(super) fn enter() {
+    IS_WORKER.set(true);
+}
+
 impl Pool {
     pub(super) fn new(workers: usize) -> Result<Pool> {
         // Whatever such a thread does, its own share or a part of a neighbour's task, it does for a run.
         let build = rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
             .thread_name(|index| format!("larder-{index}"))
-            .start_handler(|_| IS_WORKER.set(true));
+            .start_handler(|_| enter());
         match build.build() {
             Ok(pool) => Ok(Pool { pool }),
             Err(error) => Err(Error::new(Kind::Resource {

@@ -8,6 +8,7 @@ use super::feed::{Batch, Feed, PutOff, Taken, Turn};
 use super::progress::Meter;
 use super::tally::Slow;
 use super::times::Slowest;
+use super::watch::{self, Watch};
 use super::work::Work;
 use super::written::Written;
 use crate::memory::Waiting;
@@ -18,6 +19,10 @@ pub(super) struct Run<'s, 'r, W: Work, I> {
     pub(super) work: &'r W,
     pub(super) feed: &'r Feed<'s, W, I>,
     meter: Option<&'r Meter>,
+    /// Who looks after the time of items, where that is limited.
+    watch: Option<&'r Watch>,
+    /// The run is a loop on the calling thread: nobody looks on.
+    is_alone: bool,
     /// How items that were put off are waited for.
     patience: Waiting,
 }
@@ -63,12 +68,18 @@ enum Ran<T> {
 }
 
 impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
-    pub(super) fn new(work: &'r W, feed: &'r Feed<'s, W, I>, meter: Option<&'r Meter>) -> Run<'s, 'r, W, I> {
+    pub(super) fn new(
+        work: &'r W,
+        feed: &'r Feed<'s, W, I>,
+        meter: Option<&'r Meter>,
+        watch: Option<&'r Watch>,
+        is_alone: bool,
+    ) -> Run<'s, 'r, W, I> {
         // A worker of the run's own, between two items, keeps nobody waiting but the run. On a rayon thread that runs it
         // there may be other work below on the stack, which someone else waits for.
         let is_nested = rayon::current_thread_index().is_some();
         let patience = if is_nested { Waiting::AsThreadMay } else { Waiting::ToTheEnd };
-        Run { work, feed, meter, patience }
+        Run { work, feed, meter, watch, is_alone, patience }
     }
 
     /// Works until the input ends or the run stops. Never panics, whatever the input and the tasks do.
@@ -80,7 +91,8 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             let mut turn = match taken {
                 Taken::Batch(batch) => {
                     let start = Instant::now();
-                    let took = self.run_taken(batch, worker, &mut items, &mut done);
+                    // Left behind, this thread is no worker any more.
+                    let Some(took) = self.run_taken(batch, worker, &mut items, &mut done) else { return };
                     let between = start.duration_since(free_since);
                     free_since = start + took;
                     let mut turn = self.feed.turn();
@@ -102,6 +114,11 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         let mut turn = self.feed.turn();
         turn.tally().between += free_since.elapsed();
         turn.tally().leaves(worker);
+        drop(turn);
+        if let Some(watch) = self.watch {
+            watch.leaves();
+        }
+        discard(items.drain(..));
     }
 
     /// Runs the next batch on this thread; `false` if there is none. For who asks for results one after the other.
@@ -110,7 +127,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         let taken = self.feed.turn().take(0, &mut items);
         match taken {
             Taken::Batch(batch) => {
-                let took = self.run_taken(batch, 0, &mut items, &mut done);
+                let Some(took) = self.run_taken(batch, 0, &mut items, &mut done) else { return false };
                 self.hand_in(&mut self.feed.turn(), 0, &mut done, took);
                 true
             }
@@ -123,21 +140,82 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         }
     }
 
-    /// Runs a batch; answers how long that took.
+    /// Runs a batch; answers how long that took, or `None` if its item was given up meanwhile, and another thread took this
+    /// one's place.
     fn run_taken(
         &self,
         batch: Batch<'s, W::Output>,
         worker: usize,
         items: &mut Vec<W::Item>,
         done: &mut Done<'s, W>,
-    ) -> Duration {
+    ) -> Option<Duration> {
         let start = Instant::now();
-        if W::DEFERS {
+        if let Some(watch) = self.watch {
+            if !self.run_watched(watch, batch, worker, items, done) {
+                return None;
+            }
+        } else if W::DEFERS {
             self.run_and_put_off(batch, worker, items, done);
         } else {
             self.run_batch(batch, worker, items, done);
         }
-        start.elapsed()
+        Some(start.elapsed())
+    }
+
+    /// As [`run_and_put_off`](Run::run_and_put_off), with a limit on the time of each; `false` if this worker was left
+    /// behind.
+    fn run_watched(
+        &self,
+        watch: &Watch,
+        batch: Batch<'s, W::Output>,
+        worker: usize,
+        items: &mut Vec<W::Item>,
+        done: &mut Done<'s, W>,
+    ) -> bool {
+        let Batch { start, attempts, mut out, .. } = batch;
+        let mut rest = items.drain(..);
+        for index in start.. {
+            if self.feed.is_stopped() {
+                break;
+            }
+            let Some(item) = rest.next() else { break };
+            let (_, mut place, behind) = out.part(index);
+            out = behind;
+            // What it is called with must be known while it runs.
+            let arguments = panics::catch(|| self.work.describe(self.work.trace(&item))).ok().flatten();
+            watch.begin(worker, index, attempts, arguments.clone());
+            let mut clock = Clock { times: &mut done.times, slowest: &mut done.slowest };
+            let ran = self.run_one(index, attempts, item, &mut place, worker, Waiting::Not, Some(&mut clock));
+            let Some(took) = watch.end(worker, index) else {
+                discard(rest);
+                return false;
+            };
+            match (ran, self.feed.task_limit()) {
+                (Ran::Busy(item), _) => done.put_off.push(PutOff { index, attempts, item, out: place }),
+                (Ran::Failed(failure), _) => done.failures.push(failure),
+                // Nobody looked while it ran.
+                (Ran::Done, Some(limit)) if self.is_alone && took > limit => {
+                    let task = self.work.task();
+                    done.failures.push(watch::timed_out(index, task, arguments, worker, attempts + 1, limit));
+                    self.count_failed(worker);
+                }
+                (Ran::Done, _) => {
+                    self.count(worker, 1);
+                    done.written.push(place);
+                }
+            }
+            if !done.failures.is_empty() && !self.feed.goes_on() {
+                break;
+            }
+        }
+        discard(rest);
+        true
+    }
+
+    /// Reports an item whose thread is left behind.
+    pub(super) fn give_up(&self, worker: usize, failure: Failure) {
+        self.count_failed(worker);
+        self.feed.turn().fail(failure);
     }
 
     fn hand_in(&self, turn: &mut Turn<'_, 's, W, I>, worker: usize, done: &mut Done<'s, W>, took: Duration) {
@@ -166,7 +244,10 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         let took = start.elapsed();
         let mut turn = self.feed.turn();
         match ran {
-            Ran::Done => turn.hand_in([out]),
+            Ran::Done => {
+                self.count(worker, 1);
+                turn.hand_in([out]);
+            }
             Ran::Busy(item) => {
                 turn.put_off([PutOff { index, attempts, item, out }]);
                 return true;
@@ -196,6 +277,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             let Some(item) = rest.next() else { break };
             let ran = self.run_one(index, attempts, item, &mut out, worker, Waiting::Not, clock.as_mut());
             if let Ran::Done = ran {
+                self.count(worker, 1);
                 continue;
             }
             let (before, place, behind) = out.part(index);
@@ -237,7 +319,6 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             Ok(Err(item)) => return Ran::Busy(item),
             Ok(Ok(Ok(value))) => {
                 out.extend(std::iter::once(value));
-                self.count(worker, 1);
                 if let (Some(clock), Some(start)) = (clock, start) {
                     self.note(clock, index, worker, start.elapsed(), trace);
                 }
@@ -335,12 +416,16 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         }
     }
 
-    /// Describes an item that failed for good; `before` is how often it was run earlier.
-    fn failure(&self, index: usize, before: u32, trace: Option<W::Trace>, worker: usize, cause: Cause) -> Failure {
+    /// It is over, as the others are: a run that goes on comes to the end of its bar.
+    fn count_failed(&self, worker: usize) {
         if self.feed.goes_on() {
-            // It is over, as the others are: a run that goes on comes to the end of its bar.
             self.count(worker, 1);
         }
+    }
+
+    /// Describes an item that failed for good; `before` is how often it was run earlier.
+    fn failure(&self, index: usize, before: u32, trace: Option<W::Trace>, worker: usize, cause: Cause) -> Failure {
+        self.count_failed(worker);
         let (attempts, known) = trace.as_ref().map_or((1, None), |trace| self.work.attempts(trace));
         let arguments = trace.and_then(|trace| self.describe(trace));
         let (cause, attempts) = (known.unwrap_or(cause), before.saturating_add(attempts));

@@ -18,7 +18,6 @@ use crate::wire::message::{Init, Setup, TaskName};
 /// What a run asks of its worker processes. Unset ones have the documented default.
 #[derive(Clone, Debug)]
 pub(super) struct Isolation {
-    pub(super) timeout_per_task: Option<Duration>,
     pub(super) limit_memory_soft: Option<u64>,
     pub(super) limit_memory_hard: Option<u64>,
     pub(super) max_tasks_per_worker: Option<u64>,
@@ -40,7 +39,6 @@ pub(super) struct WorkerInit {
 impl Default for Isolation {
     fn default() -> Isolation {
         Isolation {
-            timeout_per_task: None,
             limit_memory_soft: None,
             limit_memory_hard: None,
             max_tasks_per_worker: None,
@@ -58,9 +56,6 @@ impl Isolation {
     /// An option means nothing, or asks for what the system cannot do.
     pub(super) fn check(&self) -> Result<()> {
         let zero = |name: &str, instead: &str| Err(Error::invalid_option(format!("`{name}` is 0: {instead}")));
-        if self.timeout_per_task.is_some_and(|timeout| timeout.is_zero()) {
-            return zero("timeout_per_task", "no task can end in that; leave it out for tasks without a limit");
-        }
         if self.max_tasks_per_worker == Some(0) {
             return zero("max_tasks_per_worker", "a worker does at least one; leave it out for no limit");
         }
@@ -155,15 +150,6 @@ const LEAST_MEMORY: u64 = 16 << 20;
 
 /// Options of [`Backend::Processes`](crate::Backend::Processes). Other backends have no use for them and leave them alone.
 impl Parallel {
-    /// How long one task may take in a worker process. Then its worker is killed, the task is reported as
-    /// [timed out](crate::FailureKind::Timeout) (or [run again](Parallel::retries)), and the others go on in a new worker.
-    /// Default: as long as it likes. A task is stopped within a twentieth of a second after its time, or an eighth of the
-    /// timeout if that is longer.
-    pub fn timeout_per_task(mut self, timeout: Duration) -> Parallel {
-        self.options.isolation.timeout_per_task = Some(timeout);
-        self
-    }
-
     /// The bytes beyond which a worker process is replaced once its current task is done: against leaks. Odoo's word.
     ///
     /// What counts is memory that is the worker's own: not its payloads, which all workers share. Linux only.

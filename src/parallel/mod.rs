@@ -31,7 +31,9 @@ mod shelf;
 mod stop;
 mod stream;
 mod tally;
+mod timeout;
 mod times;
+mod watch;
 mod window;
 mod work;
 mod written;
@@ -51,6 +53,7 @@ pub use retry::{FailedAttempt, Retry};
 pub use schedule::Schedule;
 pub use stop::Stopped;
 pub use stream::{Stream, UnorderedStream};
+pub use timeout::Timeout;
 pub use window::PreDispatch;
 
 #[cfg(unix)]

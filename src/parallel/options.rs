@@ -12,6 +12,7 @@ use super::isolation::Isolation;
 use super::progress::Progress;
 use super::retry::Retry;
 use super::schedule::Schedule;
+use super::timeout::Timeout;
 use super::window::PreDispatch;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub(super) struct Options {
     pub(super) retry: Retry,
     pub(super) halt: Option<Halt>,
     pub(super) deadline: Option<Duration>,
+    pub(super) timeout: Option<Timeout>,
     pub(super) pre_dispatch: PreDispatch,
     pub(super) cancel: Option<CancelToken>,
     pub(super) isolation: Isolation,
@@ -138,6 +140,20 @@ impl Parallel {
     /// [`Error::is_deadline`]: crate::Error::is_deadline
     pub fn deadline(mut self, deadline: Duration) -> Parallel {
         self.options.deadline = Some(deadline);
+        self
+    }
+
+    /// How long one task may take: a `Duration`, or a [multiple of the median](Timeout::median). Then it is reported as
+    /// [timed out](crate::FailureKind::Timeout), and the others go on. Default: as long as it likes.
+    ///
+    /// In worker processes its worker is killed, within a twentieth of a second or an eighth of the timeout, and the task may
+    /// be [run again](Parallel::retries). A thread cannot be broken off: the task is reported at the same time and left
+    /// behind, and what it gives in the end is dropped. [`run`](Parallel::run), [`map`](Parallel::map) and their like, whose
+    /// tasks may use what the caller lent, still return only when it has ended; a [`Stream`](crate::Stream) ends without it.
+    /// With one worker, on the calling thread, it is reported when it has ended. With a limit, items are dispatched one by
+    /// one on threads.
+    pub fn timeout_per_task(mut self, timeout: impl Into<Timeout>) -> Parallel {
+        self.options.timeout = Some(timeout.into());
         self
     }
 

@@ -13,12 +13,14 @@ use super::progress::{Meter, Progress, Reporter};
 use super::remote;
 use super::schedule::Schedule;
 use super::stop::{Stop, Stopped};
+use super::timeout::Timeout;
+use super::watch::Watch;
 use super::window::{Most, PreDispatch};
 use super::work::Work;
 use super::written::Written;
 use super::{OnError, Parallel, jobs};
 use crate::backend::{Backend, is_worker_thread};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sys::filled;
 
 /// Up to this size a list of results is reserved by the input's own word on its length.
@@ -57,7 +59,7 @@ impl<'s> Gather<'s> for Outcomes {
         let (workers, total) = (rules.workers, rules.total);
         let watched = parallel.watch(workers, total, label);
         let feed = Feed::new(items, rules, &mut [], None);
-        let ran = parallel.drive(&feed, &work, watched.as_ref(), workers);
+        let ran = parallel.drive(&feed, &work, Watched::meter(watched.as_ref()), workers, &|| {});
         let mut end = feed.end();
         let mut report = std::mem::take(&mut end.tally).report();
         report.retries += work.retries();
@@ -137,11 +139,13 @@ impl Parallel {
             ));
         }
         self.options.retry.check()?;
+        self.options.timeout.map_or(Ok(()), Timeout::check)?;
         let total = most.filter(|most| *most == least);
         let is_lazy = is_stream && self.is_loop(workers);
         // One after the other, when they are asked for.
-        let fixed =
-            if is_lazy { Some(NonZeroUsize::MIN) } else { asked.or(self.options.schedule.fixed(total, workers)?) };
+        let is_watched = self.options.timeout.is_some() && self.backend_here() != Backend::Processes;
+        let fixed = asked.or(self.options.schedule.fixed(total, workers)?);
+        let fixed = if is_lazy || is_watched { Some(NonZeroUsize::MIN) } else { fixed };
         let window = match self.options.pre_dispatch.items(workers)? {
             Some(_) if is_lazy => Most::Unlimited,
             Some(items) => Most::Items(items),
@@ -156,6 +160,7 @@ impl Parallel {
             halt: self.options.halt.map_or(Ok(HaltAt::NEVER), |halt| halt.at(total))?,
             schedule: self.options.schedule,
             most: window,
+            timeout: self.options.timeout,
             reads_all: self.options.pre_dispatch == PreDispatch::All,
             stop: Stop::new(self.options.cancel.clone(), self.options.deadline_from_now()?),
         };
@@ -167,21 +172,45 @@ impl Parallel {
         Watched::start(progress, workers, total, self.options.label.as_deref().unwrap_or(label))
     }
 
-    /// Runs to the end of the input, or until the run is stopped.
+    /// Runs to the end of the input, or until the run is stopped. `left_behind` is called when all that is left to wait for
+    /// are threads that were left behind.
     pub(super) fn drive<W: Work, I: Iterator<Item = W::Item> + Send>(
         &self,
         feed: &Feed<'_, W, I>,
         work: &W,
-        watched: Option<&Watched>,
+        meter: Option<&Meter>,
         workers: usize,
+        left_behind: &(dyn Fn() + Sync),
     ) -> Result<()> {
-        let meter = watched.map(|watched| &*watched.meter);
         let backend = self.backend_here();
         if backend == Backend::Processes {
             return self.drive_processes(feed, work, meter, workers);
         }
-        let run = dispatch::Run::new(work, feed, meter);
-        self.crew.run(backend, workers, &|worker| run.worker(worker))
+        let is_loop = self.is_loop(workers);
+        let watch = self.options.timeout.map(|_| Watch::new(if is_loop { 1 } else { workers }));
+        let run = dispatch::Run::new(work, feed, meter, watch.as_ref(), is_loop);
+        let crew = || self.crew.run(backend, workers, &|worker| run.worker(worker));
+        let Some(watch) = watch.as_ref().filter(|_| !is_loop) else { return crew() };
+        std::thread::scope(|scope| {
+            let watching = std::thread::Builder::new().name("larder-watch".to_owned());
+            let run = &run;
+            let watching = watching.spawn_scoped(scope, move || {
+                watch.watch(scope, run);
+                if watch.has_left_behind() {
+                    left_behind();
+                }
+            });
+            watching.map_err(|error| {
+                let what = "cannot start the thread that looks after `timeout_per_task`".to_owned();
+                Error::new(Kind::Resource { what, source: error.into() })
+            })?;
+            let ran = crew();
+            if ran.is_err() {
+                // Nobody came to work.
+                watch.end_watch();
+            }
+            ran
+        })
     }
 
     #[cfg(unix)]
@@ -239,7 +268,7 @@ impl Parallel {
         let mut failed = Ok(());
         let filled = filled::fill(&mut list, wanted, |slots| {
             let feed = Feed::new(items, rules, slots, None);
-            let ran = self.drive(&feed, work, watched, workers);
+            let ran = self.drive(&feed, work, Watched::meter(watched), workers, &|| {});
             let End { written, failures, tally, is_whole, stopped, .. } = feed.end();
             let others = if self.options.on_error == OnError::FailFast { 0 } else { failures.len().saturating_sub(1) };
             failed = match (failures.into_iter().next(), ran) {
@@ -283,6 +312,10 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    fn meter(watched: Option<&Watched>) -> Option<&Meter> {
+        watched.map(|watched| &*watched.meter)
+    }
+
     fn start(progress: &Progress, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
         if matches!(progress, Progress::Off) {
             return None;

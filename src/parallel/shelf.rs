@@ -106,6 +106,15 @@ impl<R> Shelf<R> {
         }
     }
 
+    /// Waits until no more comes.
+    pub(super) fn await_close(&self) {
+        let mut stock = lock(&self.stock);
+        while !stock.closed {
+            stock.waiting = true;
+            stock = whole(self.ready.wait(stock));
+        }
+    }
+
     /// Of what lies behind a gap, the failure with the lowest index: what a stream in order ends with that stopped before
     /// it came there.
     pub(super) fn failure_behind_gap(&self) -> Option<Failure> {

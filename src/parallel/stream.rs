@@ -5,16 +5,19 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 use super::Parallel;
 use super::dispatch;
 use super::feed::Feed;
+use super::progress::Meter;
 use super::report::RunReport;
 use super::run::{Gather, Watched};
 use super::shelf::{Order, Piece, Shelf};
 use super::stop::Stopped;
+use super::watch::Watch;
 use super::work::{self, Work};
 use crate::error::{Error, Kind, Result};
 use crate::lock::lock;
@@ -275,10 +278,11 @@ where
         feed: Feed::new(items, rules, &mut [], Some(Shelf::new(order))),
         work,
         watched: Mutex::new(watched),
+        left_behind: AtomicBool::new(false),
         end: OnceLock::new(),
     };
     let running: Box<dyn Running<W::Output>> = if is_loop {
-        Box::new(Loop { run })
+        Box::new(Loop { meter: run.meter(), run })
     } else {
         let run = Arc::new(run);
         let driven = Arc::clone(&run);
@@ -323,6 +327,8 @@ struct Run<W: Work + 'static, I> {
     feed: Feed<'static, W, I>,
     work: W,
     watched: Mutex<Option<Watched>>,
+    /// There are threads that are not waited for.
+    left_behind: AtomicBool,
     /// Set when it is over.
     end: OnceLock<(RunReport, Mutex<Option<Error>>)>,
 }
@@ -334,12 +340,25 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
 
     /// Runs all of it, on workers.
     fn drive(&self) {
-        let watched = lock(&self.watched).take();
-        let ran = self.parallel.drive(&self.feed, &self.work, watched.as_ref(), self.workers);
-        self.over(ran, watched);
+        let meter = self.meter();
+        // What is left to wait for then gives nothing that is still wanted.
+        let left_behind = || {
+            self.left_behind.store(true, Relaxed);
+            self.over(Ok(()));
+        };
+        let ran = self.parallel.drive(&self.feed, &self.work, meter.as_deref(), self.workers, &left_behind);
+        self.over(ran);
     }
 
-    fn over(&self, ran: Result<()>, watched: Option<Watched>) {
+    fn meter(&self) -> Option<Arc<Meter>> {
+        lock(&self.watched).as_ref().map(|watched| Arc::clone(&watched.meter))
+    }
+
+    /// It is over, if it was not before.
+    fn over(&self, ran: Result<()>) {
+        if self.end.get().is_some() {
+            return;
+        }
         let mut end = self.feed.end_of_stream();
         let mut report = std::mem::take(&mut end.tally).report();
         report.retries += self.work.retries();
@@ -353,7 +372,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
             (Ok(()), Some(Stopped::Failure | Stopped::Halted) | None) => None,
         };
         let _ = self.end.set((report, Mutex::new(error)));
-        if let Some(watched) = watched {
+        if let Some(watched) = lock(&self.watched).take() {
             watched.reporter.finish(is_complete);
         }
         self.shelf().close();
@@ -393,8 +412,11 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
     fn stop(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.run.feed.stop(true, Stopped::Cancelled);
-            // It does not panic: what may is caught where it is called.
-            let _ = thread.join();
+            self.run.shelf().await_close();
+            if !self.run.left_behind.load(Relaxed) {
+                // It does not panic: what may is caught where it is called.
+                let _ = thread.join();
+            }
         }
     }
 
@@ -406,6 +428,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
 /// The work is done by whoever asks for the next result.
 struct Loop<W: Work + 'static, I> {
     run: Run<W, I>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> for Loop<W, I> {
@@ -415,9 +438,9 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
                 return Some(piece);
             }
             let has_more = {
-                let watched = lock(&self.run.watched);
-                let meter = watched.as_ref().map(|watched| &*watched.meter);
-                dispatch::Run::new(&self.run.work, &self.run.feed, meter).step()
+                let run = &self.run;
+                let watch = run.parallel.options.timeout.map(|_| Watch::new(1));
+                dispatch::Run::new(&run.work, &run.feed, self.meter.as_deref(), watch.as_ref(), true).step()
             };
             if !has_more {
                 self.stop();
@@ -438,8 +461,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
 
     fn stop(&mut self) {
         if self.run.end.get().is_none() {
-            let watched = lock(&self.run.watched).take();
-            self.run.over(Ok(()), watched);
+            self.run.over(Ok(()));
         }
     }
 

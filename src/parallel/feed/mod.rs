@@ -10,6 +10,7 @@ mod turn;
 
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ use super::schedule::Schedule;
 use super::shelf::Shelf;
 use super::stop::{Stop, Stopped};
 use super::tally::Tally;
+use super::timeout::Timeout;
+use super::times::Times;
 use super::window::{Gate, Most, Seen};
 use super::work::Work;
 use super::written::Written;
@@ -34,6 +37,9 @@ pub(super) struct Feed<'s, W: Work, I> {
     halt: HaltAt,
     reads_ahead: bool,
     gate: Gate,
+    timeout: Option<Timeout>,
+    /// What one item may take by now, in nanoseconds.
+    task_limit: AtomicU64,
     /// Where results go in a stream.
     shelf: Option<Shelf<W::Output>>,
     state: Mutex<State<'s, W, I>>,
@@ -52,6 +58,7 @@ pub(super) struct Rules {
     pub(super) most: Most,
     /// The whole input is read before anything is run.
     pub(super) reads_all: bool,
+    pub(super) timeout: Option<Timeout>,
     pub(super) stop: Stop,
 }
 
@@ -130,7 +137,7 @@ impl<'s, W: Work, I> Feed<'s, W, I> {
         slots: &'s mut [MaybeUninit<W::Output>],
         shelf: Option<Shelf<W::Output>>,
     ) -> Feed<'s, W, I> {
-        let Rules { sizer, workers, total, on_error, halt, schedule, most, reads_all, stop } = rules;
+        let Rules { sizer, workers, total, on_error, halt, schedule, most, reads_all, timeout, stop } = rules;
         let state = State {
             items,
             total,
@@ -152,7 +159,19 @@ impl<'s, W: Work, I> Feed<'s, W, I> {
             tally: Tally::new(workers),
         };
         let gate = Gate::new(most, workers);
-        Feed { stop, on_error, halt, reads_ahead: schedule.reads_ahead(), gate, shelf, state: Mutex::new(state) }
+        let feed = Feed {
+            stop,
+            on_error,
+            halt,
+            reads_ahead: schedule.reads_ahead(),
+            gate,
+            timeout,
+            task_limit: AtomicU64::new(u64::MAX),
+            shelf,
+            state: Mutex::new(state),
+        };
+        feed.limit_by(&Times::default());
+        feed
     }
 
     /// Whether no further item is to be started.
@@ -185,6 +204,18 @@ impl<'s, W: Work, I> Feed<'s, W, I> {
     /// Where the results of a stream lie.
     pub(super) fn shelf(&self) -> Option<&Shelf<W::Output>> {
         self.shelf.as_ref()
+    }
+
+    /// What one item may take, if that is limited.
+    pub(super) fn task_limit(&self) -> Option<Duration> {
+        Some(self.task_limit.load(Relaxed)).filter(|nanos| *nanos != u64::MAX).map(Duration::from_nanos)
+    }
+
+    /// Items took so long so far.
+    fn limit_by(&self, times: &Times) {
+        if let Some(limit) = self.timeout.and_then(|timeout| timeout.at(times)) {
+            self.task_limit.store(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        }
     }
 
     pub(super) fn gate(&self) -> &Gate {

@@ -19,6 +19,7 @@ fn rules(batch: usize, total: Option<usize>, on_error: OnError) -> Rules {
         schedule: Schedule::TopPicking,
         most: Most::Unlimited,
         reads_all: false,
+        timeout: None,
         stop: Stop::default(),
     }
 }

@@ -210,6 +210,9 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
                 (_, written) => self.state.written.push(written),
             }
         }
+        if self.feed.timeout.is_some() {
+            self.feed.limit_by(&self.state.tally.times);
+        }
         let new = self.state.completed - before;
         self.settle(usize::try_from(new).unwrap_or(usize::MAX));
     }

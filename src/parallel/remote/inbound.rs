@@ -18,7 +18,7 @@ use crate::wire::message::{Done, Report, Unusable};
 impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
     /// Writes, reads, and deals with what was read.
     pub(super) fn exchange(&mut self) -> std::result::Result<(), Unheard> {
-        let wait = self.run.isolation.timeout_per_task.map_or(TICK, |timeout| TICK.min(timeout / 8));
+        let wait = self.run.feed.task_limit().map_or(TICK, |timeout| TICK.min(timeout / 8));
         let Some(worker) = &mut self.worker else { return Ok(()) };
         let exchanged = worker.exchange(wait.max(Duration::from_millis(1)));
         // A worker that is gone may have left reports.

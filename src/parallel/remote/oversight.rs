@@ -104,7 +104,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             self.told = self.told.max(told);
         }
         let Some(flight) = self.flights.front() else { return };
-        if let Some(timeout) = self.run.isolation.timeout_per_task {
+        if let Some(timeout) = self.run.feed.task_limit() {
             let (task, limit) = match stand {
                 // Somebody else's time.
                 Some(Stand { waits: true, .. }) => (None, timeout),
