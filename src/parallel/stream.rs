@@ -354,27 +354,26 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
         lock(&self.watched).as_ref().map(|watched| Arc::clone(&watched.meter))
     }
 
-    /// It is over, if it was not before.
+    /// It is over; the first word on how counts.
     fn over(&self, ran: Result<()>) {
-        if self.end.get().is_some() {
-            return;
-        }
-        let mut end = self.feed.end_of_stream();
-        let mut report = std::mem::take(&mut end.tally).report();
-        report.retries += self.work.retries();
-        let is_complete = end.is_whole && report.failed == 0;
-        let error = match (ran, end.stopped) {
-            (Err(error), _) => Some(error),
-            (Ok(()), Some(why @ (Stopped::Cancelled | Stopped::Deadline))) => {
-                Some(Error::stopped(why, report.completed))
+        self.end.get_or_init(|| {
+            let mut end = self.feed.end_of_stream();
+            let mut report = std::mem::take(&mut end.tally).report();
+            report.retries += self.work.retries();
+            let is_complete = end.is_whole && report.failed == 0;
+            let error = match (ran, end.stopped) {
+                (Err(error), _) => Some(error),
+                (Ok(()), Some(why @ (Stopped::Cancelled | Stopped::Deadline))) => {
+                    Some(Error::stopped(why, report.completed))
+                }
+                // That was told, or is told when nothing else is left.
+                (Ok(()), Some(Stopped::Failure | Stopped::Halted) | None) => None,
+            };
+            if let Some(watched) = lock(&self.watched).take() {
+                watched.reporter.finish(is_complete);
             }
-            // That was told, or is told when nothing else is left.
-            (Ok(()), Some(Stopped::Failure | Stopped::Halted) | None) => None,
-        };
-        let _ = self.end.set((report, Mutex::new(error)));
-        if let Some(watched) = lock(&self.watched).take() {
-            watched.reporter.finish(is_complete);
-        }
+            (report, Mutex::new(error))
+        });
         self.shelf().close();
     }
 

@@ -6,11 +6,13 @@ mod arrays;
 mod blobs;
 mod child;
 mod damage;
+mod endings;
 mod examples;
 mod flips;
 mod holes;
 #[cfg(unix)]
 mod hostile;
+mod joblib;
 mod kills;
 #[cfg(feature = "conformance")]
 mod laws;
@@ -24,6 +26,7 @@ mod processes;
 mod programs;
 #[cfg(feature = "conformance")]
 mod stores;
+mod streams;
 mod support;
 mod tidy;
 mod types;

@@ -277,7 +277,7 @@ fn a_run_is_cancelled_from_within() {
             assert!(outcome.is_cancelled() && !outcome.is_complete(), "{way}");
             assert_eq!(outcome.results()[..501], (0..501).map(Some).collect::<Vec<_>>(), "{way}");
             assert_eq!(failed(&outcome, &way), [0; 0], "{way}");
-            assert!(outcome.into_values().unwrap_err().is_cancelled(), "{way}");
+            assert!(larder::Error::from(outcome.into_values().unwrap_err()).is_cancelled(), "{way}");
             // It stays cancelled.
             assert!(parallel.map(0_u64.., work).unwrap_err().is_cancelled(), "{way}");
         }
