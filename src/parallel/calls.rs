@@ -50,7 +50,7 @@ impl Parallel {
         I: IntoIterator<Item = Delayed<'a, T>>,
         I::IntoIter: Send,
     {
-        self.calls::<Values, T, I>(calls)
+        self.calls(Values, calls)
     }
 
     /// Runs delayed calls as [`run`](Parallel::run) does, and gives every result and every failure.
@@ -85,10 +85,10 @@ impl Parallel {
         I: IntoIterator<Item = Delayed<'a, T>>,
         I::IntoIter: Send,
     {
-        self.calls::<Outcomes, T, I>(calls)
+        self.calls(Outcomes, calls)
     }
 
-    pub(super) fn calls<'s, 'a, G, T, I>(&self, calls: I) -> Result<G::Of<T::Value>>
+    pub(super) fn calls<'s, 'a, G, T, I>(&self, gather: G, calls: I) -> Result<G::Of<T::Value>>
     where
         G: Gather<'s>,
         T: Task,
@@ -102,7 +102,7 @@ impl Parallel {
         let calls = calls.into_iter();
         let cached = self.options.memory.as_ref().map(Memory::cached::<T>);
         if self.backend_here() != Backend::Processes && !self.options.retry.is_on() && cached.is_none() {
-            return G::gather(self, calls, work::Calls::<T, _, false>::new(|args, _| Ok(T::call(args))), label);
+            return gather.gather(self, calls, work::Calls::<T, _, false>::new(|args, _| Ok(T::call(args))), label);
         }
         // Next to what these calls cost, asking an input of unknown type is nothing: so there is one copy of all that follows
         // for each task, and not for each input.
@@ -112,12 +112,12 @@ impl Parallel {
             if registry::entry::<T>().is_none() {
                 return Err(Error::invalid_option(isolation::not_registered(T::NAME)));
             }
-            return G::gather(self, calls, crossing::SentCalls::<T>::new(cached), label);
+            return gather.gather(self, calls, crossing::SentCalls::<T>::new(cached), label);
         }
         if self.options.retry.is_on() {
             let work = Retried::<T>::new(cached, self.options.retry.clone());
             if work.is_registered() {
-                return G::gather(self, calls, work, label);
+                return gather.gather(self, calls, work, label);
             }
             // Whether arguments can be copied is a matter of their type, but only a call can be asked.
             let mut calls = calls.peekable();
@@ -126,12 +126,12 @@ impl Parallel {
                 let cause = Cause::Input(panic);
                 Err(Failure { index: 0, task: None, arguments: None, worker: 0, attempts: 0, cause }.into())
             })?;
-            return G::gather(self, calls, work, label);
+            return gather.gather(self, calls, work, label);
         }
         let call = move |args, waiting| match &cached {
             Some(cached) => cached.call_unless_busy(args, T::compute, waiting),
             None => Ok(T::call(args)),
         };
-        G::gather(self, calls, work::Calls::<T, _, true>::new(call), label)
+        gather.gather(self, calls, work::Calls::<T, _, true>::new(call), label)
     }
 }

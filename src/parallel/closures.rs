@@ -21,7 +21,7 @@ impl Parallel {
         R: Send,
         F: Fn(I::Item) -> R + Send + Sync,
     {
-        self.closure::<Values, _, _>(items.into_iter(), work::Closure::new(function))
+        self.closure(Values, items.into_iter(), work::Closure::new(function))
     }
 
     /// As [`map`](Parallel::map), for a closure that can fail: the first `Err` ends the run.
@@ -43,7 +43,7 @@ impl Parallel {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
         F: Fn(I::Item) -> std::result::Result<R, E> + Send + Sync,
     {
-        self.closure::<Values, _, _>(items.into_iter(), work::Fallible::new(function))
+        self.closure(Values, items.into_iter(), work::Fallible::new(function))
     }
 
     /// Calls `function` with each item as [`map`](Parallel::map) does, and gives every result and every failure.
@@ -69,7 +69,7 @@ impl Parallel {
         R: Send,
         F: Fn(I::Item) -> R + Send + Sync,
     {
-        self.closure::<Outcomes, _, _>(items.into_iter(), work::Closure::new(function))
+        self.closure(Outcomes, items.into_iter(), work::Closure::new(function))
     }
 
     /// As [`map_outcome`](Parallel::map_outcome), for a closure that can fail.
@@ -95,10 +95,10 @@ impl Parallel {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
         F: Fn(I::Item) -> std::result::Result<R, E> + Send + Sync,
     {
-        self.closure::<Outcomes, _, _>(items.into_iter(), work::Fallible::new(function))
+        self.closure(Outcomes, items.into_iter(), work::Fallible::new(function))
     }
 
-    pub(super) fn closure<'s, G, W, I>(&self, items: I, work: W) -> Result<G::Of<W::Output>>
+    pub(super) fn closure<'s, G, W, I>(&self, gather: G, items: I, work: W) -> Result<G::Of<W::Output>>
     where
         G: Gather<'s>,
         W: Work + 's,
@@ -111,6 +111,6 @@ impl Parallel {
                 self.options.retry.most()
             )));
         }
-        G::gather(self, items, work, "map")
+        gather.gather(self, items, work, "map")
     }
 }

@@ -32,7 +32,7 @@ pub(super) trait Gather<'s> {
     where
         R: 's;
 
-    fn gather<W, I>(parallel: &Parallel, items: I, work: W, label: &str) -> Result<Self::Of<W::Output>>
+    fn gather<W, I>(self, parallel: &Parallel, items: I, work: W, label: &str) -> Result<Self::Of<W::Output>>
     where
         W: Work + 's,
         I: Iterator<Item = W::Item> + Send + 's;
@@ -50,7 +50,7 @@ impl<'s> Gather<'s> for Outcomes {
     where
         R: 's;
 
-    fn gather<W, I>(parallel: &Parallel, items: I, work: W, label: &str) -> Result<Outcome<W::Output>>
+    fn gather<W, I>(self, parallel: &Parallel, items: I, work: W, label: &str) -> Result<Outcome<W::Output>>
     where
         W: Work + 's,
         I: Iterator<Item = W::Item> + Send + 's,
@@ -81,7 +81,7 @@ impl<'s> Gather<'s> for Values {
     where
         R: 's;
 
-    fn gather<W, I>(parallel: &Parallel, items: I, work: W, label: &str) -> Result<Vec<W::Output>>
+    fn gather<W, I>(self, parallel: &Parallel, items: I, work: W, label: &str) -> Result<Vec<W::Output>>
     where
         W: Work + 's,
         I: Iterator<Item = W::Item> + Send + 's,

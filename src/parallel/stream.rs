@@ -134,7 +134,7 @@ impl Parallel {
         I: IntoIterator<Item = Delayed<'static, T>>,
         I::IntoIter: Send + 'static,
     {
-        Ok(Stream { results: self.calls::<InOrder, T, I>(calls)? })
+        Ok(Stream { results: self.calls(Streamed(Order::OfInput), boxed(calls))? })
     }
 
     /// As [`stream`](Parallel::stream), each result as soon as it is there: joblib's `return_as="generator_unordered"`.
@@ -149,7 +149,7 @@ impl Parallel {
         I: IntoIterator<Item = Delayed<'static, T>>,
         I::IntoIter: Send + 'static,
     {
-        Ok(UnorderedStream { results: self.calls::<AsTheyCome, T, I>(calls)? })
+        Ok(UnorderedStream { results: self.calls(Streamed(Order::AsTheyCome), boxed(calls))? })
     }
 
     /// Calls `function` with each item and gives the results in order, as they come; see [`stream`](Parallel::stream).
@@ -164,7 +164,7 @@ impl Parallel {
         R: Send + 'static,
         F: Fn(I::Item) -> R + Send + Sync + 'static,
     {
-        Ok(Stream { results: self.closure::<InOrder, _, _>(items.into_iter(), work::Closure::new(function))? })
+        Ok(Stream { results: self.closure(Streamed(Order::OfInput), boxed(items), work::Closure::new(function))? })
     }
 
     /// As [`map_stream`](Parallel::map_stream), each result as soon as it is there, with its position.
@@ -191,7 +191,7 @@ impl Parallel {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
     {
         Ok(UnorderedStream {
-            results: self.closure::<AsTheyCome, _, _>(items.into_iter(), work::Closure::new(function))?,
+            results: self.closure(Streamed(Order::AsTheyCome), boxed(items), work::Closure::new(function))?,
         })
     }
 
@@ -208,7 +208,7 @@ impl Parallel {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
         F: Fn(I::Item) -> std::result::Result<R, E> + Send + Sync + 'static,
     {
-        Ok(Stream { results: self.closure::<InOrder, _, _>(items.into_iter(), work::Fallible::new(function))? })
+        Ok(Stream { results: self.closure(Streamed(Order::OfInput), boxed(items), work::Fallible::new(function))? })
     }
 
     /// As [`map_stream_unordered`](Parallel::map_stream_unordered), for a closure that can fail.
@@ -225,83 +225,70 @@ impl Parallel {
         F: Fn(I::Item) -> std::result::Result<R, E> + Send + Sync + 'static,
     {
         Ok(UnorderedStream {
-            results: self.closure::<AsTheyCome, _, _>(items.into_iter(), work::Fallible::new(function))?,
+            results: self.closure(Streamed(Order::AsTheyCome), boxed(items), work::Fallible::new(function))?,
         })
     }
 }
 
-struct InOrder;
-struct AsTheyCome;
-
-impl Gather<'static> for InOrder {
-    type Of<R>
-        = Results<R>
-    where
-        R: 'static;
-
-    fn gather<W, I>(parallel: &Parallel, items: I, work: W, label: &str) -> Result<Results<W::Output>>
-    where
-        W: Work + 'static,
-        I: Iterator<Item = W::Item> + Send + 'static,
-    {
-        start(parallel, items, work, label, Order::OfInput)
-    }
-}
-
-impl Gather<'static> for AsTheyCome {
-    type Of<R>
-        = Results<R>
-    where
-        R: 'static;
-
-    fn gather<W, I>(parallel: &Parallel, items: I, work: W, label: &str) -> Result<Results<W::Output>>
-    where
-        W: Work + 'static,
-        I: Iterator<Item = W::Item> + Send + 'static,
-    {
-        start(parallel, items, work, label, Order::AsTheyCome)
-    }
-}
-
-fn start<W, I>(parallel: &Parallel, items: I, work: W, label: &str, order: Order) -> Result<Results<W::Output>>
+/// An input of whatever type: so there is one copy of all that follows for each function, and not for each input.
+fn boxed<I>(items: I) -> Box<dyn Iterator<Item = I::Item> + Send>
 where
-    W: Work + 'static,
-    I: Iterator<Item = W::Item> + Send + 'static,
+    I: IntoIterator,
+    I::IntoIter: Send + 'static,
 {
-    let (rules, _) = parallel.rules(items.size_hint(), true)?;
-    let workers = rules.workers;
-    let is_loop = parallel.is_loop(workers);
-    let watched = parallel.watch(workers, rules.total, label);
-    let run = Run {
-        parallel: parallel.clone(),
-        workers,
-        feed: Feed::new(items, rules, &mut [], Some(Shelf::new(order))),
-        work,
-        watched: Mutex::new(watched),
-        left_behind: AtomicBool::new(false),
-        end: OnceLock::new(),
-    };
-    let running: Box<dyn Running<W::Output>> = if is_loop {
-        Box::new(Loop { meter: run.meter(), run })
-    } else {
-        let run = Arc::new(run);
-        let driven = Arc::clone(&run);
-        let thread = std::thread::Builder::new().name("larder-stream".to_owned()).spawn(move || driven.drive());
-        let thread = thread.map_err(|error| {
-            let what = "cannot start the thread of a stream".to_owned();
-            Error::new(Kind::Resource { what, source: error.into() })
-        })?;
-        Box::new(Background { run, thread: Some(thread) })
-    };
-    Ok(Results {
-        grain: running.grain(),
-        order,
-        running: Some(running),
-        values: Vec::new().into_iter(),
-        at: 0,
-        taken: 0,
-        report: None,
-    })
+    Box::new(items.into_iter())
+}
+
+/// A stream in this order.
+struct Streamed(Order);
+
+impl Gather<'static> for Streamed {
+    type Of<R>
+        = Results<R>
+    where
+        R: 'static;
+
+    fn gather<W, I>(self, parallel: &Parallel, items: I, work: W, label: &str) -> Result<Results<W::Output>>
+    where
+        W: Work + 'static,
+        I: Iterator<Item = W::Item> + Send + 'static,
+    {
+        let Streamed(order) = self;
+        let (rules, _) = parallel.rules(items.size_hint(), true)?;
+        let workers = rules.workers;
+        let is_loop = parallel.is_loop(workers);
+        let watched = parallel.watch(workers, rules.total, label);
+        let run = Run {
+            parallel: parallel.clone(),
+            workers,
+            feed: Feed::new(items, rules, &mut [], Some(Shelf::new(order))),
+            work,
+            watched: Mutex::new(watched),
+            left_behind: AtomicBool::new(false),
+            end: OnceLock::new(),
+        };
+        let running: Box<dyn Running<W::Output>> = if is_loop {
+            Box::new(Loop { meter: run.meter(), run })
+        } else {
+            let run = Arc::new(run);
+            let driven = Arc::clone(&run);
+            let thread = std::thread::Builder::new().name("larder-stream".to_owned()).spawn(move || driven.drive());
+            let thread = thread.map_err(|error| {
+                let what = "cannot start the thread of a stream".to_owned();
+                Error::new(Kind::Resource { what, source: error.into() })
+            })?;
+            Box::new(Background { run, thread: Some(thread) })
+        };
+        Ok(Results {
+            grain: running.grain(),
+            order,
+            running: Some(running),
+            values: Vec::new().into_iter(),
+            at: 0,
+            taken: 0,
+            report: None,
+        })
+    }
 }
 
 /// A run that goes on, as whoever takes its results sees it.

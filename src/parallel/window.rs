@@ -17,11 +17,13 @@ use crate::lock::{lock, whole};
 /// use larder::{Parallel, PreDispatch};
 ///
 /// let parallel = Parallel::new().n_jobs(2).pre_dispatch(4);
-/// let mut squares = parallel.stream(0_u64.., |x| x * x)?; // an endless input
+/// let mut squares = parallel.map_stream(0_u64.., |x| x * x)?; // an endless input
 /// assert_eq!(squares.next().unwrap()?, 0);
 /// assert_eq!(squares.next().unwrap()?, 1);
-/// // At most four more were read by now; dropping the stream ends the run.
-/// # drop((squares, PreDispatch::All));
+/// drop(squares); // At most four more were read by now, and the run ends.
+///
+/// let all = parallel.pre_dispatch(PreDispatch::All).map(0..10, |x| x * x)?;
+/// assert_eq!(all[9], 81);
 /// # Ok::<(), larder::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
