@@ -7,18 +7,21 @@
 mod batch;
 mod calls;
 mod cancel;
+mod chunks;
 mod closures;
 #[cfg(unix)]
 mod crossing;
 mod dispatch;
 mod failure;
 mod feed;
+mod fetch;
 #[cfg(unix)]
 mod flight;
 mod isolation;
 mod jobs;
 mod options;
 mod outcome;
+mod pages;
 mod progress;
 #[cfg(unix)]
 mod remote;
@@ -34,9 +37,11 @@ use std::sync::{Arc, OnceLock};
 
 pub use batch::BatchSize;
 pub use cancel::CancelToken;
+pub use chunks::{Chunks, chunks};
 pub use failure::{Failure, FailureKind, OnError};
 pub use jobs::{cpu_count, effective_n_jobs};
 pub use outcome::Outcome;
+pub use pages::{Page, Pages};
 pub use progress::{Progress, ProgressCallback, Snapshot};
 pub use report::{BatchReport, RunReport, WorkerReport};
 pub use schedule::Schedule;
