@@ -21,11 +21,15 @@ pub(crate) enum Purpose {
     FunctionName,
     Build,
     Payload,
+    ItemSeed,
+    ChildSeed,
+    #[cfg(feature = "rand")]
+    Generator,
 }
 
 impl Purpose {
     fn context(self) -> &'static ContextKey {
-        static KEYS: LazyLock<[ContextKey; 10]> = LazyLock::new(|| {
+        static KEYS: LazyLock<[ContextKey; 13]> = LazyLock::new(|| {
             [
                 hash_derive_key_context("larder 2026-11 call key v1"),
                 hash_derive_key_context("larder 2026-11 function identity v1"),
@@ -37,6 +41,9 @@ impl Purpose {
                 hash_derive_key_context("larder 2026-11 function name v1"),
                 hash_derive_key_context("larder 2026-11 build v1"),
                 hash_derive_key_context("larder 2026-11 payload v1"),
+                hash_derive_key_context("larder 2026-11 item seed v1"),
+                hash_derive_key_context("larder 2026-11 child seed v1"),
+                hash_derive_key_context("larder 2026-11 seed generator v1"),
             ]
         });
         &KEYS[self as usize]

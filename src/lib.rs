@@ -62,6 +62,7 @@ mod panics;
 mod parallel;
 mod payload;
 mod screen;
+mod seed;
 pub mod store;
 mod sys;
 mod task;
@@ -80,12 +81,15 @@ pub use larder_macros::{cached, main, task};
 pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, MmapMode, NotStoredReason, Stats};
 pub use panics::Panic;
 pub use parallel::{
-    BatchReport, BatchSize, CancelToken, FailedAttempt, Failure, FailureKind, Halt, Incomplete, Limit, OnError,
-    Outcome, Parallel, PreDispatch, Progress, ProgressCallback, Retry, RunReport, Schedule, SlowItem, Snapshot,
-    Stopped, Stream, Timeout, UnorderedStream, WorkerReport, cpu_count, effective_n_jobs,
+    BatchReport, BatchSize, CancelToken, Chunks, FailedAttempt, Failure, FailureKind, Halt, Incomplete, Limit, OnError,
+    Outcome, Page, Pages, Parallel, PreDispatch, Progress, ProgressCallback, Retry, RunReport, Schedule, SlowItem,
+    Snapshot, Stopped, Stream, Timeout, UnorderedStream, WorkerReport, chunks, cpu_count, effective_n_jobs,
 };
 pub use payload::Payload;
 pub use screen::print_line;
+#[cfg(feature = "rand")]
+pub use seed::Generator;
+pub use seed::{RunSeed, Seed};
 pub use store::Compression;
 pub use task::{Delayed, Parameter, Task, TaskError, registry};
 pub use worker::init;

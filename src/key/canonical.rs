@@ -63,8 +63,7 @@ impl Canonical {
         as_form(&self.0).digest()
     }
 
-    /// The form as another process of this program can have it.
-    #[cfg(unix)]
+    /// The form as another process of this program can have it; two values share one only if they are equal.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

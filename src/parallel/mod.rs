@@ -7,12 +7,14 @@
 mod batch;
 mod calls;
 mod cancel;
+mod chunks;
 mod closures;
 #[cfg(unix)]
 mod crossing;
 mod dispatch;
 mod failure;
 mod feed;
+mod fetch;
 #[cfg(unix)]
 mod flight;
 mod halt;
@@ -20,6 +22,7 @@ mod isolation;
 mod jobs;
 mod options;
 mod outcome;
+mod pages;
 mod progress;
 #[cfg(unix)]
 mod remote;
@@ -43,10 +46,12 @@ use std::sync::{Arc, OnceLock};
 
 pub use batch::BatchSize;
 pub use cancel::CancelToken;
+pub use chunks::{Chunks, chunks};
 pub use failure::{Failure, FailureKind, OnError};
 pub use halt::Halt;
 pub use jobs::{cpu_count, effective_n_jobs};
 pub use outcome::{Incomplete, Outcome};
+pub use pages::{Page, Pages};
 pub use progress::{Progress, ProgressCallback, Snapshot};
 pub use report::{BatchReport, Limit, RunReport, SlowItem, WorkerReport};
 pub use retry::{FailedAttempt, Retry};

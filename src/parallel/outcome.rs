@@ -64,6 +64,25 @@ impl<R> Outcome<R> {
         Outcome { results, failures, report, is_whole, stopped, error }
     }
 
+    /// Ends the outcome behind the first `len` items: those were all there is, and what was read beyond is nothing. What
+    /// the workers did remains counted.
+    pub(super) fn cut(&mut self, len: usize) {
+        self.results.truncate(len);
+        self.failures.retain(|failure| failure.index < len);
+        let (completed, failed) = (self.results.iter().flatten().count(), self.failures.len());
+        let report = &mut self.report;
+        (report.items, report.completed, report.failed) =
+            (report.items.min(len as u64), completed as u64, failed as u64);
+        if completed + failed == len {
+            (self.is_whole, self.stopped) = (true, None);
+        }
+    }
+
+    /// The failures, to be told more of.
+    pub(super) fn failures_mut(&mut self) -> &mut [Failure] {
+        &mut self.failures
+    }
+
     /// The results in the order of the input; `None` where an item failed or was not run.
     ///
     /// As long as the input, if that says its length (and a list of as many results takes no more than 256 MiB); a run
@@ -245,6 +264,23 @@ mod tests {
         assert!(!gaps.is_complete());
         let error = gaps.into_values().unwrap_err();
         assert_eq!(error.to_string(), "task 0 failed on worker 0: 0 fails (and 2 more failed)");
+    }
+
+    #[test]
+    fn what_is_cut_off_counts_for_nothing() {
+        let mut whole = outcome(&[(0, &[0]), (2, &[2, 3])], &[1, 4, 5], 6, None);
+        whole.cut(3);
+        assert_eq!((whole.results(), whole.failures().len()), (&[Some(0), None, Some(2)][..], 1));
+        assert_eq!((whole.report.completed, whole.report.failed), (2, 1));
+        assert!(!whole.is_complete() && !whole.is_cancelled());
+
+        let mut cancelled = outcome(&[(0, &[0, 1])], &[], 3, None);
+        assert!(cancelled.is_cancelled());
+        cancelled.cut(3);
+        assert!(cancelled.is_cancelled() && !cancelled.is_complete(), "one is missing");
+        cancelled.cut(2);
+        assert!(!cancelled.is_cancelled() && cancelled.is_complete(), "none of those that count");
+        assert_eq!(cancelled.into_values().unwrap(), [0, 1]);
     }
 
     #[test]

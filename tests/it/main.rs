@@ -24,6 +24,7 @@ mod places;
 #[cfg(all(unix, feature = "auto-worker"))]
 mod processes;
 mod programs;
+mod sources;
 #[cfg(feature = "conformance")]
 mod stores;
 mod streams;
