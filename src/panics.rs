@@ -10,14 +10,17 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
+
+use crate::lock::whole;
 
 /// A caught panic.
 #[derive(Debug)]
 pub struct Panic {
     message: String,
     place: Option<Place>,
-    payload: Option<Box<dyn Any + Send>>,
+    /// Behind a lock, which nobody else ever wants: so an error can be shared between threads, as boxed errors must be.
+    payload: Option<Mutex<Box<dyn Any + Send>>>,
 }
 
 #[derive(Debug)]
@@ -52,7 +55,7 @@ impl Panic {
     /// Panics again with what the first panic carried, without a second report.
     pub fn resume(self) -> ! {
         match self.payload {
-            Some(payload) => panic::resume_unwind(payload),
+            Some(payload) => panic::resume_unwind(whole(payload.into_inner())),
             None => panic::resume_unwind(Box::new(self.message)),
         }
     }
@@ -115,7 +118,7 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
             (_, Some(text)) => text.clone(),
             _ => "a panic with a payload that is no text".to_owned(),
         };
-        Panic { message, place: take_last(), payload: Some(payload) }
+        Panic { message, place: take_last(), payload: Some(Mutex::new(payload)) }
     })
 }
 
@@ -129,6 +132,15 @@ mod tests {
         assert_eq!(panic.message(), "no good");
         assert!(panic.location().is_some_and(|place| place.starts_with("src/panics.rs:")), "{panic:?}");
         assert_eq!(catch(|| 7).unwrap(), 7);
+    }
+
+    #[test]
+    fn an_error_can_be_boxed_as_others_can() {
+        fn boxed(error: crate::Error) -> Box<dyn std::error::Error + Send + Sync> {
+            error.into()
+        }
+        let error = crate::Parallel::new().n_jobs(0).map(0..1, |x| x).unwrap_err();
+        assert!(boxed(error).to_string().contains("`n_jobs` is 0"));
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::marker::PhantomData;
 
 use serde::{Serialize, Serializer};
 
+use super::feed::Feed;
+use super::progress::Meter;
 use super::work::Work;
+use super::{Parallel, jobs, remote};
 use crate::codec::{self, CodecError, CodecId, Large, Prefer};
 use crate::key::{describe, identity};
 use crate::memory::Cached;
@@ -121,7 +124,31 @@ where
         Some(T::NAME)
     }
 
-    fn crossing(&self) -> Option<&dyn Crossing<Delayed<'a, T>, T::Value>> {
-        Some(self)
+    fn drive_processes<I>(
+        &self,
+        parallel: &Parallel,
+        feed: &Feed<'_, Self, I>,
+        meter: Option<&Meter>,
+        workers: usize,
+    ) -> crate::Result<()>
+    where
+        I: Iterator<Item = Delayed<'a, T>> + Send,
+    {
+        let options = &parallel.options;
+        let memory = match &options.memory {
+            Some(memory) => memory.for_workers()?,
+            None => None,
+        };
+        let run = remote::Remote {
+            crossing: self,
+            feed,
+            meter,
+            isolation: &options.isolation,
+            retry: &options.retry,
+            memory,
+            task: T::NAME,
+            shared: remote::Shared::default(),
+        };
+        run.run(options.isolation.specs(workers, *parallel.cores.get_or_init(jobs::cpu_count)))
     }
 }

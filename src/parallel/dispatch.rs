@@ -8,7 +8,7 @@ use super::feed::{Batch, Feed, PutOff, Taken, Turn};
 use super::progress::Meter;
 use super::tally::Slow;
 use super::times::Slowest;
-use super::watch::{self, Watch};
+use super::watch::{self, Watch, Watched};
 use super::work::Work;
 use super::written::Written;
 use crate::memory::Waiting;
@@ -210,12 +210,6 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         }
         discard(rest);
         true
-    }
-
-    /// Reports an item whose thread is left behind.
-    pub(super) fn give_up(&self, worker: usize, failure: Failure) {
-        self.count_failed(worker);
-        self.feed.turn().fail(failure);
     }
 
     fn hand_in(&self, turn: &mut Turn<'_, 's, W, I>, worker: usize, done: &mut Done<'s, W>, took: Duration) {
@@ -430,6 +424,25 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         let arguments = trace.and_then(|trace| self.describe(trace));
         let (cause, attempts) = (known.unwrap_or(cause), before.saturating_add(attempts));
         Failure { index, task: self.work.task(), arguments, worker, attempts, cause }
+    }
+}
+
+impl<W: Work, I: Iterator<Item = W::Item> + Send> Watched for Run<'_, '_, W, I> {
+    fn task_limit(&self) -> Option<Duration> {
+        self.feed.task_limit()
+    }
+
+    fn task(&self) -> Option<&'static str> {
+        self.work.task()
+    }
+
+    fn give_up(&self, worker: usize, failure: Failure) {
+        self.count_failed(worker);
+        self.feed.turn().fail(failure);
+    }
+
+    fn worker(&self, worker: usize) {
+        Run::worker(self, worker);
     }
 }
 

@@ -9,8 +9,6 @@ use super::feed::{End, Feed, Rules};
 use super::halt::HaltAt;
 use super::outcome::Outcome;
 use super::progress::{Meter, Progress, Reporter};
-#[cfg(unix)]
-use super::remote;
 use super::schedule::Schedule;
 use super::stop::{Stop, Stopped};
 use super::timeout::Timeout;
@@ -20,7 +18,7 @@ use super::work::Work;
 use super::written::Written;
 use super::{OnError, Parallel, jobs};
 use crate::backend::{Backend, is_worker_thread};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::sys::filled;
 
 /// Up to this size a list of results is reserved by the input's own word on its length.
@@ -184,69 +182,16 @@ impl Parallel {
     ) -> Result<()> {
         let backend = self.backend_here();
         if backend == Backend::Processes {
-            return self.drive_processes(feed, work, meter, workers);
+            return work.drive_processes(self, feed, meter, workers);
         }
         let is_loop = self.is_loop(workers);
         let watch = self.options.timeout.map(|_| Watch::new(if is_loop { 1 } else { workers }));
         let run = dispatch::Run::new(work, feed, meter, watch.as_ref(), is_loop);
         let crew = || self.crew.run(backend, workers, &|worker| run.worker(worker));
-        let Some(watch) = watch.as_ref().filter(|_| !is_loop) else { return crew() };
-        std::thread::scope(|scope| {
-            let watching = std::thread::Builder::new().name("larder-watch".to_owned());
-            let run = &run;
-            let watching = watching.spawn_scoped(scope, move || {
-                watch.watch(scope, run);
-                if watch.has_left_behind() {
-                    left_behind();
-                }
-            });
-            watching.map_err(|error| {
-                let what = "cannot start the thread that looks after `timeout_per_task`".to_owned();
-                Error::new(Kind::Resource { what, source: error.into() })
-            })?;
-            let ran = crew();
-            if ran.is_err() {
-                // Nobody came to work.
-                watch.end_watch();
-            }
-            ran
-        })
-    }
-
-    #[cfg(unix)]
-    fn drive_processes<W: Work, I: Iterator<Item = W::Item> + Send>(
-        &self,
-        feed: &Feed<'_, W, I>,
-        work: &W,
-        meter: Option<&Meter>,
-        workers: usize,
-    ) -> Result<()> {
-        let (Some(crossing), Some(task)) = (work.crossing(), work.task()) else {
-            return Err(Error::invalid_option(
-                "a closure cannot go to worker processes: make the function a task with `#[larder::task]` and give \
-                 delayed calls to `run` or `outcome`, or leave out `Backend::Processes`",
-            ));
-        };
-        let memory = match &self.options.memory {
-            Some(memory) => memory.for_workers()?,
-            None => None,
-        };
-        let run = remote::Remote {
-            crossing,
-            feed,
-            meter,
-            isolation: &self.options.isolation,
-            retry: &self.options.retry,
-            memory,
-            task,
-            shared: remote::Shared::default(),
-        };
-        run.run(self.options.isolation.specs(workers, *self.cores.get_or_init(jobs::cpu_count)))
-    }
-
-    #[cfg(not(unix))]
-    fn drive_processes<W: Work, I>(&self, _: &Feed<'_, W, I>, _: &W, _: Option<&Meter>, _: usize) -> Result<()> {
-        Err(Error::invalid_option("there are no worker processes on this system: leave out `Backend::Processes`"))
+        match watch.as_ref().filter(|_| !is_loop) {
+            None => crew(),
+            Some(watch) => watch.around(&run, &crew, left_behind),
+        }
     }
 
     fn values<W: Work, I: Iterator<Item = W::Item> + Send>(

@@ -8,11 +8,20 @@ use std::sync::{Condvar, Mutex};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use super::dispatch::Run;
 use super::failure::{Cause, Failure, FailureKind, Lost};
-use super::work::Work;
 use crate::backend;
+use crate::error::{Error, Kind, Result};
 use crate::lock::{lock, whole};
+
+/// A run whose items are looked after.
+pub(super) trait Watched: Sync {
+    fn task_limit(&self) -> Option<Duration>;
+    fn task(&self) -> Option<&'static str>;
+    /// Reports an item whose thread is left behind.
+    fn give_up(&self, worker: usize, failure: Failure);
+    /// Works as this worker.
+    fn worker(&self, worker: usize);
+}
 
 /// The item that a worker is at.
 struct Post {
@@ -64,29 +73,44 @@ impl Watch {
         self.changed.notify_all();
     }
 
-    /// There are no workers after all.
-    pub(super) fn end_watch(&self) {
-        lock(&self.state).active = 0;
-        self.changed.notify_all();
-    }
-
-    /// Whether threads are still at items that were given up.
-    pub(super) fn has_left_behind(&self) -> bool {
-        lock(&self.state).left_behind > 0
+    /// Has `crew` work at `run`, and looks after it. `left_behind` is called when all that is left to wait for are threads
+    /// that were left behind.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub(super) fn around(
+        &self,
+        run: &dyn Watched,
+        crew: &dyn Fn() -> Result<()>,
+        left_behind: &(dyn Fn() + Sync),
+    ) -> Result<()> {
+        std::thread::scope(|scope| {
+            let watching = std::thread::Builder::new().name("larder-watch".to_owned());
+            let watching = watching.spawn_scoped(scope, move || {
+                self.watch(scope, run);
+                if lock(&self.state).left_behind > 0 {
+                    left_behind();
+                }
+            });
+            watching.map_err(|error| {
+                let what = "cannot start the thread that looks after `timeout_per_task`".to_owned();
+                Error::new(Kind::Resource { what, source: error.into() })
+            })?;
+            let ran = crew();
+            if ran.is_err() {
+                // Nobody came to work.
+                lock(&self.state).active = 0;
+                self.changed.notify_all();
+            }
+            ran
+        })
     }
 
     /// Looks after the workers of `run` until the last of them has nothing left to do.
-    pub(super) fn watch<'scope, 'env, 's, 'r, W, I>(
-        &self,
-        scope: &'scope Scope<'scope, 'env>,
-        run: &'scope Run<'s, 'r, W, I>,
-    ) where
-        W: Work,
-        I: Iterator<Item = W::Item> + Send,
-    {
+    fn watch<'scope, 'env>(&self, scope: &'scope Scope<'scope, 'env>, run: &'scope dyn Watched) {
         let mut state = lock(&self.state);
         while state.active > 0 {
-            let limit = run.feed.task_limit();
+            let limit = run.task_limit();
             drop(state);
             let now = Instant::now();
             let mut next = LOOK;
@@ -105,20 +129,17 @@ impl Watch {
         }
     }
 
-    fn leave_behind<'scope, 'env, 's, 'r, W, I>(
+    fn leave_behind<'scope, 'env>(
         &self,
         scope: &'scope Scope<'scope, 'env>,
-        run: &'scope Run<'s, 'r, W, I>,
+        run: &'scope dyn Watched,
         worker: usize,
         post: Post,
         limit: Duration,
-    ) where
-        W: Work,
-        I: Iterator<Item = W::Item> + Send,
-    {
+    ) {
         lock(&self.state).left_behind += 1;
         let Post { index, attempts, arguments, .. } = post;
-        run.give_up(worker, timed_out(index, run.work.task(), arguments, worker, attempts + 1, limit));
+        run.give_up(worker, timed_out(index, run.task(), arguments, worker, attempts + 1, limit));
         let takes_over = move || {
             backend::enter_worker_thread();
             run.worker(worker);

@@ -2,10 +2,12 @@
 
 use std::marker::PhantomData;
 
-#[cfg(unix)]
-use super::crossing::Crossing;
+use super::Parallel;
 use super::failure::Cause;
+use super::feed::Feed;
+use super::progress::Meter;
 use super::stop::Stop;
+use crate::error::Error;
 use crate::key::describe;
 use crate::memory::Waiting;
 use crate::panics;
@@ -57,10 +59,19 @@ pub(super) trait Work: Send + Sync {
         None
     }
 
-    /// How items go to other processes, where they can.
-    #[cfg(unix)]
-    fn crossing(&self) -> Option<&dyn Crossing<Self::Item, Self::Output>> {
-        None
+    /// Runs all of it in worker processes, where items can go there. Only such work is compiled for that.
+    ///
+    /// # Errors
+    /// It cannot, or there are no workers.
+    fn drive_processes<I>(&self, _: &Parallel, _: &Feed<'_, Self, I>, _: Option<&Meter>, _: usize) -> Result<(), Error>
+    where
+        Self: Sized,
+        I: Iterator<Item = Self::Item> + Send,
+    {
+        Err(Error::invalid_option(
+            "a closure cannot go to worker processes: make the function a task with `#[larder::task]` and give delayed \
+             calls to `run` or `outcome`, or leave out `Backend::Processes`",
+        ))
     }
 
     /// The bare function, where an item is only passed to it: then a batch of quick items is one simple loop, which the
