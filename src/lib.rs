@@ -80,8 +80,9 @@ pub use larder_macros::{cached, main, task};
 pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, MmapMode, NotStoredReason, Stats};
 pub use panics::Panic;
 pub use parallel::{
-    BatchReport, BatchSize, CancelToken, Failure, FailureKind, OnError, Outcome, Parallel, Progress, ProgressCallback,
-    RunReport, Schedule, Snapshot, WorkerReport, cpu_count, effective_n_jobs,
+    BatchReport, BatchSize, CancelToken, Config, Failure, FailureKind, OnError, Outcome, Parallel, Prefer, Progress,
+    ProgressCallback, Require, RunReport, Schedule, Snapshot, WorkerReport, batch_process, config, cpu_count,
+    effective_n_jobs, physical_cpu_count,
 };
 pub use payload::Payload;
 pub use screen::print_line;

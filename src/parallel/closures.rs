@@ -110,6 +110,6 @@ impl Parallel {
                 self.options.retries
             )));
         }
-        G::gather(self, items, work, "map")
+        G::gather(&*self.begin(|| false)?, items, work, "map")
     }
 }

@@ -125,7 +125,7 @@ impl Parallel {
         Ok((rules, least))
     }
 
-    fn watch(&self, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
+    pub(super) fn watch(&self, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
         let progress = self.options.progress.as_ref()?;
         Watched::start(progress, workers, total, self.options.label.as_deref().unwrap_or(label))
     }
@@ -238,9 +238,9 @@ impl Parallel {
 }
 
 /// The counts of a run that someone watches.
-struct Watched {
-    meter: Arc<Meter>,
-    reporter: Reporter,
+pub(super) struct Watched {
+    pub(super) meter: Arc<Meter>,
+    pub(super) reporter: Reporter,
 }
 
 impl Watched {
