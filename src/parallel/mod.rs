@@ -2,7 +2,8 @@
 //!
 //! A run ([`run`]) goes: input -> batches ([`feed`], [`batch`], [`schedule`]) -> workers ([`dispatch`], on a crew of
 //! [`crate::backend`]), which do the [`work`] -> results in the order of the input, or the first failure ([`failure`]), or
-//! all there is ([`outcome`], [`report`]); [`progress`] watches.
+//! all there is ([`outcome`], [`report`]); [`progress`] watches. What a run does not say itself is resolved first
+//! ([`context`]), and how deep it lies within others is counted ([`nesting`]).
 
 #[cfg(feature = "async")]
 mod asynchronous;
