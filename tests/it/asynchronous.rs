@@ -14,6 +14,8 @@ use larder::{Backend, CancelToken, FailureKind, OnError, Parallel, Progress, Req
 
 use crate::support::ends;
 
+type Boxed<'f, T> = Pin<Box<dyn Future<Output = Result<T, String>> + 'f>>;
+
 /// Lets others have a turn so many times.
 struct Turns(usize);
 
@@ -95,10 +97,10 @@ fn the_stream_is_asked_only_when_there_is_room() {
 #[test]
 fn nothing_begins_before_it_is_awaited() {
     let begun = Cell::new(false);
-    let futures = stream::once(async {
+    let futures = stream::iter(std::iter::once_with(|| {
         begun.set(true);
         ready(Ok::<_, String>(1))
-    });
+    }));
     let run = Parallel::new().run_async(futures);
     assert!(!begun.get());
     assert_eq!(block_on(run).unwrap(), [1]);
@@ -130,11 +132,14 @@ fn a_stream_may_be_empty_or_keep_one_waiting() {
     waits.join().unwrap();
 }
 
+/// What a bad future ends with.
+type Bad = fn() -> Result<usize, String>;
+
 /// Futures of which the one at 3 does `bad`, and those from 10 on would wait for ever.
 fn with_a_bad_one<'c>(
     alive: &'c Cell<usize>,
     begun: &'c Cell<usize>,
-    bad: fn() -> Result<usize, String>,
+    bad: Bad,
 ) -> impl Stream<Item = impl Future<Output = Result<usize, String>>> {
     stream::iter((0..20).map(move |x| async move {
         let _alive = Alive::new(alive);
@@ -152,8 +157,7 @@ fn with_a_bad_one<'c>(
 fn the_first_failure_ends_the_run_and_drops_what_is_under_way() {
     let no = || Err("no".to_owned());
     let panics = || panic!("no (this panic belongs to the test)");
-    let bads: [(fn() -> Result<usize, String>, FailureKind); 2] =
-        [(no, FailureKind::Error), (panics, FailureKind::Panic)];
+    let bads: [(Bad, FailureKind); 2] = [(no, FailureKind::Error), (panics, FailureKind::Panic)];
     for (bad, kind) in bads {
         let (alive, begun) = (Cell::new(0), Cell::new(0));
         let error = block_on(Parallel::new().n_jobs(6).run_async(with_a_bad_one(&alive, &begun, bad))).unwrap_err();
@@ -222,7 +226,7 @@ fn a_panic_at_the_end_of_a_future_is_its_failure() {
         Turns(1).await;
         Ok(1)
     };
-    let futures: [Pin<Box<dyn Future<Output = Result<usize, String>>>>; 2] = [Box::pin(BadEnd(9)), Box::pin(cancels)];
+    let futures: [Boxed<'_, usize>; 2] = [Box::pin(BadEnd(9)), Box::pin(cancels)];
     let parallel = Parallel::new().cancel_token(&token);
     assert!(block_on(parallel.run_async(stream::iter(futures))).unwrap_err().is_cancelled());
 }
@@ -394,12 +398,12 @@ fn progress_is_told_of_futures() {
 
 #[test]
 fn a_run_of_runs_without_end_is_an_error() {
-    fn deeper(level: u32) -> Pin<Box<dyn Future<Output = Result<u32, String>>>> {
+    fn deeper() -> Boxed<'static, u32> {
         Box::pin(async move {
-            let inner = Parallel::new().run_async(stream::iter([deeper(level + 1)]));
+            let inner = Parallel::new().run_async(stream::iter([deeper()]));
             inner.await.map(|found| found[0]).map_err(|error| error.to_string())
         })
     }
-    let text = ends(|| block_on(deeper(0)).unwrap_err());
+    let text = ends(|| block_on(deeper()).unwrap_err());
     assert!(text.contains("this run would be number 25 of runs"), "{text}");
 }
