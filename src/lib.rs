@@ -81,9 +81,10 @@ pub use larder_macros::{cached, main, task};
 pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, MmapMode, NotStoredReason, Stats};
 pub use panics::Panic;
 pub use parallel::{
-    BatchReport, BatchSize, CancelToken, Chunks, FailedAttempt, Failure, FailureKind, Halt, Incomplete, Limit, OnError,
-    Outcome, Page, Pages, Parallel, PreDispatch, Progress, ProgressCallback, Retry, RunReport, Schedule, SlowItem,
-    Snapshot, Stopped, Stream, Timeout, UnorderedStream, WorkerReport, chunks, cpu_count, effective_n_jobs,
+    BatchReport, BatchSize, CancelToken, Chunks, Config, FailedAttempt, Failure, FailureKind, Halt, Incomplete, Limit,
+    OnError, Outcome, Page, Pages, Parallel, PreDispatch, Prefer, Progress, ProgressCallback, Require, Retry,
+    RunReport, Schedule, SlowItem, Snapshot, Stopped, Stream, Timeout, UnorderedStream, WorkerReport, batch_process,
+    chunks, config, cpu_count, effective_n_jobs, physical_cpu_count,
 };
 pub use payload::Payload;
 pub use screen::print_line;

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::error::Result;
 use crate::lock::lock;
+use crate::parallel::nesting::{self, Inside};
 
 /// Where delayed calls run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub(crate) fn enter_worker_thread() {
 /// What outlives a run: the pool, made at the first one.
 #[derive(Default)]
 pub(crate) struct Crew {
-    /// Idle pools: as many as runs ever went on at once.
+    /// Idle pools: as many as runs ever went on at once, but for those of other sizes that were in the way.
     idle: Mutex<Vec<threads::Pool>>,
 }
 
@@ -67,14 +68,32 @@ impl Crew {
         }
         // A run that meets another under way has a pool of its own: were it started by a task of the other, waiting for
         // the same threads would never end.
-        let idle = self.idle().pop();
-        let pool = match idle {
+        let pool = match self.idle_pool(workers) {
             Some(pool) => pool,
             None => threads::Pool::new(workers)?,
         };
-        pool.run(worker);
+        let depth = nesting::depth();
+        pool.run(&|index| {
+            let _inside = Inside::at(depth);
+            worker(index);
+        });
         self.idle().push(pool);
         Ok(())
+    }
+
+    /// A pool of this size. The number of workers is the same from run to run, unless scopes say different ones: then a
+    /// pool of another size has to go, or there would be one for each that ever was.
+    fn idle_pool(&self, workers: usize) -> Option<threads::Pool> {
+        let mut idle = self.idle();
+        match idle.iter().position(|pool| pool.workers() == workers) {
+            Some(found) => Some(idle.swap_remove(found)),
+            None => {
+                let other = idle.pop();
+                drop(idle);
+                drop(other);
+                None
+            }
+        }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<threads::Pool>> {

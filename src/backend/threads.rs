@@ -41,6 +41,11 @@ impl Pool {
         }
     }
 
+    /// How many threads it has.
+    pub(super) fn workers(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
     pub(super) fn run(&self, worker: &(dyn Fn(usize) + Sync)) {
         self.pool.broadcast(|context| worker(context.index()));
     }

@@ -99,25 +99,27 @@ impl Parallel {
         'a: 's,
     {
         let label = T::NAME.rsplit("::").next().unwrap_or(T::NAME);
+        let begun = self.begin(can_cross::<T>)?;
+        let parallel = &*begun;
         let calls = calls.into_iter();
-        let cached = self.options.memory.as_ref().map(Memory::cached::<T>);
-        if self.backend_here() != Backend::Processes && !self.options.retry.is_on() && cached.is_none() {
-            return gather.gather(self, calls, work::Calls::<T, _, false>::new(|args, _| Ok(T::call(args))), label);
+        let cached = parallel.options.memory.as_ref().map(Memory::cached::<T>);
+        if parallel.backend_here() != Backend::Processes && !parallel.options.retry.is_on() && cached.is_none() {
+            return gather.gather(parallel, calls, work::Calls::<T, _, false>::new(|args, _| Ok(T::call(args))), label);
         }
         // Next to what these calls cost, asking an input of unknown type is nothing: so there is one copy of all that follows
         // for each task, and not for each input.
         let calls: Box<dyn Iterator<Item = Delayed<'a, T>> + Send + 's> = Box::new(calls);
         #[cfg(unix)]
-        if self.backend_here() == Backend::Processes {
+        if parallel.backend_here() == Backend::Processes {
             if registry::entry::<T>().is_none() {
                 return Err(Error::invalid_option(isolation::not_registered(T::NAME)));
             }
-            return gather.gather(self, calls, crossing::SentCalls::<T>::new(cached), label);
+            return gather.gather(parallel, calls, crossing::SentCalls::<T>::new(cached), label);
         }
-        if self.options.retry.is_on() {
-            let work = Retried::<T>::new(cached, self.options.retry.clone());
+        if parallel.options.retry.is_on() {
+            let work = Retried::<T>::new(cached, parallel.options.retry.clone());
             if work.is_registered() {
-                return gather.gather(self, calls, work, label);
+                return gather.gather(parallel, calls, work, label);
             }
             // Whether arguments can be copied is a matter of their type, but only a call can be asked.
             let mut calls = calls.peekable();
@@ -126,12 +128,20 @@ impl Parallel {
                 let cause = Cause::Input(panic);
                 Err(Failure { index: 0, task: None, arguments: None, worker: 0, attempts: 0, cause }.into())
             })?;
-            return gather.gather(self, calls, work, label);
+            return gather.gather(parallel, calls, work, label);
         }
         let call = move |args, waiting| match &cached {
             Some(cached) => cached.call_unless_busy(args, T::compute, waiting),
             None => Ok(T::call(args)),
         };
-        gather.gather(self, calls, work::Calls::<T, _, true>::new(call), label)
+        gather.gather(parallel, calls, work::Calls::<T, _, true>::new(call), label)
     }
+}
+
+/// Whether calls of this task could be made in worker processes, as far as the program is concerned.
+fn can_cross<T: Task>() -> bool {
+    #[cfg(unix)]
+    return registry::entry::<T>().is_some() && crate::worker::has_entry();
+    #[cfg(not(unix))]
+    return false;
 }

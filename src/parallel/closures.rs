@@ -111,6 +111,6 @@ impl Parallel {
                 self.options.retry.most()
             )));
         }
-        gather.gather(self, items, work, "map")
+        gather.gather(&*self.begin(|| false)?, items, work, "map")
     }
 }

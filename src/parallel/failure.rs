@@ -40,6 +40,10 @@ pub enum OnError {
     MaxFailures(u64),
 }
 
+/// What is said of [`OnError::MaxFailures`] of 0.
+pub(super) const NO_FAILURES: &str =
+    "`OnError::MaxFailures` is 0: a run ends after at least 1 failure; give a number of at least 1";
+
 /// Which call failed, and how.
 #[derive(Debug)]
 pub struct Failure {

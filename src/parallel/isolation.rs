@@ -133,7 +133,7 @@ const THREAD_VARIABLES: [&str; 8] = [
 
 /// The processors that this process may use.
 #[cfg(target_os = "linux")]
-fn processors() -> Vec<usize> {
+pub(super) fn processors() -> Vec<usize> {
     let allowed = rustix::thread::sched_getaffinity(None).ok();
     allowed.map_or_else(Vec::new, |allowed| {
         (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).collect()

@@ -2,13 +2,18 @@
 //!
 //! A run ([`run`]) goes: input -> batches ([`feed`], [`batch`], [`schedule`]) -> workers ([`dispatch`], on a crew of
 //! [`crate::backend`]), which do the [`work`] -> results in the order of the input, or the first failure ([`failure`]), or
-//! all there is ([`outcome`], [`report`]); [`progress`] watches.
+//! all there is ([`outcome`], [`report`]); [`progress`] watches. What a run does not say itself is resolved first
+//! ([`context`]), and how deep it lies within others is counted ([`nesting`]).
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod batch;
+mod batch_process;
 mod calls;
 mod cancel;
 mod chunks;
 mod closures;
+mod context;
 #[cfg(unix)]
 mod crossing;
 mod dispatch;
@@ -20,6 +25,7 @@ mod flight;
 mod halt;
 mod isolation;
 mod jobs;
+pub(crate) mod nesting;
 mod options;
 mod outcome;
 mod pages;
@@ -45,11 +51,13 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 pub use batch::BatchSize;
+pub use batch_process::batch_process;
 pub use cancel::CancelToken;
 pub use chunks::{Chunks, chunks};
+pub use context::{Config, Prefer, Require, config};
 pub use failure::{Failure, FailureKind, OnError};
 pub use halt::Halt;
-pub use jobs::{cpu_count, effective_n_jobs};
+pub use jobs::{cpu_count, effective_n_jobs, physical_cpu_count};
 pub use outcome::{Incomplete, Outcome};
 pub use pages::{Page, Pages};
 pub use progress::{Progress, ProgressCallback, Snapshot};
@@ -70,13 +78,15 @@ use options::Options;
 /// Runs calls on many workers, and gives their results in the order of the input.
 ///
 /// Options first, then [`run`](Parallel::run) (delayed calls of a task), [`map`](Parallel::map) or
-/// [`try_map`](Parallel::try_map) (any closure; it may borrow). One `Parallel` can run many times: its threads are
-/// made at the first run and kept.
+/// [`try_map`](Parallel::try_map) (any closure; it may borrow). One `Parallel` can run many times, from several threads at
+/// once too: its threads are made at the first run and kept, so it is what joblib's `with Parallel(...) as parallel` is.
+/// What is not asked for here comes from the [scope](crate::Config::scope) around the run, if there is one.
 ///
 /// The input is read lazily, a batch ahead of the work. The first failure ends the run: no further item is started
 /// (items of less than a microsecond are stopped by the handful), what is running is finished, and the error says which
 /// item failed, with which arguments, and why. A run within a task that another run has put on a thread works on that
-/// thread, so nesting never multiplies threads.
+/// thread, so nesting never multiplies threads; runs that start each other are an error at a depth of 24, before the
+/// stack is full. Two runs that a program starts side by side, on threads of its own, have their workers each.
 ///
 /// A failure need not cost the other results: with [`OnError::Collect`] the rest is run, and [`outcome`](Parallel::outcome),
 /// [`map_outcome`](Parallel::map_outcome) and [`try_map_outcome`](Parallel::try_map_outcome) give whatever there is.
@@ -95,7 +105,7 @@ use options::Options;
 pub struct Parallel {
     options: Options,
     /// Counted at the first run that needs it.
-    cores: OnceLock<usize>,
+    cores: Arc<OnceLock<usize>>,
     crew: Arc<Crew>,
 }
 
@@ -108,7 +118,7 @@ impl Default for Parallel {
 impl Parallel {
     /// Threads on every core, automatic batches, no progress.
     pub fn new() -> Parallel {
-        Parallel { options: Options::default(), cores: OnceLock::new(), crew: Arc::default() }
+        Parallel { options: Options::default(), cores: Arc::default(), crew: Arc::default() }
     }
 
     /// Where calls run here: within a worker process there is no second level of them.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Parallel;
 use super::batch::BatchSize;
 use super::cancel::CancelToken;
+use super::context::Hints;
 use super::failure::OnError;
 use super::halt::Halt;
 use super::isolation::Isolation;
@@ -24,6 +25,7 @@ pub(super) struct Options {
     /// As joblib counts.
     pub(super) n_jobs: Option<i32>,
     pub(super) backend: Option<Backend>,
+    pub(super) hints: Hints,
     pub(super) batch_size: BatchSize,
     pub(super) schedule: Schedule,
     pub(super) on_error: OnError,
@@ -58,7 +60,23 @@ impl Options {
 /// Options of every run.
 impl Parallel {
     /// How many workers: a number, or -1 for every core (the default), -2 for all but one. 0 is an error when the run
-    /// starts. 1 is a plain loop on the calling thread.
+    /// starts. 1 is a plain loop on the calling thread: no other thread is made, and a debugger shows the caller below
+    /// the task.
+    ///
+    /// More workers than cores are of use where tasks wait, for a disk, a server, or each other: on threads each task that
+    /// waits has a thread to wait on.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::Parallel;
+    /// use std::sync::Barrier;
+    ///
+    /// let all = Barrier::new(8);
+    /// // However few cores there are, eight tasks are under way at once.
+    /// let order = Parallel::new().n_jobs(8).map(0..8, |_| all.wait().is_leader())?;
+    /// assert_eq!(order.into_iter().filter(|is_leader| *is_leader).count(), 1);
+    /// # Ok::<(), larder::Error>(())
+    /// ```
     pub fn n_jobs(mut self, n_jobs: i32) -> Parallel {
         self.options.n_jobs = Some(n_jobs);
         // The threads of an earlier run were as many as was asked then.
@@ -66,7 +84,7 @@ impl Parallel {
         self
     }
 
-    /// Where the calls run. Default: threads.
+    /// Where the calls run. Default: what [`prefer`](Parallel::prefer) and [`require`](Parallel::require) say, else threads.
     pub fn backend(mut self, backend: Backend) -> Parallel {
         self.options.backend = Some(backend);
         self

@@ -16,7 +16,7 @@ use super::watch::Watch;
 use super::window::{Most, PreDispatch};
 use super::work::Work;
 use super::written::Written;
-use super::{OnError, Parallel, jobs};
+use super::{OnError, Parallel, failure, jobs};
 use crate::backend::{Backend, is_worker_thread};
 use crate::error::{Error, Result};
 use crate::sys::filled;
@@ -132,9 +132,7 @@ impl Parallel {
             )));
         }
         if self.options.on_error == OnError::MaxFailures(0) {
-            return Err(Error::invalid_option(
-                "`OnError::MaxFailures` is 0: a run ends after at least 1 failure; give a number of at least 1",
-            ));
+            return Err(Error::invalid_option(failure::NO_FAILURES));
         }
         self.options.retry.check()?;
         self.options.timeout.map_or(Ok(()), Timeout::check)?;

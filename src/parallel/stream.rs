@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use super::Parallel;
 use super::dispatch;
 use super::feed::Feed;
+use super::nesting::{self, Inside};
 use super::progress::Meter;
 use super::report::RunReport;
 use super::run::{Gather, Watched};
@@ -261,6 +262,7 @@ impl Gather<'static> for Streamed {
         let run = Run {
             parallel: parallel.clone(),
             workers,
+            depth: nesting::depth(),
             feed: Feed::new(items, rules, &mut [], Some(Shelf::new(order))),
             work,
             watched: Mutex::new(watched),
@@ -311,6 +313,8 @@ trait Running<R>: Send {
 struct Run<W: Work + 'static, I> {
     parallel: Parallel,
     workers: usize,
+    /// How many runs it stands in, itself too.
+    depth: u32,
     feed: Feed<'static, W, I>,
     work: W,
     watched: Mutex<Option<Watched>>,
@@ -327,6 +331,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
 
     /// Runs all of it, on workers.
     fn drive(&self) {
+        let _inside = Inside::at(self.depth);
         let meter = self.meter();
         // What is left to wait for then gives nothing that is still wanted.
         let left_behind = || {
@@ -425,6 +430,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
             }
             let has_more = {
                 let run = &self.run;
+                let _inside = Inside::at(run.depth);
                 let watch = run.parallel.options.timeout.map(|_| Watch::new(1));
                 dispatch::Run::new(&run.work, &run.feed, self.meter.as_deref(), watch.as_ref(), true).step()
             };

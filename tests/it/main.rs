@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails there says where and why")]
 
 mod arrays;
+#[cfg(feature = "async")]
+mod asynchronous;
 mod blobs;
 mod child;
+mod context;
 mod damage;
 mod endings;
 mod examples;
