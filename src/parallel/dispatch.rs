@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::failure::{Cause, Failure};
 use super::feed::{Batch, Feed, PutOff};
-use super::progress::Meter;
+use super::progress::{EventKind, Meter, Observed, tell};
 use super::work::Work;
 use super::written::Written;
 use crate::memory::Waiting;
@@ -58,8 +58,11 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
     pub(super) fn worker(&self, worker: usize) {
         let mut items = Vec::new();
         let mut done = Done::new();
+        tell(self.meter, || EventKind::WorkerStarted { worker, pid: None });
         let mut next = self.feed.turn().take(worker, &mut items);
         while let Some(batch) = next {
+            let (index, taken) = (batch.start, items.len());
+            tell(self.meter, || EventKind::BatchStarted { worker, index, items: taken });
             let start = Instant::now();
             if W::DEFERS {
                 self.run_and_put_off(batch, worker, &mut items, &mut done);
@@ -67,6 +70,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                 self.run_batch(batch, worker, &mut items, &mut done);
             }
             let took = start.elapsed();
+            tell(self.meter, || EventKind::BatchEnded { worker, index, items: done.items(), took });
             let mut turn = self.feed.turn();
             turn.batch_finished(worker, done.items(), took);
             turn.hand_in(done.written.drain(..));
@@ -77,6 +81,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         if W::DEFERS {
             self.catch_up(worker);
         }
+        tell(self.meter, || EventKind::WorkerEnded { worker, pid: None });
     }
 
     /// Runs what was put off, waiting for those who have it: mostly it can then be loaded.
@@ -84,9 +89,12 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         loop {
             let next = self.feed.turn().next_put_off();
             let Some(PutOff { index, attempts, item, mut out }) = next else { return };
+            tell(self.meter, || EventKind::BatchStarted { worker, index, items: 1 });
             let start = Instant::now();
             let ran = self.run_one(index, attempts, item, &mut out, worker, self.patience);
             let took = start.elapsed();
+            let items = usize::from(!matches!(ran, Ran::Busy(_)));
+            tell(self.meter, || EventKind::BatchEnded { worker, index, items, took });
             let mut turn = self.feed.turn();
             match ran {
                 Ran::Done => turn.hand_in([out]),
@@ -148,10 +156,14 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         waiting: Waiting,
     ) -> Ran<W::Item> {
         let mut trace = None;
+        let observed = Observed::begin(self.meter, worker, index);
         let ran = panics::catch(|| {
             let trace = trace.insert(self.work.trace(&item));
             self.work.attempt(item, trace, waiting)
         });
+        if let Some(observed) = observed {
+            observed.end(matches!(ran, Ok(Ok(Ok(_)))));
+        }
         let cause = match ran {
             Ok(Err(item)) => return Ran::Busy(item),
             Ok(Ok(Ok(value))) => {
@@ -167,7 +179,11 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
 
     /// Runs a batch, to its end or to the first item that fails, as was asked.
     fn run_batch(&self, batch: Batch<'s, W::Output>, worker: usize, items: &mut Vec<W::Item>, done: &mut Done<'s, W>) {
-        let Batch { mut start, stride, attempts, mut out } = batch;
+        let Batch { mut start, mut stride, attempts, mut out } = batch;
+        if self.meter.is_some_and(Meter::wants_tasks) {
+            // Each is told of by itself.
+            stride = 1;
+        }
         // The simple loop loses its items when one of them panics, so it is for runs which that ends.
         if stride > 1
             && !self.feed.goes_on()
@@ -193,7 +209,11 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                         trace = Some(self.work.trace(&item));
                         self.work.run(item)
                     };
+                    let observed = Observed::begin_task(self.meter, worker, start + out.len());
                     let ran = out.try_extend(rest.by_ref().take(stride).map(&mut step));
+                    if let Some(observed) = observed {
+                        observed.end(ran.is_continue());
+                    }
                     self.count(worker, out.len() - counted);
                     counted = out.len();
                     if let ControlFlow::Break(error) = ran {
@@ -238,7 +258,9 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         // A description runs the user's `Serialize`, which may panic too; the failure is worth more than its text.
         let arguments = trace.and_then(|trace| panics::catch(|| self.work.describe(trace)).ok().flatten());
         let (cause, attempts) = (known.unwrap_or(cause), before.saturating_add(attempts));
-        Failure { index, task: self.work.task(), arguments, worker, attempts, cause }
+        let failure = Failure { index, task: self.work.task(), arguments, worker, attempts, cause };
+        tell(self.meter, || EventKind::failed(&failure));
+        failure
     }
 }
 

@@ -87,6 +87,17 @@ pub(crate) struct Lost {
     pub(crate) message: String,
 }
 
+impl Cause {
+    /// The panic's or the error's own words.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Cause::Panicked(panic) | Cause::Input(panic) => panic.message(),
+            Cause::Erred(error) => error.message(),
+            Cause::Lost(lost) => &lost.message,
+        }
+    }
+}
+
 #[cfg(unix)]
 impl Cause {
     /// What a worker says of a call without a result; `None` if it was not made.
@@ -149,11 +160,7 @@ impl Failure {
 
     /// The panic's or the error's own words.
     pub fn message(&self) -> &str {
-        match &self.cause {
-            Cause::Panicked(panic) | Cause::Input(panic) => panic.message(),
-            Cause::Erred(error) => error.message(),
-            Cause::Lost(lost) => &lost.message,
-        }
+        self.cause.message()
     }
 
     /// Where a panic happened, as `file:line:column`.

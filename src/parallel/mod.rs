@@ -37,7 +37,11 @@ pub use cancel::CancelToken;
 pub use failure::{Failure, FailureKind, OnError};
 pub use jobs::{cpu_count, effective_n_jobs};
 pub use outcome::Outcome;
-pub use progress::{Progress, ProgressCallback, Snapshot};
+#[cfg(feature = "tracing")]
+pub use progress::TracingObserver;
+pub use progress::{
+    Event, EventKind, JsonLines, Observer, Progress, ProgressCallback, ProgressIter, RunId, Snapshot, progress,
+};
 pub use report::{BatchReport, RunReport, WorkerReport};
 pub use schedule::Schedule;
 

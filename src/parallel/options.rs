@@ -7,7 +7,7 @@ use super::batch::BatchSize;
 use super::cancel::CancelToken;
 use super::failure::OnError;
 use super::isolation::Isolation;
-use super::progress::Progress;
+use super::progress::{Observers, Progress};
 use super::schedule::Schedule;
 use crate::backend::Backend;
 use crate::memory::Memory;
@@ -25,6 +25,7 @@ pub(super) struct Options {
     pub(super) cancel: Option<CancelToken>,
     pub(super) isolation: Isolation,
     pub(super) progress: Option<Progress>,
+    pub(super) observers: Observers,
     pub(super) label: Option<String>,
     pub(super) memory: Option<Memory>,
 }
@@ -109,7 +110,7 @@ impl Parallel {
         self
     }
 
-    /// What the progress calls this run. Default: the task's name; for closures, `map`.
+    /// What progress and observers call this run. Default: the task's name; for closures, `map`.
     pub fn label(mut self, label: impl Into<String>) -> Parallel {
         self.options.label = Some(label.into());
         self

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::cancel::CancelToken;
 use super::failure::{Cause, FailureKind, Lost};
+use super::progress::{EventKind, Here};
 use super::work::{self, ArgsTrace, Work};
 use crate::codec::Encoded;
 use crate::error::{Error, Result};
@@ -78,7 +79,18 @@ impl<'a, T: Task> Retried<'a, T> {
             if matches!(end, Err(Cause::Lost(_))) || self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
                 break;
             }
-            let Some(next) = self.again(trace, function) else { break };
+            let failed = match end.map(T::into_value) {
+                Ok(Err(error)) => Cause::Erred(error),
+                Err(cause) => cause,
+                // No failure after all.
+                Ok(Ok(value)) => return T::restore(value),
+            };
+            let why = || failed.message().to_owned();
+            Here::tell(|worker, index| EventKind::TaskRetried { worker, index, attempt: attempt + 1, why: why() });
+            let Some(next) = self.again(trace, function) else {
+                end = Err(failed);
+                break;
+            };
             self.made.fetch_add(1, Relaxed);
             end = next;
         }

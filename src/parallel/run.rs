@@ -1,16 +1,16 @@
 //! A run from its options to its end: the feed, the crew, and the results in order or what came of it.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::batch::{Aim, BatchSize, Sizer};
 use super::dispatch;
 use super::feed::{End, Feed, Rules};
 use super::outcome::Outcome;
-use super::progress::{Meter, Progress, Reporter};
+use super::progress::{Meter, Plan, Progress, Tally, Watched};
 #[cfg(unix)]
 use super::remote;
+use super::report::RunReport;
 use super::schedule::Schedule;
 use super::work::Work;
 use super::written::Written;
@@ -56,11 +56,12 @@ impl Gather for Outcomes {
         let began = Instant::now();
         let ran = parallel.drive(&feed, &work, watched.as_ref(), workers);
         let mut end = feed.end();
+        came_to(watched.as_ref(), &end);
         end.report.elapsed = began.elapsed();
         end.report.retries += work.retries();
         let outcome = ran.map(|()| Outcome::new(end, total));
         if let Some(watched) = watched {
-            watched.reporter.finish(outcome.as_ref().is_ok_and(Outcome::is_complete));
+            watched.finish(outcome.as_ref().is_ok_and(Outcome::is_complete));
         }
         outcome
     }
@@ -79,7 +80,7 @@ impl Gather for Values {
         let watched = parallel.watch(rules.workers, rules.total, label);
         let values = parallel.values(items, &work, rules, watched.as_ref(), least);
         if let Some(watched) = watched {
-            watched.reporter.finish(values.is_ok());
+            watched.finish(values.is_ok());
         }
         values
     }
@@ -126,8 +127,14 @@ impl Parallel {
     }
 
     fn watch(&self, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
-        let progress = self.options.progress.as_ref()?;
-        Watched::start(progress, workers, total, self.options.label.as_deref().unwrap_or(label))
+        Watched::start(&Plan {
+            progress: self.options.progress.as_ref().unwrap_or(&Progress::Off),
+            observers: &self.options.observers,
+            label: self.options.label.as_deref().unwrap_or(label),
+            total: total.and_then(|total| total.try_into().ok()),
+            workers,
+            backend: self.backend_here(),
+        })
     }
 
     /// Runs to the end of the input, or until the run is stopped.
@@ -203,7 +210,9 @@ impl Parallel {
         let filled = filled::fill(&mut list, wanted, |slots| {
             let feed = Feed::new(items, rules, slots);
             let ran = self.drive(&feed, work, watched, workers);
-            let End { written, failures, report, is_whole, .. } = feed.end();
+            let end = feed.end();
+            came_to(watched, &end);
+            let End { written, failures, report, is_whole, .. } = end;
             let others = if self.options.on_error == OnError::Collect { failures.len().saturating_sub(1) } else { 0 };
             failed = match (failures.into_iter().next(), ran) {
                 (Some(first), _) => Err(Error::failed(first, others)),
@@ -237,20 +246,10 @@ impl Parallel {
     }
 }
 
-/// The counts of a run that someone watches.
-struct Watched {
-    meter: Arc<Meter>,
-    reporter: Reporter,
-}
-
-impl Watched {
-    fn start(progress: &Progress, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
-        if matches!(progress, Progress::Off) {
-            return None;
-        }
-        let meter = Arc::new(Meter::new(workers));
-        let total = total.and_then(|total| total.try_into().ok());
-        let reporter = Reporter::start(progress, Arc::clone(&meter), total, label)?;
-        Some(Watched { meter, reporter })
+/// Tells who watches a run what came of it.
+fn came_to<R>(watched: Option<&Watched>, end: &End<'_, R>) {
+    if let Some(watched) = watched {
+        let RunReport { completed, failed, .. } = end.report;
+        watched.came_to(Tally { completed, failed, cancelled: end.cancelled }, &end.failures);
     }
 }

@@ -16,6 +16,7 @@ mod kills;
 mod laws;
 mod location;
 mod memory;
+mod observers;
 mod outcomes;
 mod parallel;
 mod places;
