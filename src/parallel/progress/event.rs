@@ -111,7 +111,8 @@ pub enum EventKind {
         /// How many items it has.
         items: usize,
     },
-    /// A batch is done, whole or in part. One whose process died does not end: what is left of it is dispatched again.
+    /// A batch is done, whole or in part. One that was lost with its process, or whose results cannot be read, does not end:
+    /// what is left of it is dispatched again. Nor does one that a process had when the run was stopped.
     #[non_exhaustive]
     BatchEnded {
         /// Who had it.
@@ -123,7 +124,8 @@ pub enum EventKind {
         /// How long the worker was at it.
         took: Duration,
     },
-    /// A call begins. Only on threads, and for observers that [want tasks](crate::Observer::wants_tasks).
+    /// A call begins. Only on threads, and for observers that [want tasks](crate::Observer::wants_tasks). One that is under
+    /// way elsewhere is put off and begins again later.
     #[non_exhaustive]
     TaskStarted {
         /// Who runs it.
