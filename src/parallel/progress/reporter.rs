@@ -126,7 +126,7 @@ impl Watched {
             listens: listens.is_some(),
         };
         let thread = thread::Builder::new().name("larder-progress".to_owned());
-        let thread = thread.spawn(move || report.to_the_end()).ok()?;
+        let thread = thread.spawn(move || report.run_to_end()).ok()?;
         Some(Watched { meter, mailbox, patience: PATIENCE, label, names, thread: Some(thread) })
     }
 
@@ -204,7 +204,7 @@ impl Shown {
 }
 
 impl Report {
-    fn to_the_end(mut self) {
+    fn run_to_end(mut self) {
         let mailbox = Arc::clone(&self.leave.0);
         let (mut counts, mut events) = (Vec::new(), Vec::new());
         let mut elapsed = Duration::ZERO;
