@@ -39,8 +39,8 @@ use crate::screen::print_line;
 /// Parallel::new().n_jobs(2).label("squares").observer(log).map(0..100, |x| x * x)?;
 ///
 /// let text = std::fs::read_to_string(&path).unwrap();
-/// assert!(text.starts_with(r#"{"event":"run_started","run":1,"label":"squares","at":0"#));
-/// assert!(text.lines().last().unwrap().starts_with(r#"{"event":"run_ended","run":1,"label":"squares","at":"#));
+/// assert!(text.starts_with(r#"{"event":"run_started","run":"#) && text.contains(r#""label":"squares","at":0."#));
+/// assert!(text.lines().last().unwrap().starts_with(r#"{"event":"run_ended","run":"#));
 /// # Ok::<(), larder::Error>(())
 /// ```
 pub struct JsonLines<W> {
