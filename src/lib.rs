@@ -29,7 +29,8 @@
 //! - **[`Parallel`]**: [delayed](macro@delayed) calls or closures run on many workers, threads or
 //!   [processes](Backend::Processes), and their results come back in order. A value that many calls share is a [`Payload`]:
 //!   kept once, hashed once, encoded once. A panic or an `Err` comes back as a
-//!   [`Failure`] with the item's index and arguments. [`Progress`] shows how far a run is.
+//!   [`Failure`] with the item's index and arguments. [`Progress`] shows how far a run is, an [`Observer`] is told what happens in it,
+//!   and [`progress`](progress()) shows how far an ordinary loop is.
 //!
 //! Names are joblib's where a joblib user would look for them: `n_jobs`, `delayed`, `batch_size`, `effective_n_jobs`.
 //!
@@ -80,11 +81,14 @@ pub use error::{Error, Result};
 pub use larder_macros::{cached, main, task};
 pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, MmapMode, NotStoredReason, Stats};
 pub use panics::Panic;
+#[cfg(feature = "tracing")]
+pub use parallel::TracingObserver;
 pub use parallel::{
-    BatchReport, BatchSize, CancelToken, Chunks, Config, FailedAttempt, Failure, FailureKind, Halt, Incomplete, Limit,
-    OnError, Outcome, Page, Pages, Parallel, PreDispatch, Prefer, Progress, ProgressCallback, Require, Retry,
-    RunReport, Schedule, SlowItem, Snapshot, Stopped, Stream, Timeout, UnorderedStream, WorkerReport, batch_process,
-    chunks, config, cpu_count, effective_n_jobs, physical_cpu_count,
+    BatchReport, BatchSize, CancelToken, Chunks, Config, Event, EventKind, FailedAttempt, Failure, FailureKind, Halt,
+    Incomplete, JsonLines, Limit, Observer, OnError, Outcome, Page, Pages, Parallel, PreDispatch, Prefer, Progress,
+    ProgressCallback, ProgressIter, Require, Retry, RunId, RunReport, Schedule, SlowItem, Snapshot, Stopped, Stream,
+    Timeout, UnorderedStream, WorkerReport, batch_process, chunks, config, cpu_count, effective_n_jobs,
+    physical_cpu_count, progress,
 };
 pub use payload::Payload;
 pub use screen::print_line;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::call::Subject;
 use super::waiting::Waiting;
-use super::{Memory, store_failed};
+use super::{Memory, lookup, store_failed};
 use crate::codec;
 use crate::error::Result;
 use crate::key::{Identity, Layout};
@@ -61,6 +61,7 @@ impl<T: Task> Cached<T> {
         compute: impl FnOnce(T::Args<'a>) -> T::Output,
         waiting: Waiting,
     ) -> std::result::Result<T::Output, T::Args<'a>> {
+        lookup::begins();
         self.subject.call_unless_busy(&self.memory, args, compute, waiting).map_err(|(args, _)| args)
     }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::hot::{Hot, HotValue};
+use super::lookup::{self, Looked};
 use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
 use super::waiting::{self, Waiting};
@@ -273,6 +274,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     #[inline]
     fn say_loaded<A: Serialize>(&self, memory: &Memory, source: Source, args: &A) {
+        lookup::ended(Looked::Hit);
         if memory.inner.reporter.is_verbose(2) {
             let call = self.call_text(&self.texts(args));
             memory.inner.reporter.line(&format!("[Memory] Loading {call} from {source}"));
@@ -355,6 +357,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         let inner = &self.memory.inner;
         let identity = &self.subject.identity;
         inner.counters.miss(reason);
+        lookup::ended(Looked::Miss(reason));
         if inner.reporter.is_verbose(2) {
             inner.reporter.line(&format!("[Memory] Computing {}: {reason}", self.subject.call_text(texts)));
         }

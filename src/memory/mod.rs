@@ -9,6 +9,7 @@ mod cached;
 mod call;
 mod global;
 mod hot;
+mod lookup;
 mod report;
 mod stats;
 mod waiting;
@@ -27,6 +28,9 @@ pub use cached::{Cached, CachedFn};
 pub use global::CachedCell;
 #[cfg(unix)]
 pub(crate) use global::VARIABLE as GLOBAL_VARIABLE;
+pub(crate) use lookup::{Asking, Looked};
+#[cfg(unix)]
+pub(crate) use stats::lookups_in;
 pub use stats::{MissReason, NotStoredReason, Stats};
 
 use crate::error::Result;

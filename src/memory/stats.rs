@@ -273,9 +273,35 @@ impl Counters {
     }
 }
 
+/// The hits in such a list, and the misses of each reason that there was.
+#[cfg(unix)]
+pub(crate) fn lookups_in(list: &[u64]) -> (u64, impl Iterator<Item = (MissReason, u64)> + '_) {
+    let (hits, rest) = list.split_at(list.len().min(3));
+    (hits.iter().sum(), MissReason::ALL.into_iter().zip(rest.iter().copied()).filter(|(_, calls)| *calls > 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_list_has_hits_and_misses() {
+        let counters = Counters::default();
+        counters.hit(Source::Hot, 0);
+        counters.hit(Source::Blob, 0);
+        counters.miss(MissReason::Claimed);
+        counters.miss(MissReason::Unreadable);
+        counters.miss(MissReason::Unreadable);
+        counters.not_stored(NotStoredReason::ErrorResult);
+        let list = counters.list();
+        let (hits, misses) = lookups_in(&list);
+        assert_eq!(
+            (hits, misses.collect::<Vec<_>>()),
+            (2, vec![(MissReason::Claimed, 1), (MissReason::Unreadable, 2)])
+        );
+        assert_eq!(lookups_in(&[]).0, 0);
+    }
 
     #[test]
     fn each_reason_has_its_own_place() {

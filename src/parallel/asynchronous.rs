@@ -18,8 +18,9 @@ use super::failure::{self, Cause, Failure, OnError};
 use super::feed::End;
 use super::nesting::Inside;
 use super::outcome::Outcome;
-use super::progress::Meter;
+use super::progress::{EventKind, Meter, tell};
 use super::report::RunReport;
+use super::run::came_to;
 use super::schedule::Schedule;
 use super::stop::Stopped;
 use super::tally::Tally;
@@ -209,10 +210,11 @@ where
     let is_cancelled = token.is_some_and(|token| token.is_cancelled());
     let outcome = ran.map(|()| {
         let (end, report) = state.end(total, is_cancelled, began.elapsed());
+        came_to(watched.as_ref(), &end);
         Outcome::new(end, report, total, None)
     });
     if let Some(watched) = watched {
-        watched.reporter.finish(outcome.as_ref().is_ok_and(Outcome::is_complete));
+        watched.finish(outcome.as_ref().is_ok_and(Outcome::is_complete));
     }
     outcome
 }
@@ -339,7 +341,12 @@ impl<'m, R> State<'m, R> {
             // It is over, as the others are.
             self.count();
         }
-        self.failures.push(Failure { index, task: None, arguments: None, worker: 0, attempts, cause });
+        let failure = Failure { index, task: None, arguments: None, worker: 0, attempts, cause };
+        // What the stream could not give is told at the end, as in other runs.
+        if attempts > 0 {
+            tell(self.meter, || EventKind::failed(&failure));
+        }
+        self.failures.push(failure);
     }
 
     fn count(&self) {
@@ -376,7 +383,7 @@ impl<'m, R> State<'m, R> {
             (false, false, true) => Some(Stopped::Cancelled),
             (false, false, false) => None,
         };
-        let (failures, read, tally) = (self.failures, self.read, Tally::default());
+        let (failures, read, tally) = (self.failures, self.read, Tally::of(&report));
         (End { written, failures, tally, read, ended, is_whole, stopped }, report)
     }
 }

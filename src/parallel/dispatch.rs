@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::failure::{Cause, Failure};
 use super::feed::{Batch, Feed, PutOff, Taken, Turn};
-use super::progress::Meter;
+use super::progress::{EventKind, Meter, Observed, tell};
 use super::tally::Slow;
 use super::times::Slowest;
 use super::watch::{self, Watch, Watched};
@@ -86,6 +86,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
     pub(super) fn worker(&self, worker: usize) {
         let (mut items, mut done) = (Vec::new(), Done::new());
         let mut free_since = Instant::now();
+        tell(self.meter, || EventKind::WorkerStarted { worker, pid: None });
         let mut taken = self.feed.turn().take(worker, &mut items);
         loop {
             let mut turn = match taken {
@@ -115,6 +116,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         turn.tally().between += free_since.elapsed();
         turn.tally().leaves(worker);
         drop(turn);
+        tell(self.meter, || EventKind::WorkerEnded { worker, pid: None });
         if let Some(watch) = self.watch {
             watch.leaves();
         }
@@ -149,6 +151,8 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         items: &mut Vec<W::Item>,
         done: &mut Done<'s, W>,
     ) -> Option<Duration> {
+        let (index, taken) = (batch.start, items.len());
+        tell(self.meter, || EventKind::BatchStarted { worker, index, items: taken });
         let start = Instant::now();
         if let Some(watch) = self.watch {
             if !self.run_watched(watch, batch, worker, items, done) {
@@ -159,7 +163,10 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         } else {
             self.run_batch(batch, worker, items, done);
         }
-        Some(start.elapsed())
+        let took = start.elapsed();
+        done.failures.iter().for_each(|failure| self.tell_failed(failure));
+        tell(self.meter, || EventKind::BatchEnded { worker, index, items: done.items(), took });
+        Some(took)
     }
 
     /// As [`run_and_put_off`](Run::run_and_put_off), with a limit on the time of each; `false` if this worker was left
@@ -197,7 +204,6 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                 (Ran::Done, Some(limit)) if self.is_alone && took > limit => {
                     let task = self.work.task();
                     done.failures.push(watch::timed_out(index, task, arguments, worker, attempts + 1, limit));
-                    self.count_failed(worker);
                 }
                 (Ran::Done, _) => {
                     self.count(worker, 1);
@@ -233,9 +239,15 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         }
         let next = self.feed.turn().next_put_off();
         let Some(PutOff { index, attempts, item, mut out }) = next else { return false };
+        tell(self.meter, || EventKind::BatchStarted { worker, index, items: 1 });
         let start = Instant::now();
         let ran = self.run_one(index, attempts, item, &mut out, worker, self.patience, None);
         let took = start.elapsed();
+        if let Ran::Failed(failure) = &ran {
+            self.tell_failed(failure);
+        }
+        let items = usize::from(!matches!(ran, Ran::Busy(_)));
+        tell(self.meter, || EventKind::BatchEnded { worker, index, items, took });
         let mut turn = self.feed.turn();
         match ran {
             Ran::Done => {
@@ -305,10 +317,14 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
     ) -> Ran<W::Item> {
         let mut trace = None;
         let start = clock.as_ref().map(|_| Instant::now());
+        let observed = Observed::begin(self.meter, worker, index);
         let ran = panics::catch(|| {
             let trace = trace.insert(self.work.trace(&item));
             self.work.attempt(item, trace, waiting, self.feed.stopping())
         });
+        if let Some(observed) = observed {
+            observed.end(matches!(ran, Ok(Ok(Ok(_)))));
+        }
         let cause = match ran {
             Ok(Err(item)) => return Ran::Busy(item),
             Ok(Ok(Ok(value))) => {
@@ -326,7 +342,11 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
 
     /// Runs a batch, to its end or to the first item that fails, as was asked.
     fn run_batch(&self, batch: Batch<'s, W::Output>, worker: usize, items: &mut Vec<W::Item>, done: &mut Done<'s, W>) {
-        let Batch { mut start, stride, is_timed, attempts, mut out } = batch;
+        let Batch { mut start, mut stride, is_timed, attempts, mut out } = batch;
+        if self.meter.is_some_and(Meter::wants_tasks) {
+            // Each is told of by itself.
+            stride = 1;
+        }
         // The simple loop loses its items when one of them panics, so it is for runs which that ends.
         if stride > 1
             && !self.feed.goes_on()
@@ -355,7 +375,11 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                         trace = Some(self.work.trace(&item));
                         self.work.run(item)
                     };
+                    let observed = Observed::begin_task(self.meter, worker, start + out.len());
                     let ran = out.try_extend(rest.by_ref().take(stride).map(&mut step));
+                    if let Some(observed) = observed {
+                        observed.end(ran.is_continue());
+                    }
                     self.count(worker, out.len() - counted);
                     counted = out.len();
                     if let ControlFlow::Break(error) = ran {
@@ -410,16 +434,17 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         }
     }
 
-    /// It is over, as the others are: a run that goes on comes to the end of its bar.
-    fn count_failed(&self, worker: usize) {
+    /// Tells who watches of an item that failed for good.
+    fn tell_failed(&self, failure: &Failure) {
         if self.feed.goes_on() {
-            self.count(worker, 1);
+            // It is over, as the others are: a run that goes on comes to the end of its bar.
+            self.count(failure.worker, 1);
         }
+        tell(self.meter, || EventKind::failed(failure));
     }
 
     /// Describes an item that failed for good; `before` is how often it was run earlier.
     fn failure(&self, index: usize, before: u32, trace: Option<W::Trace>, worker: usize, cause: Cause) -> Failure {
-        self.count_failed(worker);
         let (attempts, known) = trace.as_ref().map_or((1, None), |trace| self.work.attempts(trace));
         let arguments = trace.and_then(|trace| self.describe(trace));
         let (cause, attempts) = (known.unwrap_or(cause), before.saturating_add(attempts));
@@ -436,8 +461,8 @@ impl<W: Work, I: Iterator<Item = W::Item> + Send> Watched for Run<'_, '_, W, I> 
         self.work.task()
     }
 
-    fn give_up(&self, worker: usize, failure: Failure) {
-        self.count_failed(worker);
+    fn give_up(&self, failure: Failure) {
+        self.tell_failed(&failure);
         self.feed.turn().fail(failure);
     }
 

@@ -104,7 +104,8 @@ impl Cause {
         }
     }
 
-    pub(super) fn message(&self) -> &str {
+    /// The panic's or the error's own words.
+    pub(crate) fn message(&self) -> &str {
         match self {
             Cause::Panicked(panic) | Cause::Input(panic) => panic.message(),
             Cause::Erred(error) => error.message(),

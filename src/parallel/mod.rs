@@ -60,7 +60,11 @@ pub use halt::Halt;
 pub use jobs::{cpu_count, effective_n_jobs, physical_cpu_count};
 pub use outcome::{Incomplete, Outcome};
 pub use pages::{Page, Pages};
-pub use progress::{Progress, ProgressCallback, Snapshot};
+#[cfg(feature = "tracing")]
+pub use progress::TracingObserver;
+pub use progress::{
+    Event, EventKind, JsonLines, Observer, Progress, ProgressCallback, ProgressIter, RunId, Snapshot, progress,
+};
 pub use report::{BatchReport, Limit, RunReport, SlowItem, WorkerReport};
 pub use retry::{FailedAttempt, Retry};
 pub use schedule::Schedule;

@@ -10,7 +10,7 @@ use super::context::Hints;
 use super::failure::OnError;
 use super::halt::Halt;
 use super::isolation::Isolation;
-use super::progress::Progress;
+use super::progress::{Observers, Progress};
 use super::retry::Retry;
 use super::schedule::Schedule;
 use super::timeout::Timeout;
@@ -37,6 +37,7 @@ pub(super) struct Options {
     pub(super) cancel: Option<CancelToken>,
     pub(super) isolation: Isolation,
     pub(super) progress: Option<Progress>,
+    pub(super) observers: Observers,
     pub(super) label: Option<String>,
     pub(super) memory: Option<Memory>,
 }
@@ -201,7 +202,7 @@ impl Parallel {
         self
     }
 
-    /// What the progress calls this run. Default: the task's name; for closures, `map`.
+    /// What progress and observers call this run. Default: the task's name; for closures, `map`.
     pub fn label(mut self, label: impl Into<String>) -> Parallel {
         self.options.label = Some(label.into());
         self

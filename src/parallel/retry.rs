@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::failure::{Cause, FailureKind, Lost};
+use super::progress::{EventKind, Here};
 use super::stop::Stop;
 use super::work::{self, ArgsTrace, Work};
 use crate::codec::Encoded;
@@ -235,7 +236,12 @@ impl<'a, T: Task> Retried<'a, T> {
             };
             let again = pause.and_then(|pause| {
                 stop.pause(pause);
-                if stop.is_stopped() { None } else { self.again(trace, function) }
+                if stop.is_stopped() {
+                    return None;
+                }
+                let why = || cause.message().to_owned();
+                Here::tell(|worker, index| EventKind::TaskRetried { worker, index, attempt: attempt + 1, why: why() });
+                self.again(trace, function)
             });
             let Some(next) = again else {
                 trace.cause.set(Some(cause));

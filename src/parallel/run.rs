@@ -1,14 +1,14 @@
 //! A run from its options to its end: the feed, the crew, and the results in order or what came of it.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
 use super::batch::{Aim, BatchSize, Sizer};
 use super::dispatch;
 use super::feed::{End, Feed, Rules};
 use super::halt::HaltAt;
 use super::outcome::Outcome;
-use super::progress::{Meter, Progress, Reporter};
+use super::progress::{Meter, Plan, Progress, Tally, Watched};
+use super::report::RunReport;
 use super::schedule::Schedule;
 use super::stop::{Stop, Stopped};
 use super::timeout::Timeout;
@@ -57,8 +57,9 @@ impl<'s> Gather<'s> for Outcomes {
         let (workers, total) = (rules.workers, rules.total);
         let watched = parallel.watch(workers, total, label);
         let feed = Feed::new(items, rules, &mut [], None);
-        let ran = parallel.drive(&feed, &work, Watched::meter(watched.as_ref()), workers, &|| {});
+        let ran = parallel.drive(&feed, &work, meter_of(watched.as_ref()), workers, &|| {});
         let mut end = feed.end();
+        came_to(watched.as_ref(), &end);
         let mut report = std::mem::take(&mut end.tally).report();
         report.retries += work.retries();
         let outcome = match ran {
@@ -67,7 +68,7 @@ impl<'s> Gather<'s> for Outcomes {
             ran => Ok(Outcome::new(end, report, total, ran.err())),
         };
         if let Some(watched) = watched {
-            watched.reporter.finish(outcome.as_ref().is_ok_and(Outcome::is_complete));
+            watched.finish(outcome.as_ref().is_ok_and(Outcome::is_complete));
         }
         outcome
     }
@@ -88,7 +89,7 @@ impl<'s> Gather<'s> for Values {
         let watched = parallel.watch(rules.workers, rules.total, label);
         let values = parallel.values(items, &work, rules, watched.as_ref(), least);
         if let Some(watched) = watched {
-            watched.reporter.finish(values.is_ok());
+            watched.finish(values.is_ok());
         }
         values
     }
@@ -164,8 +165,14 @@ impl Parallel {
     }
 
     pub(super) fn watch(&self, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
-        let progress = self.options.progress.as_ref()?;
-        Watched::start(progress, workers, total, self.options.label.as_deref().unwrap_or(label))
+        Watched::start(&Plan {
+            progress: self.options.progress.as_ref().unwrap_or(&Progress::Off),
+            observers: &self.options.observers,
+            label: self.options.label.as_deref().unwrap_or(label),
+            total: total.and_then(|total| total.try_into().ok()),
+            workers,
+            backend: self.backend_here(),
+        })
     }
 
     /// Runs to the end of the input, or until the run is stopped. `left_behind` is called when all that is left to wait for
@@ -211,8 +218,10 @@ impl Parallel {
         let mut failed = Ok(());
         let filled = filled::fill(&mut list, wanted, |slots| {
             let feed = Feed::new(items, rules, slots, None);
-            let ran = self.drive(&feed, work, Watched::meter(watched), workers, &|| {});
-            let End { written, failures, tally, is_whole, stopped, .. } = feed.end();
+            let ran = self.drive(&feed, work, meter_of(watched), workers, &|| {});
+            let end = feed.end();
+            came_to(watched, &end);
+            let End { written, failures, tally, is_whole, stopped, .. } = end;
             let others = if self.options.on_error == OnError::FailFast { 0 } else { failures.len().saturating_sub(1) };
             failed = match (failures.into_iter().next(), ran) {
                 (Some(first), _) => Err(Error::failed(first, others)),
@@ -248,24 +257,15 @@ impl Parallel {
     }
 }
 
-/// The counts of a run that someone watches.
-pub(super) struct Watched {
-    pub(super) meter: Arc<Meter>,
-    pub(super) reporter: Reporter,
+fn meter_of(watched: Option<&Watched>) -> Option<&Meter> {
+    watched.map(|watched| &*watched.meter)
 }
 
-impl Watched {
-    fn meter(watched: Option<&Watched>) -> Option<&Meter> {
-        watched.map(|watched| &*watched.meter)
-    }
-
-    fn start(progress: &Progress, workers: usize, total: Option<usize>, label: &str) -> Option<Watched> {
-        if matches!(progress, Progress::Off) {
-            return None;
-        }
-        let meter = Arc::new(Meter::new(workers));
-        let total = total.and_then(|total| total.try_into().ok());
-        let reporter = Reporter::start(progress, Arc::clone(&meter), total, label)?;
-        Some(Watched { meter, reporter })
+/// Tells who watches a run what came of it.
+pub(super) fn came_to<R>(watched: Option<&Watched>, end: &End<'_, R>) {
+    if let Some(watched) = watched {
+        let RunReport { completed, failed, .. } = end.tally.report;
+        let cancelled = end.stopped == Some(Stopped::Cancelled);
+        watched.came_to(Tally { completed, failed, cancelled }, &end.failures);
     }
 }

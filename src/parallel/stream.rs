@@ -13,9 +13,9 @@ use super::Parallel;
 use super::dispatch;
 use super::feed::Feed;
 use super::nesting::{self, Inside};
-use super::progress::Meter;
+use super::progress::{Meter, Watched};
 use super::report::RunReport;
-use super::run::{Gather, Watched};
+use super::run::{Gather, came_to};
 use super::shelf::{Order, Piece, Shelf};
 use super::stop::Stopped;
 use super::watch::Watch;
@@ -350,6 +350,8 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
     fn over(&self, ran: Result<()>) {
         self.end.get_or_init(|| {
             let mut end = self.feed.end_of_stream();
+            let watched = lock(&self.watched).take();
+            came_to(watched.as_ref(), &end);
             let mut report = std::mem::take(&mut end.tally).report();
             report.retries += self.work.retries();
             let is_complete = end.is_whole && report.failed == 0;
@@ -361,8 +363,8 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
                 // That was told, or is told when nothing else is left.
                 (Ok(()), Some(Stopped::Failure | Stopped::Halted) | None) => None,
             };
-            if let Some(watched) = lock(&self.watched).take() {
-                watched.reporter.finish(is_complete);
+            if let Some(watched) = watched {
+                watched.finish(is_complete);
             }
             (report, Mutex::new(error))
         });

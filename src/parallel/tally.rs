@@ -60,6 +60,12 @@ impl Tally {
         }
     }
 
+    /// What a run without workers of its own did.
+    #[cfg(feature = "async")]
+    pub(super) fn of(report: &RunReport) -> Tally {
+        Tally { report: report.clone(), ..Tally::new(0) }
+    }
+
     /// A worker has nothing left to do.
     pub(super) fn leaves(&mut self, worker: usize) {
         if let Some(left) = self.left.get_mut(worker) {

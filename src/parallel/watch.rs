@@ -18,7 +18,7 @@ pub(super) trait Watched: Sync {
     fn task_limit(&self) -> Option<Duration>;
     fn task(&self) -> Option<&'static str>;
     /// Reports an item whose thread is left behind.
-    fn give_up(&self, worker: usize, failure: Failure);
+    fn give_up(&self, failure: Failure);
     /// Works as this worker.
     fn worker(&self, worker: usize);
 }
@@ -139,7 +139,7 @@ impl Watch {
     ) {
         lock(&self.state).left_behind += 1;
         let Post { index, attempts, arguments, .. } = post;
-        run.give_up(worker, timed_out(index, run.task(), arguments, worker, attempts + 1, limit));
+        run.give_up(timed_out(index, run.task(), arguments, worker, attempts + 1, limit));
         let takes_over = move || {
             backend::enter_worker_thread();
             run.worker(worker);

@@ -21,6 +21,7 @@ mod kills;
 mod laws;
 mod location;
 mod memory;
+mod observers;
 mod outcomes;
 mod parallel;
 mod places;

@@ -79,7 +79,7 @@ impl Draw for Bars {
 }
 
 /// One count per worker bar: the last one sums up the workers that have none.
-fn rows(per_worker: &[u64]) -> Vec<u64> {
+pub(super) fn rows(per_worker: &[u64]) -> Vec<u64> {
     if per_worker.len() <= WORKER_BARS {
         return per_worker.to_vec();
     }
@@ -97,7 +97,8 @@ mod test {
     use super::*;
 
     fn snapshot(per_worker: &[u64], total: Option<u64>, stage: Stage) -> Snapshot<'_> {
-        Snapshot { total, done: per_worker.iter().sum(), per_worker, elapsed: Duration::from_secs(2), stage }
+        let (done, elapsed) = (per_worker.iter().sum(), Duration::from_secs(2));
+        Snapshot { total, done, per_worker, elapsed, stage, ..Snapshot::default() }
     }
 
     /// The lines on an 80-column screen below one of the program's own, after drawing these states.

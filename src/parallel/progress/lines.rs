@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use super::bars::rows;
 use super::reporter::Draw;
 use super::{Snapshot, Stage};
 
@@ -11,21 +12,28 @@ pub(super) struct Lines<W> {
     sink: W,
     label: String,
     written: u32,
+    per_worker: bool,
 }
 
 impl<W: Write> Lines<W> {
     pub(super) fn new(sink: W, label: &str) -> Lines<W> {
-        Lines { sink, label: label.to_owned(), written: 0 }
+        Lines { sink, label: label.to_owned(), written: 0, per_worker: false }
+    }
+
+    /// Each line also has what every worker has done.
+    pub(super) fn per_worker(self) -> Lines<W> {
+        Lines { per_worker: true, ..self }
     }
 }
 
 impl<W: Write + Send> Draw for Lines<W> {
     fn draw(&mut self, snapshot: &Snapshot<'_>) {
-        write_line(&mut self.sink, &self.label, &status(snapshot));
+        let shares = if self.per_worker { shares(snapshot.per_worker) } else { String::new() };
+        write_line(&mut self.sink, &self.label, &format!("{}{shares}", status(snapshot)));
         self.written += 1;
     }
 
-    fn pause(&self) -> Duration {
+    fn pause(&mut self) -> Duration {
         pause_after(self.written)
     }
 }
@@ -33,8 +41,25 @@ impl<W: Write + Send> Draw for Lines<W> {
 /// Writes `larder: label: text` in one piece, so that lines of several processes do not mix. Failing is ignored: a
 /// closed stderr is no reason to fail a run (and `eprintln!` would panic).
 pub(super) fn write_line(sink: &mut impl Write, label: &str, text: &str) {
+    let _ = sink.write_all(format!("{}\n", line(label, text)).as_bytes());
+}
+
+/// `larder: label: text`.
+pub(super) fn line(label: &str, text: &str) -> String {
     let separator = if label.is_empty() { "" } else { ": " };
-    let _ = sink.write_all(format!("larder: {label}{separator}{text}\n").as_bytes());
+    format!("larder: {label}{separator}{text}")
+}
+
+/// What each worker has done, as ` (workers: 120, 130)`: by the order of their numbers, and those beyond the bars there
+/// would be in one sum.
+fn shares(per_worker: &[u64]) -> String {
+    let rows: Vec<String> = rows(per_worker).iter().map(u64::to_string).collect();
+    match rows.split_last() {
+        Some((others, shown)) if per_worker.len() > rows.len() => {
+            format!(" (workers: {}; others: {others})", shown.join(", "))
+        }
+        _ => format!(" (workers: {})", rows.join(", ")),
+    }
 }
 
 /// How long to wait before the next line: 1 s for the first, then 2, 4, 8, 16 and 30 s.
@@ -103,7 +128,7 @@ mod test {
     fn states_read_as_documented() {
         let text = |done, total, stage| {
             let elapsed = Duration::from_millis(2100);
-            status(&Snapshot { total, done, per_worker: &[], elapsed, stage })
+            status(&Snapshot { total, done, elapsed, stage, ..Snapshot::default() })
         };
         assert_eq!(text(0, Some(1000), Stage::Running), "0/1000 (0%), 0/s");
         assert_eq!(text(999, Some(1000), Stage::Running), "999/1000 (99%), 476/s, eta 2ms");
@@ -142,7 +167,8 @@ mod test {
         for done in 0..7 {
             pauses.push(lines.pause().as_secs());
             let stage = if done == 6 { Stage::Completed } else { Stage::Running };
-            lines.draw(&Snapshot { total: Some(6), done, per_worker: &[], elapsed: Duration::from_secs(2), stage });
+            let elapsed = Duration::from_secs(2);
+            lines.draw(&Snapshot { total: Some(6), done, elapsed, stage, ..Snapshot::default() });
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
         write_line(&mut sink, "", "no label");
@@ -150,5 +176,20 @@ mod test {
         assert!(text.starts_with("larder: approximate_pi: 0/6 (0%), 0/s\n"), "{text}");
         assert!(text.ends_with("\nlarder: approximate_pi: 6/6 done in 2.0s, 3.0/s\nlarder: no label\n"), "{text}");
         assert_eq!(text.lines().count(), 8);
+    }
+
+    #[test]
+    fn lines_can_name_each_workers_share() {
+        let text = |counts: &[u64]| {
+            let mut sink = Vec::new();
+            let done = counts.iter().sum();
+            let elapsed = Duration::from_secs(2);
+            let now = Snapshot { total: Some(100), done, per_worker: counts, elapsed, ..Snapshot::default() };
+            Lines::new(&mut sink, "f").per_worker().draw(&now);
+            String::from_utf8(sink).unwrap()
+        };
+        assert_eq!(text(&[12, 8]), "larder: f: 20/100 (20%), 10/s, eta 8.0s (workers: 12, 8)\n");
+        let many = text(&[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert!(many.ends_with(" (workers: 1, 2, 3, 4, 5, 6, 7; others: 17)\n"), "{many}");
     }
 }

@@ -1,73 +1,142 @@
-//! The thread that draws.
+//! The thread that draws and tells.
 
-use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::bars::Bars;
-use super::lines::{Lines, write_line};
-use super::{Meter, Progress, ProgressCallback, Snapshot, Stage};
+use super::event::{Event, EventKind, RunId};
+use super::json::JsonLines;
+use super::lines::{Lines, line};
+use super::mailbox::{Mailbox, Posted, Taken, Tally};
+use super::observer::{Guarded, Observer, Observers};
+use super::speed::Speed;
+use super::{Meter, Progress, Snapshot, Stage, tell};
+use crate::backend::Backend;
+use crate::parallel::failure::{Cause, Failure};
+use crate::screen::print_line;
 
-/// The pause between two pictures, and between two calls of a callback.
-const TICK: Duration = Duration::from_millis(100);
+/// The pause between two pictures, between two calls of a callback, and until events are handed on.
+pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// One way of showing progress.
+/// So long the end of a run waits for those who watch it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One way of showing or telling what happens.
 pub(super) trait Draw: Send {
     /// Shows one state; the last one is finished.
     fn draw(&mut self, snapshot: &Snapshot<'_>);
 
+    /// Tells of an event.
+    fn event(&mut self, _event: &Event<'_>) {}
+
     /// How long to wait before the next state.
-    fn pause(&self) -> Duration {
+    fn pause(&mut self) -> Duration {
         TICK
+    }
+
+    /// What a line on stderr calls it that says that it blocks. `None` for what writes to stderr itself.
+    fn name(&self) -> Option<&'static str> {
+        None
     }
 }
 
-/// The running thread that shows the progress of one run.
-pub(crate) struct Reporter {
-    stage: Arc<Signal>,
+/// What is to be shown and told of a run, and of which.
+pub(crate) struct Plan<'a> {
+    pub(crate) progress: &'a Progress,
+    pub(crate) observers: &'a Observers,
+    pub(crate) label: &'a str,
+    pub(crate) total: Option<u64>,
+    pub(crate) workers: usize,
+    pub(crate) backend: Backend,
+}
+
+/// A run that is shown or observed.
+pub(crate) struct Watched {
+    pub(crate) meter: Arc<Meter>,
+    mailbox: Arc<Mailbox>,
+    patience: Duration,
+    label: String,
+    /// What each shown one is called, if it blocks.
+    names: Vec<Option<&'static str>>,
     /// `None` once stopped.
     thread: Option<JoinHandle<()>>,
 }
 
-impl Reporter {
-    /// Starts reporting. Returns `None` when progress is off, or when the system gives no thread for it: the run matters
-    /// more.
-    pub(crate) fn start(progress: &Progress, meter: Arc<Meter>, total: Option<u64>, label: &str) -> Option<Reporter> {
+impl Watched {
+    /// Starts to report. `None` when there is nobody to report to, or when the system gives no thread for it: the run
+    /// matters more.
+    pub(crate) fn start(plan: &Plan<'_>) -> Option<Watched> {
+        let Plan { progress, observers, label, total, workers, .. } = *plan;
         let label = label.replace(char::is_control, " ");
-        let bars = |workers| Bars::stderr().map(|target| Bars::new(target, workers, total, &label));
-        let bars = match progress {
-            Progress::Off => return None,
-            Progress::Bar => bars(0),
-            Progress::PerWorker => bars(meter.workers()),
-            Progress::Lines => None,
-            Progress::Callback(callback) => {
-                let calls = Calls { callback: Some(callback.clone()), sink: io::stderr(), label: label.clone() };
-                return Reporter::run(calls, meter, total);
-            }
+        let bars = |workers| -> Option<Box<dyn Draw>> {
+            let target = Bars::stderr()?;
+            Some(Box::new(Bars::new(target, workers, total, &label)))
         };
-        match bars {
-            Some(bars) => Reporter::run(bars, meter, total),
-            None => Reporter::run(Lines::new(io::stderr(), &label), meter, total),
+        let lines = || Lines::new(io::stderr(), &label);
+        let mut shown: Vec<Box<dyn Draw>> = Vec::new();
+        let mut listens = !observers.0.is_empty();
+        match progress {
+            Progress::Off => {}
+            Progress::Bar => shown.push(bars(0).unwrap_or_else(|| Box::new(lines()))),
+            Progress::PerWorker => {
+                shown.push(bars(workers.max(1)).unwrap_or_else(|| Box::new(lines().per_worker())));
+            }
+            Progress::Lines => shown.push(Box::new(lines())),
+            Progress::JsonLines => {
+                listens = true;
+                let lines = JsonLines::new(io::stderr());
+                shown.push(Box::new(Guarded::new(lines, "JSON output", &label).on_stderr()));
+            }
+            Progress::Callback(callback) => {
+                shown.push(Box::new(Guarded::new(callback.clone(), "progress callback", &label)));
+            }
         }
+        for observer in &observers.0 {
+            shown.push(Box::new(Guarded::new(Arc::clone(observer), "observer", &label)));
+        }
+        // Asked as everything of the user's is asked, with care.
+        let wants_tasks = listens
+            && observers.0.iter().any(|observer| crate::panics::catch(|| observer.wants_tasks()).unwrap_or(false));
+        Watched::run(shown, listens.then_some(wants_tasks), label, plan)
     }
 
-    fn run(mut draw: impl Draw + 'static, meter: Arc<Meter>, total: Option<u64>) -> Option<Reporter> {
-        let stage = Arc::new(Signal::default());
-        let (seen, began) = (Arc::clone(&stage), Instant::now());
-        let tick = move || {
-            let mut counts = Vec::new();
-            loop {
-                let stage = seen.wait(draw.pause());
-                draw.draw(&meter.snapshot(&mut counts, total, began.elapsed(), stage));
-                if stage != Stage::Running {
-                    return;
-                }
-            }
+    /// Reports to these; to `listens` for events, and for those of tasks.
+    fn run(shown: Vec<Box<dyn Draw>>, listens: Option<bool>, label: String, plan: &Plan<'_>) -> Option<Watched> {
+        if shown.is_empty() {
+            return None;
+        }
+        let mailbox = Arc::new(Mailbox::new(listens.unwrap_or(false)));
+        let meter = Arc::new(Meter::with(plan.workers, listens.map(|_| Arc::clone(&mailbox))));
+        let names = shown.iter().map(|shown| shown.name()).collect();
+        tell(Some(&meter), || {
+            let Plan { total, workers, backend, .. } = *plan;
+            EventKind::RunStarted { total, workers, backend }
+        });
+        let report = Report {
+            leave: Leave(Arc::clone(&mailbox)),
+            meter: Arc::clone(&meter),
+            run: RunId::next(),
+            label: label.clone(),
+            total: plan.total,
+            speed: Speed::new(plan.workers),
+            shown: shown.into_iter().map(Shown::new).collect(),
+            listens: listens.is_some(),
         };
-        let thread = thread::Builder::new().name("larder-progress".to_owned()).spawn(tick).ok()?;
-        Some(Reporter { stage, thread: Some(thread) })
+        let thread = thread::Builder::new().name("larder-progress".to_owned());
+        let thread = thread.spawn(move || report.run_to_end()).ok()?;
+        Some(Watched { meter, mailbox, patience: PATIENCE, label, names, thread: Some(thread) })
+    }
+
+    /// What came of the items. To be told before the end, once all of them are over.
+    pub(crate) fn came_to(&self, tally: Tally, failures: &[Failure]) {
+        self.mailbox.tally(tally);
+        // The others were told by who ran the item, and this one nobody ran.
+        for failure in failures.iter().filter(|failure| matches!(failure.cause, Cause::Input(_))) {
+            tell(Some(&self.meter), || EventKind::failed(failure));
+        }
     }
 
     /// Shows the last state and stops. Call it when the workers have counted their last item; `completed` is whether the
@@ -77,58 +146,122 @@ impl Reporter {
     }
 
     fn stop(&mut self, stage: Stage) {
-        if let Some(thread) = self.thread.take() {
-            self.stage.set(stage);
+        let Some(thread) = self.thread.take() else { return };
+        self.mailbox.end(stage);
+        let busy_with = match self.mailbox.await_thread(self.patience) {
             // An error is a panic while drawing. It has been printed, and the run does not depend on it.
-            let _ = thread.join();
+            Ok(()) => return drop(thread.join()),
+            Err(busy_with) => busy_with,
+        };
+        // What blocks may be stderr: who writes there is left without a word.
+        if let Some(Some(name)) = self.names.get(busy_with) {
+            let words = format!("the {name} kept the end waiting for {:?} and is left alone", self.patience);
+            print_line(&line(&self.label, &words));
         }
     }
 }
 
 /// A caller that leaves by a panic or an early return leaves no thread behind, and a last line that says it stopped.
-impl Drop for Reporter {
+impl Drop for Watched {
     fn drop(&mut self) {
         self.stop(Stage::Stopped);
     }
 }
 
-/// Tells the thread that the run is over.
-#[derive(Default)]
-struct Signal {
-    stage: Mutex<Stage>,
-    changed: Condvar,
-}
+/// Tells that the thread is gone, however it goes.
+struct Leave(Arc<Mailbox>);
 
-impl Signal {
-    fn set(&self, stage: Stage) {
-        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
-        self.changed.notify_all();
-    }
-
-    /// Returns the stage after `pause`, or at once when the run is over.
-    fn wait(&self, pause: Duration) -> Stage {
-        let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(stage, pause, |stage| *stage == Stage::Running);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
-/// Calls the user's function.
-struct Calls<W> {
-    /// `None` once it has panicked.
-    callback: Option<ProgressCallback>,
-    sink: W,
+/// What the thread has.
+struct Report {
+    shown: Vec<Shown>,
+    meter: Arc<Meter>,
+    run: RunId,
     label: String,
+    total: Option<u64>,
+    speed: Speed,
+    listens: bool,
+    /// Dropped last: who waits for the thread waits for what the others let go, too.
+    leave: Leave,
 }
 
-impl<W: Write + Send> Draw for Calls<W> {
-    fn draw(&mut self, snapshot: &Snapshot<'_>) {
-        let Some(ProgressCallback(f)) = &self.callback else { return };
-        // Unwind safe for us: we share nothing with the function but the snapshot, which is only read.
-        if catch_unwind(AssertUnwindSafe(|| f(snapshot))).is_err() {
-            self.callback = None;
-            write_line(&mut self.sink, &self.label, "the progress callback panicked and is not called again");
+struct Shown {
+    draw: Box<dyn Draw>,
+    due: Duration,
+    /// It blocked for too long.
+    is_left: bool,
+}
+
+impl Shown {
+    fn new(mut draw: Box<dyn Draw>) -> Shown {
+        Shown { due: draw.pause(), draw, is_left: false }
+    }
+}
+
+impl Report {
+    fn run_to_end(mut self) {
+        let mailbox = Arc::clone(&self.leave.0);
+        let (mut counts, mut events) = (Vec::new(), Vec::new());
+        let mut elapsed = Duration::ZERO;
+        loop {
+            let due = self.shown.iter().map(|shown| shown.due).min().unwrap_or(Duration::MAX);
+            let until = if self.listens { due.min(elapsed + TICK) } else { due };
+            let taken = mailbox.take(until, &mut events);
+            elapsed = taken.elapsed;
+            self.report(&mailbox, &taken, &events, &mut counts);
+            if taken.stage != Stage::Running {
+                return;
+            }
+            events.clear();
         }
+    }
+
+    /// Hands on what was taken: to each in turn all of it.
+    fn report(&mut self, mailbox: &Mailbox, taken: &Taken, events: &[Posted], counts: &mut Vec<u64>) {
+        let Taken { dropped, elapsed, stage, tally } = *taken;
+        let (run, label) = (self.run, &*self.label);
+        let done = self.meter.read(counts);
+        let speed = self.speed.update(elapsed, done);
+        let total = self.total;
+        let snapshot = Snapshot { run, label, total, done, per_worker: counts, elapsed, speed, stage };
+        let lost = (dropped > 0).then_some((elapsed, EventKind::Dropped { events: dropped }));
+        let Tally { completed, failed, cancelled } = tally;
+        let end = EventKind::RunEnded { completed, failed, cancelled, is_complete: snapshot.completed(), elapsed };
+        let end = (stage != Stage::Running).then_some((elapsed, end));
+        for (place, shown) in self.shown.iter_mut().enumerate().filter(|(_, shown)| !shown.is_left) {
+            mailbox.busy_with.store(place, Relaxed);
+            // Asked before each call: the run may have been over for long.
+            let mut is_left = || {
+                shown.is_left |= mailbox.left() == Some(place);
+                shown.is_left
+            };
+            let mut tell = |(at, kind): &Posted| shown.draw.event(&Event { run, label, at: *at, kind });
+            for event in events.iter().chain(&lost) {
+                tell(event);
+                if is_left() {
+                    break;
+                }
+            }
+            if is_left() {
+                continue;
+            }
+            if end.is_some() || shown.due <= elapsed {
+                shown.draw.draw(&snapshot);
+                shown.due = elapsed + shown.draw.pause();
+            }
+            if let Some(end) = &end
+                && !is_left()
+            {
+                shown.draw.event(&Event { run, label, at: end.0, kind: &end.1 });
+            }
+        }
+        // A wait that begins now is for nobody.
+        mailbox.busy_with.store(usize::MAX, Relaxed);
     }
 }
 
@@ -138,6 +271,15 @@ mod test {
 
     use super::*;
 
+    const PLAN: Plan<'_> = Plan {
+        progress: &Progress::Off,
+        observers: &Observers(Vec::new()),
+        label: "f",
+        total: Some(5),
+        workers: 1,
+        backend: Backend::Threads,
+    };
+
     /// Sends what it is to draw; waits for the end of the run only.
     struct Told(mpsc::Sender<(u64, Stage)>);
 
@@ -146,33 +288,33 @@ mod test {
             let _ = self.0.send((snapshot.done(), snapshot.stage));
         }
 
-        fn pause(&self) -> Duration {
+        fn pause(&mut self) -> Duration {
             Duration::from_secs(24 * 3600)
         }
     }
 
-    fn told() -> (Reporter, Arc<Meter>, mpsc::Receiver<(u64, Stage)>) {
+    fn told() -> (Watched, mpsc::Receiver<(u64, Stage)>) {
         let (states, seen) = mpsc::channel();
-        let meter = Arc::new(Meter::new(1));
-        (Reporter::run(Told(states), Arc::clone(&meter), Some(5)).expect("there are threads"), meter, seen)
+        let watched = Watched::run(vec![Box::new(Told(states))], None, "f".to_owned(), &PLAN);
+        (watched.expect("there are threads"), seen)
     }
 
     #[test]
     fn a_short_run_draws_its_last_state_only() {
         for (completed, stage) in [(true, Stage::Completed), (false, Stage::Stopped)] {
-            let (reporter, meter, seen) = told();
-            meter.add(0, 5);
-            reporter.finish(completed);
+            let (watched, seen) = told();
+            watched.meter.add(0, 5);
+            watched.finish(completed);
             assert_eq!(seen.iter().collect::<Vec<_>>(), [(5, stage)]);
         }
     }
 
     #[test]
     fn a_panic_of_the_caller_stops_the_thread() {
-        let (reporter, meter, seen) = told();
+        let (watched, seen) = told();
         let run = thread::spawn(move || {
-            let _reporter = reporter;
-            meter.add(0, 3);
+            watched.meter.add(0, 3);
+            let _watched = watched;
             panic!("the run fails (this panic belongs to the test)");
         });
         assert!(run.join().is_err());
@@ -186,34 +328,48 @@ mod test {
         let progress = Progress::callback(move |now| {
             let _ = states.send((now.finished(), now.completed(), now.total(), now.per_worker().to_vec()));
         });
-        let meter = Arc::new(Meter::new(2));
-        let reporter = Reporter::start(&progress, Arc::clone(&meter), Some(4), "f").expect("it is on");
-        assert_eq!(seen.recv(), Ok((false, false, Some(4), vec![0, 0])));
-        meter.add(1, 4);
-        reporter.finish(true);
+        let watched = Watched::start(&Plan { progress: &progress, workers: 2, ..PLAN }).expect("it is on");
+        assert_eq!(seen.recv(), Ok((false, false, Some(5), vec![0, 0])));
+        watched.meter.add(1, 5);
+        watched.finish(true);
         drop(progress);
         let finished: Vec<_> = seen.iter().skip_while(|(finished, ..)| !finished).collect();
-        assert_eq!(finished, [(true, true, Some(4), vec![0, 4])]);
-    }
-
-    #[test]
-    fn a_callback_that_panics_is_called_once_and_reported() {
-        let (states, seen) = mpsc::channel();
-        let callback = ProgressCallback(Arc::new(move |_| {
-            let _ = states.send(());
-            panic!("the callback fails (this panic belongs to the test)");
-        }));
-        let mut calls = Calls { callback: Some(callback), sink: Vec::new(), label: "f".to_owned() };
-        for stage in [Stage::Running, Stage::Completed] {
-            calls.draw(&Meter::new(1).snapshot(&mut Vec::new(), None, Duration::ZERO, stage));
-        }
-        assert_eq!(calls.sink, b"larder: f: the progress callback panicked and is not called again\n");
-        drop(calls);
-        assert_eq!(seen.iter().count(), 1);
+        assert_eq!(finished, [(true, true, Some(5), vec![0, 5])]);
     }
 
     #[test]
     fn off_starts_nothing() {
-        assert!(Reporter::start(&Progress::default(), Arc::new(Meter::new(1)), None, "f").is_none());
+        assert!(Watched::start(&PLAN).is_none());
+    }
+
+    /// Blocks in its first event, until the sender is gone; then tells what it is called for.
+    struct Blocked(mpsc::Receiver<()>, mpsc::Sender<&'static str>);
+
+    impl Draw for Blocked {
+        fn draw(&mut self, _: &Snapshot<'_>) {
+            let _ = self.1.send("draw");
+        }
+
+        fn event(&mut self, event: &Event<'_>) {
+            let _ = self.0.recv();
+            let _ = self.1.send(event.kind.name());
+        }
+    }
+
+    #[test]
+    fn who_blocks_is_left_and_the_others_are_told_when_it_comes_back() {
+        let ((gate, closed), (calls, called), (states, seen)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+        let shown: Vec<Box<dyn Draw>> = vec![Box::new(Blocked(closed, calls)), Box::new(Told(states))];
+        let mut watched = Watched::run(shown, Some(false), "f".to_owned(), &PLAN).expect("there are threads");
+        watched.patience = Duration::ZERO;
+        // It has come to the event, and cannot come back before the gate is gone.
+        while watched.mailbox.busy_with.load(Relaxed) != 0 {
+            thread::yield_now();
+        }
+        tell(Some(&watched.meter), || EventKind::WorkerStarted { worker: 0, pid: None });
+        watched.finish(true);
+        drop(gate);
+        assert_eq!(seen.iter().collect::<Vec<_>>(), [(0, Stage::Completed)]);
+        assert_eq!(called.iter().collect::<Vec<_>>(), ["run_started"]);
     }
 }

@@ -1,5 +1,6 @@
 //! What comes back from a worker, and what becomes of it.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -7,12 +8,14 @@ use super::super::dispatch::discard;
 use super::super::failure::{Cause, Failure, FailureKind, Lost};
 use super::super::feed::PutOff;
 use super::super::flight::Flight;
+use super::super::progress::{EventKind, Meter, tell};
 use super::super::tally::Slow;
 use super::super::times::Slowest;
 use super::super::work::Work;
 use super::Driver;
 use crate::backend::processes::{Refusal, TICK, Unheard};
 use crate::codec::{Large, Prefer};
+use crate::memory::lookups_in;
 use crate::wire::message::{Done, Report, Unusable};
 
 impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
@@ -87,6 +90,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         let flight = self.landed(done.id)?;
         self.settle_calls(done.calls);
         self.run.crossing.add_counts(&done.counts);
+        self.tell_lookups(&done.counts);
         let took = Duration::from_nanos(done.busy_nanos);
         let crossing = began.elapsed();
         self.pace = Some(took);
@@ -94,6 +98,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         let slow = self.slow(start, &items, done.slowest);
         let (mut items, mut values) = (items.into_iter(), values.into_iter());
         let (mut at, mut spent, mut busy) = (0, Vec::new(), 0);
+        let mut without_result = Vec::new();
         let mut turn = self.run.feed.turn();
         let tally = turn.tally();
         tally.report.bytes_encoded += bytes;
@@ -109,6 +114,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             let Some(item) = items.next() else { break };
             at = place + 1;
             let index = start + place;
+            without_result.push(index);
             let (before, slot, behind) = out.part(index);
             turn.hand_in([before]);
             out = behind;
@@ -128,6 +134,9 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         Flight::<W>::new(start + calls, attempts, items, rest).give_back(&mut turn);
         turn.batch_finished(self.number, calls - busy, took);
         drop(turn);
+        self.tell_ended(start..start + calls, &without_result);
+        let (meter, worker) = (self.run.meter, self.number);
+        tell(meter, || EventKind::BatchEnded { worker, index: start, items: calls - busy, took });
         discard(spent.into_iter());
         // Those that failed are counted as they are given up.
         self.count((calls - busy - failures.len()) as u64);
@@ -153,6 +162,30 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             slowest.into_iter().filter(|(took, _)| turn.tally().slowest.has_place_for(*took)).collect::<Vec<_>>();
         drop(turn);
         slowest.into_iter().filter_map(describe).collect()
+    }
+
+    /// What the memory in the worker looked up for a batch.
+    fn tell_lookups(&self, counts: &[u64]) {
+        let (meter, worker) = (self.run.meter, self.number);
+        if !meter.is_some_and(Meter::is_observed) || !self.run.crossing.has_memory() {
+            return;
+        }
+        let (hits, misses) = lookups_in(counts);
+        if hits > 0 {
+            tell(meter, || EventKind::CacheHit { worker, index: None, calls: hits });
+        }
+        for (reason, calls) in misses {
+            tell(meter, || EventKind::CacheMiss { worker, index: None, calls, reason });
+        }
+    }
+
+    /// The items that have a result: all but those, which are in order.
+    fn tell_ended(&self, mut items: Range<usize>, without_result: &[usize]) {
+        let (meter, worker) = (self.run.meter, self.number);
+        if meter.is_some_and(Meter::wants_tasks) {
+            let results = items.by_ref().filter(|index| without_result.binary_search(index).is_err());
+            results.for_each(|index| tell(meter, || EventKind::TaskEnded { worker, index, took: None }));
+        }
     }
 
     /// The worker says that it ended so many calls more: from here on its board counts the next ones.
@@ -184,6 +217,9 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
     pub(super) fn failed(&mut self, mut flight: Flight<'s, W>, cause: Cause) {
         if let Some(pause) = self.run.retry.pause_after(flight.attempts + 1, &cause) {
             flight.attempts += 1;
+            let (worker, index, attempt) = (self.number, flight.start, flight.attempts + 1);
+            let why = || cause.message().to_owned();
+            tell(self.run.meter, || EventKind::TaskRetried { worker, index, attempt, why: why() });
             let mut turn = self.run.feed.turn();
             turn.tally().report.retries += 1;
             if pause.is_zero() {
@@ -210,6 +246,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             // It is over, as the others are: a run that goes on comes to the end of its bar.
             self.count(1);
         }
+        tell(self.run.meter, || EventKind::failed(&failure));
         self.run.feed.turn().fail(failure);
         discard(flight.items.into_iter());
     }

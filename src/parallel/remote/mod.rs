@@ -18,7 +18,7 @@ use super::crossing::Crossing;
 use super::feed::Feed;
 use super::flight::{Flight, Record};
 use super::isolation::Isolation;
-use super::progress::Meter;
+use super::progress::{EventKind, Meter, tell};
 use super::retry::Retry;
 use super::stop::Stopped;
 use super::work::Work;
@@ -163,7 +163,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
             self.look_after();
         }
         self.run.feed.turn().tally().leaves(self.number);
-        if let Some(worker) = self.worker.take()
+        if let Some(worker) = self.let_go()
             && self.tasks_left > 0
         {
             processes::dismiss(worker, self.spec, self.run.isolation.idle_timeout);
@@ -194,6 +194,14 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
             }
             _ => 0,
         }
+    }
+
+    /// Takes the worker, which did no wrong.
+    fn let_go(&mut self) -> Option<Handle> {
+        let worker = self.worker.take()?;
+        let pid = Some(worker.process());
+        tell(self.run.meter, || EventKind::WorkerEnded { worker: self.number, pid });
+        Some(worker)
     }
 
     fn count(&self, items: u64) {

@@ -8,6 +8,7 @@ use super::super::dispatch::discard;
 use super::super::failure::{Cause, FailureKind, Lost};
 use super::super::feed::{Batch, PutOff, Taken};
 use super::super::flight::Flight;
+use super::super::progress::{EventKind, Meter, tell};
 use super::super::work::Work;
 use super::Driver;
 use crate::backend::processes::{self, Handle};
@@ -21,7 +22,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
                 return None;
             }
             // It did what it may do, and ends.
-            self.worker = None;
+            drop(self.let_go());
         }
         if self.flights.is_empty()
             && let Some(suspect) = self.suspect.take()
@@ -72,6 +73,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         if known == 0 {
             return flight;
         }
+        self.tell_known(flight.start, found.iter().map(Option::is_some));
         let (mut rest, mut spent) = (flight, Vec::new());
         let mut first_unknown: Option<Flight<'s, W>> = None;
         let mut turn = self.run.feed.turn();
@@ -102,12 +104,26 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         first_unknown.unwrap_or(rest)
     }
 
+    /// Which items of a batch the memory has.
+    fn tell_known(&self, start: usize, known: impl Iterator<Item = bool>) {
+        let (meter, worker) = (self.run.meter, self.number);
+        if !meter.is_some_and(Meter::is_observed) {
+            return;
+        }
+        for (index, _) in (start..).zip(known).filter(|(_, is_known)| *is_known) {
+            tell(meter, || EventKind::CacheHit { worker, index: Some(index), calls: 1 });
+            if meter.is_some_and(Meter::wants_tasks) {
+                tell(meter, || EventKind::TaskEnded { worker, index, took: None });
+            }
+        }
+    }
+
     /// Whether there is a worker: if there was none, there is one now or a reason why not.
     pub(super) fn has_worker(&mut self, fresh: bool) -> bool {
         if self.worker.as_ref().is_some_and(|worker| !fresh || worker.batches == 0) {
             return true;
         }
-        self.worker = None;
+        drop(self.let_go());
         let most = self.run.isolation.max_tasks_per_worker.unwrap_or(u64::MAX);
         let is_good = |worker: &Handle| !fresh && worker.given < most;
         let hired = processes::hire(&self.spec, &is_good, &|| self.run.feed.is_stopped());
@@ -118,6 +134,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             }
             Ok((worker, is_new)) => {
                 worker.belongs_to(self.number);
+                let pid = Some(worker.process());
+                tell(self.run.meter, || EventKind::WorkerStarted { worker: self.number, pid });
                 self.run.feed.turn().tally().report.workers_started += u64::from(is_new);
                 self.tasks_left = most - worker.given;
                 self.worker = Some(worker);
@@ -186,6 +204,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             Ok(id) => {
                 worker.given += flight.items.len() as u64;
                 self.tasks_left -= flight.items.len() as u64;
+                let (worker, index, items) = (self.number, flight.start, flight.items.len());
+                tell(self.run.meter, || EventKind::BatchStarted { worker, index, items });
                 self.flights.push_back(Flight { id, bytes: content.len(), ..flight });
             }
             Err(error) => self.unencodable(flight, CodecError::new(error)),

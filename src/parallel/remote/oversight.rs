@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Release;
 use std::time::{Duration, Instant};
 
 use super::super::flight::{Flight, Offence, Verdict};
+use super::super::progress::{EventKind, tell};
 use super::super::work::Work;
 use super::Driver;
 use crate::backend::processes::{Handle, TICK, Unheard};
@@ -20,7 +21,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
     /// The worker is gone, or cannot be trusted.
     pub(super) fn lose(&mut self, end: Unheard) {
         let Some(worker) = self.worker.take() else { return };
-        let running = running_in(&worker);
+        let (running, pid) = (running_in(&worker), worker.process());
         let offence = match end {
             Unheard::Garbage(error) => {
                 worker.kill();
@@ -28,15 +29,26 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             }
             Unheard::Gone | Unheard::Late | Unheard::Cancelled => Offence::Died(worker.await_end()),
         };
+        self.tell_death(pid, &offence);
         self.sort_out(&offence, running);
     }
 
     /// Kills the worker for what it is doing.
     pub(super) fn punish(&mut self, offence: &Offence) {
         let Some(worker) = self.worker.take() else { return };
-        let running = running_in(&worker);
+        let (running, pid) = (running_in(&worker), worker.process());
         worker.kill();
+        self.tell_death(pid, offence);
         self.sort_out(offence, running);
+    }
+
+    fn tell_death(&self, pid: u32, offence: &Offence) {
+        let (worker, pid) = (self.number, Some(pid));
+        tell(self.run.meter, || match self.stopped_at {
+            // As in the report: at the end of a run none is counted.
+            Some(_) => EventKind::WorkerEnded { worker, pid },
+            None => EventKind::WorkerDied { worker, pid, why: offence.cause().message().to_owned() },
+        });
     }
 
     /// Gives back what a lost worker had, and judges the item it was running, by its place in the first batch; `None` if
@@ -80,7 +92,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
     /// The worker is grown, says that it begins nothing more, and makes way for another.
     pub(super) fn replace_grown(&mut self) {
         // Dropped, it ends by itself.
-        self.worker = None;
+        drop(self.let_go());
         self.take_back_told();
         let mut turn = self.run.feed.turn();
         for flight in std::mem::take(&mut self.flights) {
@@ -154,7 +166,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
         self.take_back_told();
         self.flights.clear();
-        if let Some(worker) = self.worker.take() {
+        if let Some(worker) = self.let_go() {
             worker.kill();
         }
     }
