@@ -23,8 +23,8 @@ impl Parallel {
     /// Runs delayed calls and gives their results in order; of a `Result`, the `Ok` sides.
     ///
     /// # Errors
-    /// A call panicked or returned an `Err`: the error holds a [`Failure`] with the call's index and arguments; or the run
-    /// was cancelled, an option means nothing, or the system refuses threads. With [`OnError::Collect`] the failure with the
+    /// A call panicked or returned an `Err`: the error holds a [`Failure`](crate::Failure) with the call's index and arguments; or the run
+    /// was cancelled, an option means nothing, or the system refuses threads. With [`OnError::Collect`](crate::OnError::Collect) the failure with the
     /// lowest index is told when all others are done, and how many more there were; [`outcome`](Parallel::outcome) keeps
     /// what they and the others gave.
     ///
@@ -55,7 +55,7 @@ impl Parallel {
 
     /// Runs delayed calls as [`run`](Parallel::run) does, and gives every result and every failure.
     ///
-    /// With [`OnError::FailFast`] what was finished before the first failure, with [`OnError::Collect`] everything but
+    /// With [`OnError::FailFast`](crate::OnError::FailFast) what was finished before the first failure, with [`OnError::Collect`](crate::OnError::Collect) everything but
     /// what failed.
     ///
     /// # Errors

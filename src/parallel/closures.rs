@@ -12,7 +12,7 @@ impl Parallel {
     /// only.
     ///
     /// # Errors
-    /// The closure panicked: the error holds a [`Failure`] with the item's index; or as [`run`](Parallel::run).
+    /// The closure panicked: the error holds a [`Failure`](crate::Failure) with the item's index; or as [`run`](Parallel::run).
     pub fn map<I, R, F>(&self, items: I, function: F) -> Result<Vec<R>>
     where
         I: IntoIterator,

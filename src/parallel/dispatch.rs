@@ -15,7 +15,7 @@ use crate::memory::Waiting;
 use crate::panics;
 
 /// One run, as its workers see it.
-pub(super) struct Run<'s, 'r, W: Work, I> {
+pub(super) struct Run<'s, 'r, W: Work, I: Iterator> {
     pub(super) work: &'r W,
     pub(super) feed: &'r Feed<'s, W, I>,
     meter: Option<&'r Meter>,
@@ -89,7 +89,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         tell(self.meter, || EventKind::WorkerStarted { worker, pid: None });
         let mut taken = self.feed.turn().take(worker, &mut items);
         loop {
-            let mut turn = match taken {
+            let turn = match taken {
                 Taken::Batch(batch) => {
                     let start = Instant::now();
                     // Left behind, this thread is no worker any more.
@@ -101,9 +101,9 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                     self.hand_in(&mut turn, worker, &mut done, took);
                     turn
                 }
-                Taken::Wait(seen, until) => {
+                Taken::Wait(wait) => {
                     if !self.catch_up(worker) {
-                        self.feed.wait(seen, until);
+                        self.feed.wait(wait);
                     }
                     self.feed.turn()
                 }
@@ -112,10 +112,8 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             };
             taken = turn.take(worker, &mut items);
         }
-        let mut turn = self.feed.turn();
-        turn.tally().between += free_since.elapsed();
-        turn.tally().leaves(worker);
-        drop(turn);
+        self.feed.turn().tally().between += free_since.elapsed();
+        self.feed.leaves(worker);
         tell(self.meter, || EventKind::WorkerEnded { worker, pid: None });
         if let Some(watch) = self.watch {
             watch.leaves();
@@ -134,8 +132,8 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                 true
             }
             Taken::Wait(..) | Taken::Nothing if self.catch_up(0) => true,
-            Taken::Wait(seen, until) => {
-                self.feed.wait(seen, until);
+            Taken::Wait(wait) => {
+                self.feed.wait(wait);
                 true
             }
             Taken::Nothing => false,
@@ -468,6 +466,10 @@ impl<W: Work, I: Iterator<Item = W::Item> + Send> Watched for Run<'_, '_, W, I> 
 
     fn worker(&self, worker: usize) {
         Run::worker(self, worker);
+    }
+
+    fn leaves(&self, worker: usize) {
+        self.feed.leaves(worker);
     }
 }
 

@@ -189,7 +189,7 @@ impl Parallel {
 
     /// Lets the token stop the run. After [`CancelToken::cancel`] no further item is started (items of less than a
     /// microsecond are stopped by the handful), nor another attempt of one that failed; what is running is finished.
-    /// [`run`](Parallel::run) and its like then give an error for which [`Error::is_cancelled`] is true, and
+    /// [`run`](Parallel::run) and its like then give an error for which [`Error::is_cancelled`](crate::Error::is_cancelled) is true, and
     /// [`outcome`](Parallel::outcome) and its like what was finished. Cancelled when all items were done, it has no effect.
     pub fn cancel_token(mut self, token: &CancelToken) -> Parallel {
         self.options.cancel = Some(token.clone());

@@ -310,7 +310,7 @@ trait Running<R>: Send {
 }
 
 /// All that a run needs.
-struct Run<W: Work + 'static, I> {
+struct Run<W: Work + 'static, I: Iterator> {
     parallel: Parallel,
     workers: usize,
     /// How many runs it stands in, itself too.
@@ -368,6 +368,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
             }
             (report, Mutex::new(error))
         });
+        self.feed.dismiss();
         self.shelf().close();
     }
 
@@ -379,7 +380,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
 }
 
 /// The work is done by others.
-struct Background<W: Work + 'static, I> {
+struct Background<W: Work + 'static, I: Iterator> {
     run: Arc<Run<W, I>>,
     /// `None` once it is over.
     thread: Option<JoinHandle<()>>,
@@ -405,6 +406,10 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
     fn stop(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.run.feed.stop(true, Stopped::Cancelled);
+            // An input that blocks may wait for the very one who ends the stream.
+            if !self.run.feed.await_workers(self.run.workers) {
+                return;
+            }
             self.run.shelf().await_close();
             if !self.run.left_behind.load(Relaxed) {
                 // It does not panic: what may is caught where it is called.
@@ -419,7 +424,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
 }
 
 /// The work is done by whoever asks for the next result.
-struct Loop<W: Work + 'static, I> {
+struct Loop<W: Work + 'static, I: Iterator> {
     run: Run<W, I>,
     meter: Option<Arc<Meter>>,
 }

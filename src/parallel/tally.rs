@@ -24,7 +24,7 @@ pub(super) struct Tally {
     /// Of all workers together, between their batches: how long they read the input,
     pub(super) reading: Duration,
     /// waited for another one that did,
-    pub(super) waited_for_lock: Duration,
+    pub(super) waited_for_reader: Duration,
     /// waited for whoever takes the results of a stream,
     pub(super) waited_for_room: Duration,
     /// waited for the time of another attempt,
@@ -51,7 +51,7 @@ impl Tally {
             times: Times::default(),
             slowest: Slowest::default(),
             reading: Duration::ZERO,
-            waited_for_lock: Duration::ZERO,
+            waited_for_reader: Duration::ZERO,
             waited_for_room: Duration::ZERO,
             waited_for_time: Duration::ZERO,
             between: Duration::ZERO,
@@ -79,10 +79,10 @@ impl Tally {
         let mut report = self.report;
         report.elapsed = elapsed;
         report.median = self.times.median();
-        report.reading = self.reading + self.waited_for_lock.min(self.reading.saturating_mul(self.left.len() as u32));
+        report.reading = self.reading + self.waited_for_reader;
         report.consumer = self.waited_for_room;
         report.tail = self.left.iter().map(|left| elapsed.saturating_sub(*left)).sum();
-        let others = self.reading + self.waited_for_lock + self.waited_for_room + self.waited_for_time;
+        let others = self.reading + self.waited_for_reader + self.waited_for_room + self.waited_for_time;
         report.dispatch = self.between.saturating_sub(others) + self.crossing;
         let slow = |(took, Slow { index, worker, arguments })| SlowItem { index, worker, took, arguments };
         report.slowest = self.slowest.into_items().into_iter().map(slow).collect();

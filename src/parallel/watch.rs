@@ -21,6 +21,8 @@ pub(super) trait Watched: Sync {
     fn give_up(&self, failure: Failure);
     /// Works as this worker.
     fn worker(&self, worker: usize);
+    /// There is no such worker any more.
+    fn leaves(&self, worker: usize);
 }
 
 /// The item that a worker is at.
@@ -147,6 +149,7 @@ impl Watch {
         let named = std::thread::Builder::new().name(format!("larder-{worker}"));
         if named.spawn_scoped(scope, takes_over).is_err() {
             // The others do its share; were there none, what is left is not run and the run says so.
+            run.leaves(worker);
             lock(&self.state).active -= 1;
         }
     }

@@ -53,6 +53,8 @@ struct Timer {
     /// So many more calls are not looked at, of so many.
     skip: u64,
     skipped: u64,
+    /// How long the last one took that was looked at.
+    last: Duration,
 }
 
 /// Of calls that take less, one in so many is looked at: two looks take some 60 ns.
@@ -73,10 +75,20 @@ impl Timer {
     fn end(&mut self, place: u64) {
         let Some(begun) = self.begun.take() else { return };
         let took = begun.elapsed();
-        // It stands for those that were not looked at before it.
-        self.times.add(took, 1 + self.skipped);
+        self.times.add(took, 1);
         self.slowest.add(took, place);
+        self.count_skipped();
+        self.last = took;
         self.skip = if took < QUICK { ONE_IN - 1 } else { 0 };
+        self.skipped = self.skip;
+    }
+
+    /// The calls that were not looked at took as long as the one before them.
+    fn count_skipped(&mut self) {
+        let skipped = self.skipped - self.skip;
+        if skipped > 0 {
+            self.times.add(self.last, skipped);
+        }
         self.skipped = self.skip;
     }
 }
@@ -88,8 +100,9 @@ impl Tally {
     }
 
     /// What is said of the batch, and its results.
-    pub(super) fn done(self, id: u64, busy: Duration, grown_to: Option<u64>, counts: Vec<u64>) -> (Done, Content) {
+    pub(super) fn done(mut self, id: u64, busy: Duration, grown_to: Option<u64>, counts: Vec<u64>) -> (Done, Content) {
         let (codec, content) = self.results.unwrap_or((CodecId::Compact, Content::Bytes(Vec::new())));
+        self.timer.count_skipped();
         let done = Done {
             id,
             calls: self.begun,

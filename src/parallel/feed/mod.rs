@@ -4,6 +4,7 @@
 //! under a lock, a batch at a time, and no further ahead than the [window](super::window). One [`Turn`] at the lock does all
 //! a worker has to do between two batches. Results lie in a list until the run ends, or on the [shelf](super::shelf) of a stream.
 
+mod source;
 #[cfg(test)]
 mod test;
 mod turn;
@@ -14,7 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
+use source::Source;
 pub(super) use turn::{Taken, Turn};
+use turn::{Wait, Why};
 
 use super::batch::Sizer;
 use super::failure::{Cause, Failure, OnError};
@@ -25,13 +28,13 @@ use super::stop::{Stop, Stopped};
 use super::tally::Tally;
 use super::timeout::Timeout;
 use super::times::Times;
-use super::window::{Gate, Most, Seen};
+use super::window::{Gate, Most};
 use super::work::Work;
 use super::written::Written;
 use crate::lock::{lock, whole};
 
 /// The state that the workers of one run share.
-pub(super) struct Feed<'s, W: Work, I> {
+pub(super) struct Feed<'s, W: Work, I: Iterator> {
     stop: Stop,
     on_error: OnError,
     halt: HaltAt,
@@ -42,7 +45,8 @@ pub(super) struct Feed<'s, W: Work, I> {
     task_limit: AtomicU64,
     /// Where results go in a stream.
     shelf: Option<Shelf<W::Output>>,
-    state: Mutex<State<'s, W, I>>,
+    source: Mutex<Source<I>>,
+    state: Mutex<State<'s, W>>,
 }
 
 /// How a run is to go, as far as its feed is concerned.
@@ -62,8 +66,7 @@ pub(super) struct Rules {
     pub(super) stop: Stop,
 }
 
-struct State<'s, W: Work, I> {
-    items: I,
+struct State<'s, W: Work> {
     total: Option<usize>,
     /// How many items were given out.
     read: usize,
@@ -71,9 +74,10 @@ struct State<'s, W: Work, I> {
     refused: usize,
     /// The input has no more.
     ended: bool,
-    /// What is read and not given out, where all is read at once.
-    stock: VecDeque<W::Item>,
-    reads_all: bool,
+    /// A worker is within the input.
+    is_reading: bool,
+    /// How many workers have nothing left to do.
+    gone: usize,
     /// How long the last batch took to be read.
     reading: Duration,
     sizer: Sizer,
@@ -129,7 +133,7 @@ const SLOW: Duration = Duration::from_millis(5);
 /// So often a worker looks for the lock, some 10 us in all, before it sleeps.
 const SPINS: u32 = 1000;
 
-impl<'s, W: Work, I> Feed<'s, W, I> {
+impl<'s, W: Work, I: Iterator<Item = W::Item>> Feed<'s, W, I> {
     /// Without `slots` all results lie apart, and there may be gaps between them; with a shelf there are no slots.
     pub(super) fn new(
         items: I,
@@ -139,13 +143,12 @@ impl<'s, W: Work, I> Feed<'s, W, I> {
     ) -> Feed<'s, W, I> {
         let Rules { sizer, workers, total, on_error, halt, schedule, most, reads_all, timeout, stop } = rules;
         let state = State {
-            items,
             total,
             read: 0,
             refused: 0,
             ended: false,
-            stock: VecDeque::new(),
-            reads_all,
+            is_reading: false,
+            gone: 0,
             reading: Duration::ZERO,
             sizer,
             slots,
@@ -168,6 +171,7 @@ impl<'s, W: Work, I> Feed<'s, W, I> {
             timeout,
             task_limit: AtomicU64::new(u64::MAX),
             shelf,
+            source: Mutex::new(Source::new(items, reads_all)),
             state: Mutex::new(state),
         };
         feed.limit_by(&Times::default());
@@ -222,31 +226,82 @@ impl<'s, W: Work, I> Feed<'s, W, I> {
         &self.gate
     }
 
-    /// Waits until there may be something to take: for a change since `seen`, or for a time.
-    pub(super) fn wait(&self, seen: Seen, until: Option<Instant>) {
+    /// Waits until there may be something to take.
+    pub(super) fn wait(&self, wait: Wait) {
+        let Wait { seen, until, why } = wait;
+        // Mostly the other worker reads a batch of quick items and is done in microseconds: less than it takes to be put
+        // to sleep and woken.
+        if why == Why::Reader {
+            for _ in 0..SPINS {
+                if self.try_source().is_some() {
+                    return;
+                }
+                std::hint::spin_loop();
+            }
+        }
         let due = until.map(|until| until.saturating_duration_since(Instant::now()));
         let most = [due, self.stop.longest_wait()].into_iter().flatten().min();
         let waited = self.gate.wait(seen, most);
         let mut turn = self.turn();
         let tally = turn.tally();
-        *if until.is_none() { &mut tally.waited_for_room } else { &mut tally.waited_for_time } += waited;
+        match why {
+            Why::Reader => tally.waited_for_reader += waited,
+            Why::Room => tally.waited_for_room += waited,
+            Why::Later => tally.waited_for_time += waited,
+        }
+    }
+
+    /// The input, if nobody reads it.
+    fn try_source(&self) -> Option<MutexGuard<'_, Source<I>>> {
+        match self.source.try_lock() {
+            Ok(source) => Some(source),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// A worker has nothing left to do.
+    pub(super) fn leaves(&self, worker: usize) {
+        let mut state = lock(&self.state);
+        state.tally.leaves(worker);
+        state.gone = state.gone.saturating_add(1);
+        drop(state);
+        self.gate.call();
+    }
+
+    /// Nobody works any more, whoever did.
+    pub(super) fn dismiss(&self) {
+        lock(&self.state).gone = usize::MAX;
+        self.gate.call();
+    }
+
+    /// Waits until all workers are gone, or all but one that is within the input, which nobody can call back; answers
+    /// whether all are. No more is to be taken.
+    pub(super) fn await_workers(&self, workers: usize) -> bool {
+        loop {
+            let seen = self.gate.seen();
+            let state = lock(&self.state);
+            if state.gone >= workers {
+                return true;
+            }
+            if state.is_reading && state.gone.saturating_add(1) >= workers {
+                return false;
+            }
+            drop(state);
+            self.gate.wait(seen, None);
+        }
     }
 
     /// Waits for the lock.
     pub(super) fn turn(&self) -> Turn<'_, 's, W, I> {
-        // Mostly the other worker reads a batch of quick items and is done in microseconds: less than it takes to be put
-        // to sleep and woken.
+        // Nobody holds it for longer than it takes to be put to sleep and woken.
         for _ in 0..SPINS {
             if let Some(turn) = self.try_turn() {
                 return turn;
             }
             std::hint::spin_loop();
         }
-        let began = Instant::now();
-        // What may panic under the lock, the user's iterator, is caught.
-        let mut state = lock(&self.state);
-        state.tally.waited_for_lock += began.elapsed();
-        Turn::new(self, state)
+        Turn::new(self, lock(&self.state))
     }
 
     /// The lock, if nobody has it.
@@ -271,13 +326,13 @@ impl<'s, W: Work, I> Feed<'s, W, I> {
     }
 }
 
-impl<'s, W: Work, I> State<'s, W, I> {
+impl<'s, W: Work> State<'s, W> {
     fn end(&mut self, stop: &Stop) -> End<'s, W::Output> {
         let mut failures = std::mem::take(&mut self.failures);
         failures.sort_by_key(Failure::index);
         let read = self.read + self.refused;
         // An input that says how long it is need not be asked for one more to be at its end.
-        let is_read = (self.ended && self.stock.is_empty()) || (self.read > 0 && self.total == Some(self.read));
+        let is_read = self.ended || (self.read > 0 && self.total == Some(self.read));
         let is_whole = is_read && self.completed + self.failed == read as u64;
         let mut tally = std::mem::take(&mut self.tally);
         tally.report.items = read as u64;
@@ -308,4 +363,4 @@ pub(super) struct End<'s, R> {
 }
 
 /// A worker's guard of the state.
-type Held<'f, 's, W, I> = MutexGuard<'f, State<'s, W, I>>;
+type Held<'f, 's, W> = MutexGuard<'f, State<'s, W>>;

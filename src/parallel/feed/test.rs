@@ -31,7 +31,7 @@ fn work() -> Option<Same> {
     None
 }
 
-fn feed<'s, W: Work, I>(
+fn feed<'s, W: Work, I: Iterator<Item = W::Item>>(
     _: Option<W>,
     items: I,
     rules: Rules,
@@ -58,36 +58,35 @@ impl<'s, R> Taken<'s, R> {
 fn what_is_given_back_is_taken_again_before_new_input() {
     let feed = feed(work(), 0..10_u32, rules(4, Some(10), OnError::Collect), &mut []);
     assert!(!feed.reads_ahead());
-    let (mut items, mut turn) = (Vec::new(), feed.turn());
-    let Batch { start, attempts, mut out, .. } = turn.take(0, &mut items).batch().unwrap();
+    let mut items = Vec::new();
+    let Batch { start, attempts, mut out, .. } = feed.turn().take(0, &mut items).batch().unwrap();
     assert_eq!((start, attempts, &items[..]), (0, 0, &[0, 1, 2, 3][..]));
     // A driver got one result, then its worker died at the second item; the others were not begun.
     out.extend([0].into_iter());
     let (before, guilty, rest) = out.part(1);
-    turn.hand_in([before]);
+    feed.turn().hand_in([before]);
     let mut given = items.split_off(1);
-    turn.give_back(2, given.split_off(1), rest, 0);
-    turn.give_back(1, given, guilty, 1);
-    turn.batch_finished(0, 1, Duration::from_millis(1));
-    turn.tally().report.deaths += 1;
+    feed.turn().give_back(2, given.split_off(1), rest, 0);
+    feed.turn().give_back(1, given, guilty, 1);
+    feed.turn().batch_finished(0, 1, Duration::from_millis(1));
+    feed.turn().tally().report.deaths += 1;
 
     items.clear();
-    let Batch { start, attempts, mut out, .. } = turn.take(1, &mut items).batch().unwrap();
+    let Batch { start, attempts, mut out, .. } = feed.turn().take(1, &mut items).batch().unwrap();
     assert_eq!((start, attempts, &items[..]), (2, 0, &[2, 3][..]));
     out.extend(items.drain(..));
-    turn.hand_in([out]);
-    turn.batch_finished(1, 2, Duration::from_millis(1));
-    let Batch { start, attempts, .. } = turn.take(0, &mut items).batch().unwrap();
+    feed.turn().hand_in([out]);
+    feed.turn().batch_finished(1, 2, Duration::from_millis(1));
+    let Batch { start, attempts, .. } = feed.turn().take(0, &mut items).batch().unwrap();
     assert_eq!((start, attempts, items.drain(..).as_slice()), (1, 1, &[1][..]));
-    turn.fail(failure(1, attempts + 1));
+    feed.turn().fail(failure(1, attempts + 1));
     for expected in [vec![4, 5, 6, 7], vec![8, 9]] {
-        let Batch { start, mut out, .. } = turn.take(0, &mut items).batch().unwrap();
+        let Batch { start, mut out, .. } = feed.turn().take(0, &mut items).batch().unwrap();
         assert_eq!((start, &items), (expected[0] as usize, &expected));
         out.extend(items.drain(..));
-        turn.hand_in([out]);
+        feed.turn().hand_in([out]);
     }
-    assert!(turn.take(0, &mut items).batch().is_none());
-    drop(turn);
+    assert!(feed.turn().take(0, &mut items).batch().is_none());
     let end = feed.end();
     assert!(end.is_whole && end.stopped.is_none());
     assert_eq!(
@@ -106,20 +105,19 @@ fn given_back_places_of_the_list_are_filled_later() {
     let mut list = Vec::with_capacity(6);
     let filled = crate::sys::filled::fill(&mut list, 6, |slots| {
         let feed = feed(work(), 0..6_u32, rules(3, Some(6), OnError::FailFast), slots);
-        let (mut items, mut turn) = (Vec::new(), feed.turn());
-        let Batch { start, mut out, .. } = turn.take(0, &mut items).batch().unwrap();
+        let mut items = Vec::new();
+        let Batch { start, mut out, .. } = feed.turn().take(0, &mut items).batch().unwrap();
         out.extend([items.remove(0)].into_iter());
         // The place behind what is written and those behind that are one strip each: given back item by item.
         let (before, second, rest) = out.part(start + 1);
         let (nothing, third, none) = rest.part(start + 2);
-        turn.hand_in([before, nothing, none]);
-        turn.give_back(2, vec![items.pop().unwrap()], third, 1);
-        turn.give_back(1, vec![items.pop().unwrap()], second, 1);
-        while let Some(Batch { mut out, .. }) = turn.take(1, &mut items).batch() {
+        feed.turn().hand_in([before, nothing, none]);
+        feed.turn().give_back(2, vec![items.pop().unwrap()], third, 1);
+        feed.turn().give_back(1, vec![items.pop().unwrap()], second, 1);
+        while let Some(Batch { mut out, .. }) = feed.turn().take(1, &mut items).batch() {
             out.extend(items.drain(..));
-            turn.hand_in([out]);
+            feed.turn().hand_in([out]);
         }
-        drop(turn);
         let mut strips: Vec<_> = feed
             .end()
             .written
@@ -179,10 +177,10 @@ fn a_full_window_is_waited_for_and_what_is_done_makes_room() {
     };
     let Taken::Batch(mut first) = take() else { panic!("there is room") };
     assert!(matches!(take(), Taken::Batch(_)));
-    let Taken::Wait(seen, None) = take() else { panic!("two are ahead") };
+    let Taken::Wait(wait) = take() else { panic!("two are ahead") };
     first.out.extend([0].into_iter());
     feed.turn().hand_in([first.out]);
-    feed.wait(seen, None);
+    feed.wait(wait);
     assert!(matches!(take(), Taken::Batch(_)));
     assert!(matches!(take(), Taken::Wait(..)));
     feed.turn().fail(failure(1, 1));
@@ -245,9 +243,9 @@ fn what_is_to_be_run_later_is_waited_for_when_there_is_nothing_else() {
                 assert!(Instant::now() >= due);
                 break;
             }
-            Taken::Wait(seen, until) => {
-                assert!(until.is_none_or(|until| until == due));
-                feed.wait(seen, until);
+            Taken::Wait(wait) => {
+                assert!(wait.until.is_none_or(|until| until == due));
+                feed.wait(wait);
             }
             Taken::Nothing => panic!("there is something later"),
         }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 #[cfg(unix)]
 use super::SLOW;
 use super::{Batch, Feed, GivenBack, Held, PutOff};
-use crate::panics;
 use crate::parallel::failure::{Cause, Failure, OnError};
 use crate::parallel::shelf::Piece;
 use crate::parallel::stop::Stopped;
@@ -18,25 +17,43 @@ use crate::sys::filled::Filled;
 /// What there was to be taken.
 pub(in crate::parallel) enum Taken<'s, R> {
     Batch(Batch<'s, R>),
-    /// Nothing just now: something will come after a change since then, or at a time.
-    Wait(Seen, Option<Instant>),
+    /// Nothing just now.
+    Wait(Wait),
     /// Nothing, and no more input. Another worker may yet give back what it has: so whoever gives something back takes
     /// again afterwards.
     Nothing,
 }
 
+/// What a worker waits for: a change since what was seen, or a time.
+#[derive(Debug)]
+pub(in crate::parallel) struct Wait {
+    pub(super) seen: Seen,
+    pub(super) until: Option<Instant>,
+    pub(super) why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Another worker reads the input.
+    Reader,
+    /// Too much is ahead of whoever takes the results.
+    Room,
+    /// Something is to be run again, though not yet.
+    Later,
+}
+
 /// A worker's turn at the feed: it holds the lock.
-pub(in crate::parallel) struct Turn<'f, 's, W: Work, I> {
+pub(in crate::parallel) struct Turn<'f, 's, W: Work, I: Iterator> {
     feed: &'f Feed<'s, W, I>,
-    state: Held<'f, 's, W, I>,
+    state: Held<'f, 's, W>,
 }
 
 const fn at_least_one(bytes: usize) -> usize {
     if bytes == 0 { 1 } else { bytes }
 }
 
-impl<'f, 's, W: Work, I> Turn<'f, 's, W, I> {
-    pub(super) fn new(feed: &'f Feed<'s, W, I>, state: Held<'f, 's, W, I>) -> Self {
+impl<'f, 's, W: Work, I: Iterator> Turn<'f, 's, W, I> {
+    pub(super) fn new(feed: &'f Feed<'s, W, I>, state: Held<'f, 's, W>) -> Self {
         Turn { feed, state }
     }
 
@@ -47,11 +64,12 @@ impl<'f, 's, W: Work, I> Turn<'f, 's, W, I> {
 }
 
 impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
-    /// Puts the next batch into `items`, which is empty.
+    /// Puts the next batch into `items`, which is empty. Others have their turn while the input is read.
     ///
     /// What was given back comes before new input, in the pieces it was given back in.
-    pub(in crate::parallel) fn take(&mut self, worker: usize, items: &mut Vec<W::Item>) -> Taken<'s, W::Output> {
-        if self.feed.is_stopped() {
+    pub(in crate::parallel) fn take(mut self, worker: usize, items: &mut Vec<W::Item>) -> Taken<'s, W::Output> {
+        let feed = self.feed;
+        if feed.is_stopped() {
             return Taken::Nothing;
         }
         self.wake_later();
@@ -61,99 +79,65 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
             state.tally.report.batches.add(items.len());
             return Taken::Batch(Batch { start, stride: state.sizer.stride(), is_timed: true, attempts, out });
         }
-        if state.reads_all && !state.ended {
-            self.read_all(worker);
-        }
-        let state = &mut *self.state;
-        if state.ended && state.stock.is_empty() {
-            return self.nothing_new();
-        }
-        let item_bytes = const { at_least_one(size_of::<W::Item>()) };
-        let began = Instant::now();
-        let hint = panics::catch(|| state.items.size_hint().1);
-        let left = hint.ok().flatten().map(|most| most.saturating_add(state.stock.len()));
-        let size = state.sizer.next(left, state.sizer.buffer_bytes() / item_bytes);
-        let size = match self.feed.gate.room(state.read, size) {
-            Ok(size) => size,
-            Err(seen) => return Taken::Wait(seen, self.next_due()),
-        };
-        self.read(worker, size, items);
-        let state = &mut *self.state;
-        state.reading = began.elapsed();
-        state.tally.reading += state.reading;
-        if self.feed.is_stopped() && !self.feed.goes_on() {
-            return Taken::Nothing;
-        }
-        if items.is_empty() {
-            return self.nothing_new();
-        }
-        let state = &mut *self.state;
-        let start = state.read - items.len();
-        state.tally.report.batches.add(items.len());
-        let out = match state.slots.split_off_mut(..items.len()) {
-            Some(slots) => Written::Placed(Filled::new(slots)),
-            None => {
-                // From here on all is apart, or the order of strips would have a gap.
-                state.slots = &mut [];
-                Written::Apart { start, values: Vec::with_capacity(items.len()) }
-            }
-        };
-        let (stride, is_timed) = (state.sizer.stride(), state.sizer.is_worth_timing());
-        Taken::Batch(Batch { start, stride, is_timed, attempts: 0, out })
-    }
-
-    /// There is no more input.
-    fn nothing_new(&self) -> Taken<'s, W::Output> {
-        match self.next_due() {
-            Some(due) => Taken::Wait(self.feed.gate.seen(), Some(due)),
-            None => Taken::Nothing,
-        }
-    }
-
-    /// When the first of what is to be run later is due.
-    fn next_due(&self) -> Option<Instant> {
-        self.state.later.iter().map(|(due, _)| *due).min()
-    }
-
-    /// Reads up to so many items.
-    fn read(&mut self, worker: usize, size: usize, items: &mut Vec<W::Item>) {
-        let state = &mut *self.state;
-        let from_stock = size.min(state.stock.len());
-        items.extend(state.stock.drain(..from_stock));
-        let wanted = size - from_stock;
-        let mut refusal = None;
-        if wanted > 0 && !state.ended {
-            let source = &mut state.items;
-            refusal = panics::catch(|| items.extend(source.by_ref().take(wanted))).err();
-            // Not every iterator goes on answering `None`; one that panicked is not asked again.
-            state.ended = items.len() < size || refusal.is_some();
-        }
-        state.read += items.len();
+        let until = state.later.iter().map(|(due, _)| *due).min();
+        let seen = feed.gate.seen();
         if state.ended {
-            self.feed.gate.call();
+            return until.map_or(Taken::Nothing, |due| Taken::Wait(Wait { seen, until: Some(due), why: Why::Later }));
         }
+        // Never waited for with the lock of the state, since who has this one wants that one.
+        let Some(mut source) = feed.try_source() else {
+            return Taken::Wait(Wait { seen, until, why: Why::Reader });
+        };
+        let item_bytes = const { at_least_one(size_of::<W::Item>()) };
+        let size = state.sizer.next(source.left(), state.sizer.buffer_bytes() / item_bytes);
+        // Only who has the input reads: so there is as much room afterwards.
+        let size = match feed.gate.room(state.read, size) {
+            Ok(size) => size,
+            Err(seen) => return Taken::Wait(Wait { seen, until, why: Why::Room }),
+        };
+        state.is_reading = true;
+        drop(self);
+        let began = Instant::now();
+        let refusal = source.read(size, items).err();
+        let took = began.elapsed();
+        let mut turn = feed.turn();
+        let state = &mut *turn.state;
+        state.is_reading = false;
+        state.reading = took;
+        state.tally.reading += took;
+        let start = state.read;
+        state.read += items.len();
+        state.ended = source.is_empty();
+        let stocked = source.stocked();
+        drop(source);
+        // Who waited for the input can have it, or learns that there is no more.
+        feed.gate.call();
+        let batch = (!items.is_empty()).then(|| {
+            state.tally.report.batches.add(items.len());
+            let out = match state.slots.split_off_mut(..items.len()) {
+                Some(slots) => Written::Placed(Filled::new(slots)),
+                None => {
+                    // From here on all is apart, or the order of strips would have a gap.
+                    state.slots = &mut [];
+                    Written::Apart { start, values: Vec::with_capacity(items.len()) }
+                }
+            };
+            let (stride, is_timed) = (state.sizer.stride(), state.sizer.is_worth_timing());
+            Batch { start, stride, is_timed, attempts: 0, out }
+        });
         if let Some(panic) = refusal {
-            self.refuse(worker, Cause::Input(panic));
+            state.refused += 1;
+            let (index, cause) = (state.read + stocked, Cause::Input(panic));
+            turn.fail(Failure { index, task: None, arguments: None, worker, attempts: 0, cause });
+            if !feed.goes_on() {
+                return Taken::Nothing;
+            }
         }
-    }
-
-    /// Reads all of the input.
-    fn read_all(&mut self, worker: usize) {
-        let state = &mut *self.state;
-        let (source, stock, began) = (&mut state.items, &mut state.stock, Instant::now());
-        let read = panics::catch(|| stock.extend(source.by_ref()));
-        state.ended = true;
-        state.tally.reading += began.elapsed();
-        if let Err(panic) = read {
-            self.refuse(worker, Cause::Input(panic));
+        match batch {
+            Some(batch) => Taken::Batch(batch),
+            // What is given back meanwhile, or is to be run later, is found on the next look.
+            None => Taken::Wait(Wait { seen, until: None, why: Why::Reader }),
         }
-    }
-
-    /// The input could not give an item.
-    fn refuse(&mut self, worker: usize, cause: Cause) {
-        let index = self.state.read + self.state.stock.len();
-        self.state.refused += 1;
-        self.fail(Failure { index, task: None, arguments: None, worker, attempts: 0, cause });
     }
 
     /// What was to be run later and is due is given back.
@@ -278,7 +262,6 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
     pub(in crate::parallel) fn is_done(&self) -> bool {
         let state = &*self.state;
         (state.ended || state.total == Some(state.read))
-            && state.stock.is_empty()
             && state.again.is_empty()
             && state.later.is_empty()
             && state.put_off.is_empty()

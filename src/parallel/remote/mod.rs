@@ -38,7 +38,7 @@ const MUCH: usize = 4 << 20;
 const MOST_AHEAD: usize = 16;
 
 /// One run on worker processes.
-pub(super) struct Remote<'s, 'r, W: Work, I> {
+pub(super) struct Remote<'s, 'r, W: Work, I: Iterator> {
     pub(super) crossing: &'r dyn Crossing<W::Item, W::Output>,
     pub(super) feed: &'r Feed<'s, W, I>,
     pub(super) meter: Option<&'r Meter>,
@@ -61,7 +61,7 @@ pub(super) struct Shared {
 }
 
 /// A driver and its worker.
-struct Driver<'s, 'r, W: Work, I> {
+struct Driver<'s, 'r, W: Work, I: Iterator> {
     run: &'r Remote<'s, 'r, W, I>,
     number: usize,
     spec: Spec,
@@ -162,7 +162,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, 'r, W, I> {
             }
             self.look_after();
         }
-        self.run.feed.turn().tally().leaves(self.number);
+        self.run.feed.leaves(self.number);
         if let Some(worker) = self.let_go()
             && self.tasks_left > 0
         {

@@ -32,7 +32,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         loop {
             let mut items = Vec::new();
             // With work under way, nobody is waited for who reads a slow input.
-            let mut turn = if self.flights.is_empty() { self.run.feed.turn() } else { self.run.feed.try_turn()? };
+            let turn = if self.flights.is_empty() { self.run.feed.turn() } else { self.run.feed.try_turn()? };
             if !self.flights.is_empty() && turn.reads_slowly() {
                 return None;
             }
@@ -40,19 +40,17 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
                 Taken::Batch(Batch { start, attempts, out, .. }) => Flight::new(start, attempts, items, out),
                 _ if !self.flights.is_empty() => return None,
                 // What is under way elsewhere is waited for when there is nothing else.
-                taken => match (turn.next_put_off(), taken) {
+                taken => match (self.run.feed.turn().next_put_off(), taken) {
                     (Some(PutOff { index, attempts, item, out }), _) => {
                         Flight { waits: true, ..Flight::new(index, attempts, vec![item], out) }
                     }
-                    (None, Taken::Wait(seen, until)) => {
-                        drop(turn);
-                        self.run.feed.wait(seen, until);
+                    (None, Taken::Wait(wait)) => {
+                        self.run.feed.wait(wait);
                         continue;
                     }
                     (None, _) => return None,
                 },
             };
-            drop(turn);
             let flight = self.without_known(flight);
             if !flight.items.is_empty() {
                 return Some(flight);
