@@ -8,7 +8,7 @@ mod threads;
 
 use std::sync::{Mutex, MutexGuard};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::lock::lock;
 use crate::parallel::nesting::{self, Inside};
 
@@ -72,11 +72,26 @@ impl Crew {
             Some(pool) => pool,
             None => threads::Pool::new(workers)?,
         };
-        let depth = nesting::depth();
-        pool.run(&|index| {
-            let _inside = Inside::at(depth);
-            worker(index);
-        });
+        let here = nesting::here();
+        let run = || {
+            pool.run(&|index| {
+                let _inside = Inside::at(here);
+                worker(index);
+            });
+        };
+        if rayon::current_thread_index().is_some() {
+            // A thread of the user's pool would do other work of that pool while it waits, on top of this run: with runs in
+            // that work too, as deep as there are any.
+            std::thread::scope(|scope| {
+                let waits = std::thread::Builder::new().name("larder-run".to_owned()).spawn_scoped(scope, run);
+                waits.map(drop).map_err(|error| {
+                    let what = "cannot start the thread of a run".to_owned();
+                    Error::new(Kind::Resource { what, source: error.into() })
+                })
+            })?;
+        } else {
+            run();
+        }
         self.idle().push(pool);
         Ok(())
     }

@@ -15,6 +15,8 @@ use crate::store::{Claimant, Claimed, EntryKey, Lookup, Patience, Store};
 const POOL_PATIENCE: Duration = Duration::from_millis(100);
 /// How often it looks for other work meanwhile.
 const POOL_NAP: Duration = Duration::from_millis(1);
+/// How long one waits who then looks whether there is anything else to do, or the run is over.
+const A_WHILE: Duration = Duration::from_millis(20);
 /// How many pieces of other work may wait on top of each other on one stack.
 const DEEPEST_YIELD: u32 = 4;
 
@@ -25,6 +27,8 @@ pub(crate) enum Waiting {
     AsThreadMay,
     /// Comes back later.
     Not,
+    /// Waits for some milliseconds, and then comes back later.
+    AWhile,
     /// Waits to the end: the caller knows that nobody waits for its thread but for this result.
     ToTheEnd,
 }
@@ -33,6 +37,7 @@ pub(crate) enum Waiting {
 pub(super) fn get_or_claim(store: &dyn Store, key: &EntryKey, who: Claimant, waiting: Waiting) -> Lookup {
     match waiting {
         Waiting::Not => store.get_or_claim(key, who, Patience::AtMost(Duration::ZERO)),
+        Waiting::AWhile => store.get_or_claim(key, who, Patience::AtMost(A_WHILE)),
         Waiting::AsThreadMay if rayon::current_thread_index().is_some() => wait_on_pool(store, key, who),
         Waiting::AsThreadMay | Waiting::ToTheEnd => store.get_or_claim(key, who, Patience::Unbounded),
     }

@@ -14,8 +14,9 @@ use crate::lock::lock;
 
 /// Stops runs: given to them with [`Parallel::cancel_token`](crate::Parallel::cancel_token), and told from anywhere.
 ///
-/// Clones are one token. It stays cancelled: a run that is given a cancelled token starts nothing. What is running is
-/// finished, never broken off. Not promised: that what was written before [`cancel`](CancelToken::cancel) is seen by
+/// Clones are one token. It stays cancelled: a run that is given a cancelled token starts nothing. What is running
+/// on threads is finished, never broken off; a worker process has a tenth of a second for that and is then killed. An input that
+/// blocks is waited for, since nobody can call it back. Not promised: that what was written before [`cancel`](CancelToken::cancel) is seen by
 /// whoever finds the token cancelled.
 ///
 /// # Examples

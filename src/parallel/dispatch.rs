@@ -8,7 +8,7 @@ use super::feed::{Batch, Feed, PutOff, Taken, Turn};
 use super::progress::{EventKind, Meter, Observed, tell};
 use super::tally::Slow;
 use super::times::Slowest;
-use super::watch::{self, Watch, Watched};
+use super::watch::{self, Between, Watch, Watched};
 use super::work::Work;
 use super::written::Written;
 use crate::memory::Waiting;
@@ -35,9 +35,11 @@ struct Done<'s, W: Work> {
     /// How long each item took, where that was looked at.
     times: Vec<Duration>,
     slowest: Slowest<Slow>,
+    /// What is left of a batch that is slower than was thought: for all workers.
+    left: Option<(usize, u32, Vec<W::Item>, Written<'s, W::Output>)>,
 }
 
-impl<W: Work> Done<'_, W> {
+impl<'s, W: Work> Done<'s, W> {
     fn new() -> Self {
         Done {
             written: Vec::new(),
@@ -45,7 +47,15 @@ impl<W: Work> Done<'_, W> {
             put_off: Vec::new(),
             times: Vec::new(),
             slowest: Slowest::default(),
+            left: None,
         }
+    }
+
+    /// Leaves the items of a batch that began at `start` which stand behind what is written.
+    fn leave(&mut self, start: usize, attempts: u32, out: Written<'s, W::Output>, items: Vec<W::Item>) {
+        let (written, places) = out.split_now(start);
+        self.left = Some((start + written.len(), attempts, items, places));
+        self.written.push(written);
     }
 
     /// How many items have a result or a failure.
@@ -64,6 +74,8 @@ struct Clock<'d> {
 enum Ran<T> {
     Done,
     Busy(T),
+    /// The run stopped between two of its attempts.
+    NotRun,
     Failed(Failure),
 }
 
@@ -78,7 +90,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         // A worker of the run's own, between two items, keeps nobody waiting but the run. On a rayon thread that runs it
         // there may be other work below on the stack, which someone else waits for.
         let is_nested = rayon::current_thread_index().is_some();
-        let patience = if is_nested { Waiting::AsThreadMay } else { Waiting::ToTheEnd };
+        let patience = if is_nested { Waiting::AsThreadMay } else { Waiting::AWhile };
         Run { work, feed, meter, watch, is_alone, patience }
     }
 
@@ -102,12 +114,17 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                     turn
                 }
                 Taken::Wait(wait) => {
-                    if !self.catch_up(worker) {
+                    if self.catch_up(worker) {
+                        free_since = Instant::now();
+                    } else {
                         self.feed.wait(wait);
                     }
                     self.feed.turn()
                 }
-                Taken::Nothing if self.catch_up(worker) => self.feed.turn(),
+                Taken::Nothing if self.catch_up(worker) => {
+                    free_since = Instant::now();
+                    self.feed.turn()
+                }
                 Taken::Nothing => break,
             };
             taken = turn.take(worker, &mut items);
@@ -192,11 +209,16 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             let mut clock = Clock { times: &mut done.times, slowest: &mut done.slowest };
             let ran = self.run_one(index, attempts, item, &mut place, worker, Waiting::Not, Some(&mut clock));
             let Some(took) = watch.end(worker, index) else {
+                // Nobody waits for what it gave, and its end is nobody's failure.
+                discard([place].into_iter());
                 discard(rest);
                 return false;
             };
             match (ran, self.feed.task_limit()) {
-                (Ran::Busy(item), _) => done.put_off.push(PutOff { index, attempts, item, out: place }),
+                (Ran::Busy(item), _) => {
+                    done.put_off.push(PutOff { index, attempts, item, out: place, since: Instant::now() })
+                }
+                (Ran::NotRun, _) => {}
                 (Ran::Failed(failure), _) => done.failures.push(failure),
                 // Nobody looked while it ran.
                 (Ran::Done, Some(limit)) if self.is_alone && took > limit => {
@@ -224,7 +246,10 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             tally.times.add(took / u32::try_from(items).unwrap_or(u32::MAX), items as u64);
         }
         done.times.drain(..).for_each(|took| tally.times.add(took, 1));
-        done.slowest.drain().for_each(|(took, slow)| tally.slowest.add(took, slow));
+        done.slowest.drain().for_each(|(took, slow)| tally.slow(took, slow));
+        if let Some((start, attempts, items, out)) = done.left.take() {
+            turn.give_back(start, items, out, attempts);
+        }
         turn.hand_in(done.written.drain(..));
         turn.put_off(done.put_off.drain(..));
         done.failures.drain(..).for_each(|failure| turn.fail(failure));
@@ -236,7 +261,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             return false;
         }
         let next = self.feed.turn().next_put_off();
-        let Some(PutOff { index, attempts, item, mut out }) = next else { return false };
+        let Some(PutOff { index, attempts, item, mut out, since }) = next else { return false };
         tell(self.meter, || EventKind::BatchStarted { worker, index, items: 1 });
         let start = Instant::now();
         let ran = self.run_one(index, attempts, item, &mut out, worker, self.patience, None);
@@ -252,14 +277,30 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                 self.count(worker, 1);
                 turn.hand_in([out]);
             }
-            Ran::Busy(item) => {
-                turn.put_off([PutOff { index, attempts, item, out }]);
+            Ran::Busy(_) if self.is_hopeless(since) => {
+                let limit = since.elapsed();
+                drop(turn);
+                let failure = watch::timed_out(index, self.work.task(), None, worker, attempts + 1, limit);
+                self.tell_failed(&failure);
+                self.feed.turn().fail(failure);
                 return true;
             }
+            Ran::Busy(item) => {
+                turn.put_off([PutOff { index, attempts, item, out, since }]);
+                return true;
+            }
+            Ran::NotRun => return true,
             Ran::Failed(failure) => turn.fail(failure),
         }
         turn.caught_up(worker, 1, took);
         true
+    }
+
+    /// Whether an item that is under way elsewhere since then may be so in a thread that was left behind, and is waited for
+    /// longer than it may take.
+    fn is_hopeless(&self, since: Instant) -> bool {
+        self.watch.is_some_and(Watch::has_left_behind)
+            && self.feed.task_limit().is_some_and(|limit| since.elapsed() > limit)
     }
 
     /// As [`run_batch`](Run::run_batch), item by item; what is under way elsewhere is put off.
@@ -271,7 +312,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         done: &mut Done<'s, W>,
     ) {
         let Batch { start, attempts, mut out, is_timed, .. } = batch;
-        let Done { written, failures, put_off, times, slowest } = done;
+        let Done { written, failures, put_off, times, slowest, .. } = done;
         let mut clock = is_timed.then_some(Clock { times, slowest });
         let mut rest = items.drain(..);
         for index in start.. {
@@ -288,8 +329,8 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             written.push(before);
             out = behind;
             match ran {
-                Ran::Done => {}
-                Ran::Busy(item) => put_off.push(PutOff { index, attempts, item, out: place }),
+                Ran::Done | Ran::NotRun => {}
+                Ran::Busy(item) => put_off.push(PutOff { index, attempts, item, out: place, since: Instant::now() }),
                 Ran::Failed(failure) => {
                     failures.push(failure);
                     if !self.feed.goes_on() {
@@ -318,7 +359,8 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         let observed = Observed::begin(self.meter, worker, index);
         let ran = panics::catch(|| {
             let trace = trace.insert(self.work.trace(&item));
-            self.work.attempt(item, trace, waiting, self.feed.stopping())
+            let between = Between { stop: self.feed.stopping(), watch: self.watch.map(|watch| (watch, worker, index)) };
+            self.work.attempt(item, trace, waiting, &between)
         });
         if let Some(observed) = observed {
             observed.end(matches!(ran, Ok(Ok(Ok(_)))));
@@ -333,6 +375,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                 return Ran::Done;
             }
             Ok(Ok(Err(error))) => Cause::Erred(error),
+            Err(_) if trace.as_ref().is_some_and(|trace| self.work.was_broken_off(trace)) => return Ran::NotRun,
             Err(panic) => Cause::Panicked(panic),
         };
         Ran::Failed(self.failure(index, attempts, trace, worker, cause))
@@ -350,17 +393,32 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             && !self.feed.goes_on()
             && let Some(function) = self.work.plain()
         {
-            let items = std::mem::take(items);
-            let caught = panics::catch(|| out.extend(items.into_iter().map(function)));
-            self.count(worker, out.len());
-            if let Err(panic) = caught {
-                done.failures.push(self.failure(start + out.len(), attempts, None, worker, Cause::Panicked(panic)));
+            let mut rest = std::mem::take(items).into_iter();
+            let mut begun = Instant::now();
+            while rest.len() > 0 && !self.feed.is_stopped() {
+                let before = out.len();
+                let caught = panics::catch(|| out.extend(rest.by_ref().take(stride).map(&function)));
+                self.count(worker, out.len() - before);
+                if let Err(panic) = caught {
+                    let index = start + out.len();
+                    done.failures.push(self.failure(index, attempts, None, worker, Cause::Panicked(panic)));
+                    break;
+                }
+                let now = Instant::now();
+                if now.duration_since(begun) > SLOW_STRIDE {
+                    break;
+                }
+                begun = now;
             }
-            done.written.push(out);
-            return;
+            if rest.len() == 0 || !done.failures.is_empty() || self.feed.is_stopped() {
+                done.written.push(out);
+                return discard(rest);
+            }
+            return done.leave(start, attempts, out, rest.collect());
         }
         let mut rest = items.drain(..);
         let mut begun = Instant::now();
+        let mut is_slow = false;
         loop {
             let mut trace = None;
             let mut counted = 0;
@@ -387,6 +445,13 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                         let now = Instant::now();
                         self.note(clock, start + counted - 1, worker, now.duration_since(begun), trace.take());
                         begun = now;
+                    } else if stride > 1 {
+                        let now = Instant::now();
+                        if now.duration_since(begun) > SLOW_STRIDE {
+                            is_slow = true;
+                            return None;
+                        }
+                        begun = now;
                     }
                 }
                 None
@@ -407,6 +472,9 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
             done.written.push(before);
             (start, out) = (index + 1, behind);
             begun = Instant::now();
+        }
+        if is_slow && rest.len() > 0 {
+            return done.leave(start, attempts, out, rest.collect());
         }
         done.written.push(out);
         discard(rest);
@@ -473,7 +541,13 @@ impl<W: Work, I: Iterator<Item = W::Item> + Send> Watched for Run<'_, '_, W, I> 
     }
 }
 
-/// Drops items that are not run. A panic of theirs is nobody's failure.
+/// Drops items that are not run. Their panics are nobody's failure: each is caught by itself, as two at once would end the
+/// program.
 pub(super) fn discard<T>(items: impl Iterator<Item = T>) {
-    let _ = panics::catch(|| drop(items));
+    for item in items {
+        let _ = panics::catch(|| drop(item));
+    }
 }
+
+/// So many quick items take less; if not, they are looked at one by one.
+const SLOW_STRIDE: Duration = Duration::from_millis(1);

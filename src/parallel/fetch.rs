@@ -44,7 +44,7 @@ impl Parallel {
     /// finished, and none behind it is asked for then, unless the others are wanted with [`OnError::Collect`]
     /// ([`fetch_pages_outcome`](Parallel::fetch_pages_outcome) says what ends such a run). Or the run was cancelled,
     /// the system refuses threads, `limit` is 0, or an option does not go with pages: `Backend::Processes` (a closure
-    /// cannot go there) and `retries` (try again within `fetch`).
+    /// cannot go there), `retries` (try again within `fetch`) and `timeout_per_task` (give the client one).
     ///
     /// # Examples
     /// ```
@@ -148,6 +148,12 @@ impl Parallel {
             return Err(Error::invalid_option(format!(
                 "`retries` is {}, and a page is fetched once: leave it out, and try again within the closure",
                 self.options.retry.most()
+            )));
+        }
+        if let Some(timeout) = &self.options.timeout {
+            return Err(Error::invalid_option(format!(
+                "`timeout_per_task` is `{timeout:?}`, and who fetches a page cannot be broken off: leave it out, and give the \
+                 client that fetches a timeout"
             )));
         }
         let mut options = self.options.clone();

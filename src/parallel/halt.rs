@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 
 /// When a run ends before its input does, though nothing forces it to: GNU parallel's `--halt`.
 ///
+/// An [`Outcome`](crate::Outcome) has all that was finished then, and so has a stream without order; one in order ends where the
+/// first result is missing.
+///
 /// # Examples
 /// ```
 /// use larder::{Halt, Parallel, Stopped};

@@ -87,7 +87,7 @@ use options::Options;
 /// What is not asked for here comes from the [scope](crate::Config::scope) around the run, if there is one.
 ///
 /// The input is read lazily, a batch ahead of the work. The first failure ends the run: no further item is started
-/// (items of less than a microsecond are stopped by the handful), what is running is finished, and the error says which
+/// (items of less than a microsecond are stopped by the handful), what is running on threads is finished, and the error says which
 /// item failed, with which arguments, and why. A run within a task that another run has put on a thread works on that
 /// thread, so nesting never multiplies threads; runs that start each other are an error at a depth of 24, before the
 /// stack is full. Two runs that a program starts side by side, on threads of its own, have their workers each.

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::context::Scope;
 use crate::error::{Error, Result};
@@ -13,18 +14,30 @@ use crate::error::{Error, Result};
 const DEEPEST: u32 = 24;
 
 thread_local! {
-    static DEPTH: Cell<u32> = Cell::new(u32::from(crate::worker::cores().is_some()));
+    static HERE: Cell<Here> = Cell::new(Here { depth: u32::from(crate::worker::cores().is_some()), run: 0 });
+}
+
+/// The run that a thread works for: how many it stands in, itself too, and its number in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Here {
+    depth: u32,
+    run: u64,
+}
+
+/// What this thread works for.
+pub(crate) fn here() -> Here {
+    HERE.get()
 }
 
 /// How many runs this thread's work stands in. In a worker process one at least: that of its driver.
-pub(crate) fn depth() -> u32 {
-    DEPTH.get()
+fn depth() -> u32 {
+    HERE.get().depth
 }
 
 /// As long as it lives, what this thread does belongs to a run: it is one deeper, and no [scope](super::Config::scope) reaches it.
 #[must_use]
 pub(crate) struct Inside {
-    before: u32,
+    before: Here,
     _scope: Scope,
     /// It belongs to its thread.
     _here: PhantomData<*const ()>,
@@ -45,18 +58,19 @@ impl Inside {
                 depth + 1
             )));
         }
-        Ok(Inside::at(depth + 1))
+        static RUNS: AtomicU64 = AtomicU64::new(1);
+        Ok(Inside::at(Here { depth: depth + 1, run: RUNS.fetch_add(1, Relaxed) }))
     }
 
-    /// This thread works for a run that is so deep.
-    pub(crate) fn at(depth: u32) -> Inside {
-        Inside { before: DEPTH.replace(depth), _scope: Scope::enter(None), _here: PhantomData }
+    /// This thread works for this run.
+    pub(crate) fn at(here: Here) -> Inside {
+        Inside { before: HERE.replace(here), _scope: Scope::enter(None), _here: PhantomData }
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        DEPTH.set(self.before);
+        HERE.set(self.before);
     }
 }
 
@@ -79,7 +93,7 @@ mod tests {
     #[test]
     fn another_thread_is_as_deep_as_it_is_told() {
         let _run = Inside::enter().unwrap();
-        let here = depth();
+        let here = here();
         let there = std::thread::spawn(move || {
             let before = depth();
             let within = {

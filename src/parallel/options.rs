@@ -154,7 +154,8 @@ impl Parallel {
 
     /// How long a run may take. Then no further item is started; on threads what is running is finished, in worker
     /// processes it is broken off. [`run`](Parallel::run) and its like give an error for which [`Error::is_deadline`] is true,
-    /// [`outcome`](Parallel::outcome) and its like what was finished. Default: as long as it takes.
+    /// [`outcome`](Parallel::outcome) and its like what was finished. An input that blocks is waited for. Default: as long as it
+    /// takes.
     ///
     /// [`Error::is_deadline`]: crate::Error::is_deadline
     pub fn deadline(mut self, deadline: Duration) -> Parallel {
@@ -188,7 +189,8 @@ impl Parallel {
     }
 
     /// Lets the token stop the run. After [`CancelToken::cancel`] no further item is started (items of less than a
-    /// microsecond are stopped by the handful), nor another attempt of one that failed; what is running is finished.
+    /// microsecond are stopped by the handful), nor another attempt of one that failed; what is running on
+    /// threads is finished, and in worker processes broken off after a tenth of a second.
     /// [`run`](Parallel::run) and its like then give an error for which [`Error::is_cancelled`](crate::Error::is_cancelled) is true, and
     /// [`outcome`](Parallel::outcome) and its like what was finished. Cancelled when all items were done, it has no effect.
     pub fn cancel_token(mut self, token: &CancelToken) -> Parallel {

@@ -118,7 +118,7 @@ impl<R> Outcome<R> {
         self.stopped == Some(Stopped::Cancelled)
     }
 
-    /// Why items were not run, or not to their end; `None` if all were, or if there is an [`error`](Outcome::error).
+    /// Why items were not run, or not to their end; `None` if all were.
     pub fn stopped(&self) -> Option<Stopped> {
         self.stopped
     }

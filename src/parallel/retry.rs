@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::failure::{Cause, FailureKind, Lost};
 use super::progress::{EventKind, Here};
 use super::stop::Stop;
+use super::watch::Between;
 use super::work::{self, ArgsTrace, Work};
 use crate::codec::Encoded;
 use crate::error::{Error, Result};
@@ -182,6 +183,8 @@ pub(super) struct RetryTrace<'a, T: Task> {
     attempts: Cell<u32>,
     /// What the last attempt failed with, where that is neither a panic on its way nor an output.
     cause: Cell<Option<Cause>>,
+    /// The run stopped before there could be another attempt.
+    broken_off: Cell<bool>,
 }
 
 impl<'a, T: Task> Retried<'a, T> {
@@ -216,7 +219,7 @@ impl<'a, T: Task> Retried<'a, T> {
         args: T::Args<'a>,
         trace: &RetryTrace<'a, T>,
         function: fn(T::Args<'a>) -> T::Output,
-        stop: &Stop,
+        between: &Between<'_>,
     ) -> T::Output {
         let mut end = direct::<T>(function, args);
         for attempt in 1.. {
@@ -235,8 +238,8 @@ impl<'a, T: Task> Retried<'a, T> {
                 _ => self.retry.pause_after(attempt, &cause),
             };
             let again = pause.and_then(|pause| {
-                stop.pause(pause);
-                if stop.is_stopped() {
+                if !between.pause(pause) {
+                    trace.broken_off.set(true);
                     return None;
                 }
                 let why = || cause.message().to_owned();
@@ -302,7 +305,7 @@ where
             (ArgsTrace::Text(_), Some(_)) => panics::catch(|| call.encode().ok()).ok().flatten(),
             _ => None,
         };
-        RetryTrace { args, encoded, attempts: Cell::new(1), cause: Cell::new(None) }
+        RetryTrace { args, encoded, attempts: Cell::new(1), cause: Cell::new(None), broken_off: Cell::new(false) }
     }
     fn describe(&self, trace: RetryTrace<'a, T>) -> Option<String> {
         Some(trace.args.into_text())
@@ -313,25 +316,28 @@ where
     fn attempts(&self, trace: &RetryTrace<'a, T>) -> (u32, Option<Cause>) {
         (trace.attempts.get(), trace.cause.take())
     }
+    fn was_broken_off(&self, trace: &RetryTrace<'a, T>) -> bool {
+        trace.broken_off.get()
+    }
     fn retries(&self) -> u64 {
         self.made.load(Relaxed)
     }
     fn run(&self, call: Delayed<'a, T>) -> std::result::Result<T::Value, TaskError> {
         let trace = self.trace(&call);
-        T::into_value(self.tried(call.args, &trace, T::call, &Stop::default()))
+        T::into_value(self.tried(call.args, &trace, T::call, &Between { stop: &Stop::default(), watch: None }))
     }
     fn attempt(
         &self,
         call: Delayed<'a, T>,
         trace: &RetryTrace<'a, T>,
         waiting: Waiting,
-        stop: &Stop,
+        between: &Between<'_>,
     ) -> std::result::Result<std::result::Result<T::Value, TaskError>, Delayed<'a, T>> {
         let output = match &self.memory {
             Some(memory) => memory
-                .call_unless_busy(call.args, |args| self.tried(args, trace, T::compute, stop), waiting)
+                .call_unless_busy(call.args, |args| self.tried(args, trace, T::compute, between), waiting)
                 .map_err(Delayed::new)?,
-            None => self.tried(call.args, trace, T::call, stop),
+            None => self.tried(call.args, trace, T::call, between),
         };
         Ok(T::into_value(output))
     }

@@ -19,6 +19,7 @@ use super::written::Written;
 use super::{OnError, Parallel, failure, jobs};
 use crate::backend::{Backend, is_worker_thread};
 use crate::error::{Error, Result};
+use crate::panics;
 use crate::sys::filled;
 
 /// Up to this size a list of results is reserved by the input's own word on its length.
@@ -53,7 +54,7 @@ impl<'s> Gather<'s> for Outcomes {
         W: Work + 's,
         I: Iterator<Item = W::Item> + Send + 's,
     {
-        let (rules, _) = parallel.rules(items.size_hint(), false)?;
+        let (rules, _) = parallel.rules(length_of(&items), false)?;
         let (workers, total) = (rules.workers, rules.total);
         let watched = parallel.watch(workers, total, label);
         let feed = Feed::new(items, rules, &mut [], None);
@@ -85,7 +86,7 @@ impl<'s> Gather<'s> for Values {
         W: Work + 's,
         I: Iterator<Item = W::Item> + Send + 's,
     {
-        let (rules, least) = parallel.rules(items.size_hint(), false)?;
+        let (rules, least) = parallel.rules(length_of(&items), false)?;
         let watched = parallel.watch(rules.workers, rules.total, label);
         let values = parallel.values(items, &work, rules, watched.as_ref(), least);
         if let Some(watched) = watched {
@@ -111,6 +112,8 @@ impl Parallel {
         let resolve = || jobs::resolve(self.options.n_jobs.unwrap_or(-1), || *self.cores.get_or_init(jobs::cpu_count));
         let (workers, aim) = match self.backend_here() {
             Backend::Sequential => (jobs::resolve(self.options.n_jobs.unwrap_or(1), || 1).map(|_| 1)?, Aim::THREADS),
+            // Within a task of another run its thread is all there is.
+            Backend::Threads if is_worker_thread() => (resolve().map(|_| 1)?, Aim::THREADS),
             Backend::Threads => (jobs::within_budget(resolve()?), Aim::THREADS),
             Backend::Processes => {
                 self.options.isolation.check()?;
@@ -255,6 +258,11 @@ impl Parallel {
         }
         Ok(list)
     }
+}
+
+/// What an input says of its length; a panic says nothing.
+pub(super) fn length_of(items: &impl Iterator) -> (usize, Option<usize>) {
+    panics::catch(|| items.size_hint()).unwrap_or((0, None))
 }
 
 fn meter_of(watched: Option<&Watched>) -> Option<&Meter> {

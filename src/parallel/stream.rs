@@ -8,14 +8,15 @@ use std::iter::FusedIterator;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::Parallel;
 use super::dispatch;
 use super::feed::Feed;
-use super::nesting::{self, Inside};
+use super::nesting::{self, Here, Inside};
 use super::progress::{Meter, Watched};
 use super::report::RunReport;
-use super::run::{Gather, came_to};
+use super::run::{Gather, came_to, length_of};
 use super::shelf::{Order, Piece, Shelf};
 use super::stop::Stopped;
 use super::watch::Watch;
@@ -50,14 +51,24 @@ pub struct UnorderedStream<R> {
 impl<R> Stream<R> {
     /// What the run did, in numbers; once the stream has ended.
     pub fn report(&self) -> Option<&RunReport> {
-        self.results.report.as_ref()
+        self.results.ended.as_ref().map(|ended| &ended.report)
+    }
+
+    /// Why it ended before its input; `None` if it did not, or has not ended.
+    pub fn stopped(&self) -> Option<Stopped> {
+        self.results.ended.as_ref()?.stopped
     }
 }
 
 impl<R> UnorderedStream<R> {
     /// What the run did, in numbers; once the stream has ended.
     pub fn report(&self) -> Option<&RunReport> {
-        self.results.report.as_ref()
+        self.results.ended.as_ref().map(|ended| &ended.report)
+    }
+
+    /// Why it ended before its input; `None` if it did not, or has not ended.
+    pub fn stopped(&self) -> Option<Stopped> {
+        self.results.ended.as_ref()?.stopped
     }
 }
 
@@ -84,13 +95,13 @@ impl<R> FusedIterator for UnorderedStream<R> {}
 
 impl<R> fmt::Debug for Stream<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("report", &self.results.report).finish_non_exhaustive()
+        f.debug_struct("Stream").field("ended", &self.results.ended).finish_non_exhaustive()
     }
 }
 
 impl<R> fmt::Debug for UnorderedStream<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnorderedStream").field("report", &self.results.report).finish_non_exhaustive()
+        f.debug_struct("UnorderedStream").field("ended", &self.results.ended).finish_non_exhaustive()
     }
 }
 
@@ -255,14 +266,14 @@ impl Gather<'static> for Streamed {
         I: Iterator<Item = W::Item> + Send + 'static,
     {
         let Streamed(order) = self;
-        let (rules, _) = parallel.rules(items.size_hint(), true)?;
+        let (rules, _) = parallel.rules(length_of(&items), true)?;
         let workers = rules.workers;
         let is_loop = parallel.is_loop(workers);
         let watched = parallel.watch(workers, rules.total, label);
         let run = Run {
             parallel: parallel.clone(),
             workers,
-            depth: nesting::depth(),
+            here: nesting::here(),
             feed: Feed::new(items, rules, &mut [], Some(Shelf::new(order))),
             work,
             watched: Mutex::new(watched),
@@ -270,7 +281,7 @@ impl Gather<'static> for Streamed {
             end: OnceLock::new(),
         };
         let running: Box<dyn Running<W::Output>> = if is_loop {
-            Box::new(Loop { meter: run.meter(), run })
+            Box::new(Loop { meter: run.meter(), run, idle: Instant::now() })
         } else {
             let run = Arc::new(run);
             let driven = Arc::clone(&run);
@@ -288,7 +299,7 @@ impl Gather<'static> for Streamed {
             values: Vec::new().into_iter(),
             at: 0,
             taken: 0,
-            report: None,
+            ended: None,
         })
     }
 }
@@ -306,22 +317,29 @@ trait Running<R>: Send {
     /// Ends it, and waits until it is over.
     fn stop(&mut self);
     /// What it did, and what it ended with that was not told of an item. It is over.
-    fn end(&self) -> (RunReport, Option<Error>);
+    fn end(&self) -> Option<(Ended, Option<Error>)>;
+}
+
+/// What a stream says of itself once it has ended.
+#[derive(Clone, Debug)]
+struct Ended {
+    report: RunReport,
+    stopped: Option<Stopped>,
 }
 
 /// All that a run needs.
 struct Run<W: Work + 'static, I: Iterator> {
     parallel: Parallel,
     workers: usize,
-    /// How many runs it stands in, itself too.
-    depth: u32,
+    /// What its tasks work for.
+    here: Here,
     feed: Feed<'static, W, I>,
     work: W,
     watched: Mutex<Option<Watched>>,
     /// There are threads that are not waited for.
     left_behind: AtomicBool,
     /// Set when it is over.
-    end: OnceLock<(RunReport, Mutex<Option<Error>>)>,
+    end: OnceLock<(Ended, Mutex<Option<Error>>)>,
 }
 
 impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
@@ -331,7 +349,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
 
     /// Runs all of it, on workers.
     fn drive(&self) {
-        let _inside = Inside::at(self.depth);
+        let _inside = Inside::at(self.here);
         let meter = self.meter();
         // What is left to wait for then gives nothing that is still wanted.
         let left_behind = || {
@@ -360,22 +378,27 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
                 (Ok(()), Some(why @ (Stopped::Cancelled | Stopped::Deadline))) => {
                     Some(Error::stopped(why, report.completed))
                 }
-                // That was told, or is told when nothing else is left.
+                // Each failure was told, but not that nothing follows.
+                (Ok(()), Some(Stopped::Failure)) if self.feed.goes_on() => {
+                    Some(Error::stopped(Stopped::Failure, report.completed))
+                }
+                // That was told, or is told when nothing else is left; or the caller wanted it so.
                 (Ok(()), Some(Stopped::Failure | Stopped::Halted) | None) => None,
             };
+            let stopped = end.stopped;
             if let Some(watched) = watched {
                 watched.finish(is_complete);
             }
-            (report, Mutex::new(error))
+            (Ended { report, stopped }, Mutex::new(error))
         });
         self.feed.dismiss();
         self.shelf().close();
     }
 
-    fn end(&self) -> (RunReport, Option<Error>) {
-        let Some((report, error)) = self.end.get() else { return Default::default() };
+    fn end(&self) -> Option<(Ended, Option<Error>)> {
+        let (ended, error) = self.end.get()?;
         let error = lock(error).take();
-        (report.clone(), error.or_else(|| self.shelf().failure_behind_gap().map(Error::from)))
+        Some((ended.clone(), error.or_else(|| self.shelf().failure_behind_gap().map(Error::from))))
     }
 }
 
@@ -406,6 +429,10 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
     fn stop(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.run.feed.stop(true, Stopped::Cancelled);
+            if nesting::here() == self.run.here {
+                // One of its own tasks drops it: what that waits for would wait for that.
+                return;
+            }
             // An input that blocks may wait for the very one who ends the stream.
             if !self.run.feed.await_workers(self.run.workers) {
                 return;
@@ -418,7 +445,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
         }
     }
 
-    fn end(&self) -> (RunReport, Option<Error>) {
+    fn end(&self) -> Option<(Ended, Option<Error>)> {
         self.run.end()
     }
 }
@@ -427,25 +454,16 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
 struct Loop<W: Work + 'static, I: Iterator> {
     run: Run<W, I>,
     meter: Option<Arc<Meter>>,
+    /// Since when nobody has asked for a result.
+    idle: Instant,
 }
 
 impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> for Loop<W, I> {
     fn next(&mut self) -> Option<(usize, Piece<W::Output>)> {
-        loop {
-            if let Some(piece) = self.run.shelf().try_take() {
-                return Some(piece);
-            }
-            let has_more = {
-                let run = &self.run;
-                let _inside = Inside::at(run.depth);
-                let watch = run.parallel.options.timeout.map(|_| Watch::new(1));
-                dispatch::Run::new(&run.work, &run.feed, self.meter.as_deref(), watch.as_ref(), true).step()
-            };
-            if !has_more {
-                self.stop();
-                return self.run.shelf().try_take();
-            }
-        }
+        self.run.feed.turn().tally().waited_for_room += self.idle.elapsed();
+        let next = self.run_on();
+        self.idle = Instant::now();
+        next
     }
 
     fn grain(&self) -> usize {
@@ -460,12 +478,34 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
 
     fn stop(&mut self) {
         if self.run.end.get().is_none() {
+            self.run.feed.leaves(0);
             self.run.over(Ok(()));
         }
     }
 
-    fn end(&self) -> (RunReport, Option<Error>) {
+    fn end(&self) -> Option<(Ended, Option<Error>)> {
         self.run.end()
+    }
+}
+
+impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Loop<W, I> {
+    /// Works until there is a result.
+    fn run_on(&mut self) -> Option<(usize, Piece<W::Output>)> {
+        loop {
+            if let Some(piece) = self.run.shelf().try_take() {
+                return Some(piece);
+            }
+            let has_more = {
+                let run = &self.run;
+                let _inside = Inside::at(run.here);
+                let watch = run.parallel.options.timeout.map(|_| Watch::new(1));
+                dispatch::Run::new(&run.work, &run.feed, self.meter.as_deref(), watch.as_ref(), true).step()
+            };
+            if !has_more {
+                self.stop();
+                return self.run.shelf().try_take();
+            }
+        }
     }
 }
 
@@ -481,7 +521,7 @@ struct Results<R> {
     taken: usize,
     grain: usize,
     order: Order,
-    report: Option<RunReport>,
+    ended: Option<Ended>,
 }
 
 impl<R> Results<R> {
@@ -539,8 +579,8 @@ impl<R> Results<R> {
     fn finish(&mut self) -> Option<Error> {
         let mut running = self.running.take()?;
         running.stop();
-        let (report, error) = running.end();
-        self.report = Some(report);
+        let (ended, error) = running.end()?;
+        self.ended = Some(ended);
         error
     }
 }

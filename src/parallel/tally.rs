@@ -66,6 +66,11 @@ impl Tally {
         Tally { report: report.clone(), ..Tally::new(0) }
     }
 
+    /// An item took so long; of several attempts the longest counts.
+    pub(super) fn slow(&mut self, took: Duration, slow: Slow) {
+        self.slowest.add_once(took, slow, |other, slow| other.index == slow.index);
+    }
+
     /// A worker has nothing left to do.
     pub(super) fn leaves(&mut self, worker: usize) {
         if let Some(left) = self.left.get_mut(worker) {

@@ -101,6 +101,16 @@ impl<T> Slowest<T> {
         }
     }
 
+    /// As [`add`](Slowest::add); of items that are the same by `is_same`, the slower is kept.
+    pub(crate) fn add_once(&mut self, took: Duration, item: T, is_same: impl Fn(&T, &T) -> bool) {
+        match self.items.iter().position(|(_, other)| is_same(other, &item)) {
+            Some(place) if self.items[place].0 >= took => return,
+            Some(place) => drop(self.items.remove(place)),
+            None => {}
+        }
+        self.add(took, item);
+    }
+
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (Duration, T)> {
         self.items.drain(..)
     }

@@ -9,6 +9,8 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use super::failure::{Cause, Failure, FailureKind, Lost};
+use super::nesting::{self, Inside};
+use super::stop::Stop;
 use crate::backend;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{lock, whole};
@@ -29,8 +31,28 @@ pub(super) trait Watched: Sync {
 struct Post {
     index: usize,
     attempts: u32,
-    begun: Instant,
+    /// `None` while it waits for its next attempt.
+    begun: Option<Instant>,
     arguments: Option<String>,
+}
+
+/// What stands between two attempts at an item.
+pub(super) struct Between<'r> {
+    pub(super) stop: &'r Stop,
+    /// Who looks after the item's time, and which it is.
+    pub(super) watch: Option<(&'r Watch, usize, usize)>,
+}
+
+impl Between<'_> {
+    /// Waits before another attempt, which is nobody's time; `false` if there is to be none.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let tell = |begins| self.watch.is_none_or(|(watch, worker, index)| watch.between(worker, index, begins));
+        if !tell(false) {
+            return false;
+        }
+        self.stop.pause(pause);
+        !self.stop.is_stopped() && tell(true)
+    }
 }
 
 /// What the workers of a run say of what they are at.
@@ -60,13 +82,29 @@ impl Watch {
 
     /// A worker begins an item.
     pub(super) fn begin(&self, worker: usize, index: usize, attempts: u32, arguments: Option<String>) {
-        *lock(&self.posts[worker]) = Some(Post { index, attempts, begun: Instant::now(), arguments });
+        *lock(&self.posts[worker]) = Some(Post { index, attempts, begun: Some(Instant::now()), arguments });
     }
 
     /// A worker ended its item: how long it took, or `None` if it was left behind meanwhile.
     pub(super) fn end(&self, worker: usize, index: usize) -> Option<Duration> {
         // Who took this one's place may be at another item.
-        lock(&self.posts[worker]).take_if(|post| post.index == index).map(|post| post.begun.elapsed())
+        lock(&self.posts[worker])
+            .take_if(|post| post.index == index)
+            .map(|post| post.begun.map_or(Duration::ZERO, |begun| begun.elapsed()))
+    }
+
+    /// A worker waits before another attempt at its item, or begins that; `false` if it was left behind.
+    fn between(&self, worker: usize, index: usize, begins: bool) -> bool {
+        let mut post = lock(&self.posts[worker]);
+        let Some(post) = post.as_mut().filter(|post| post.index == index) else { return false };
+        post.begun = begins.then(Instant::now);
+        post.attempts += u32::from(begins);
+        true
+    }
+
+    /// Whether threads are still at items that were given up.
+    pub(super) fn has_left_behind(&self) -> bool {
+        lock(&self.state).left_behind > 0
     }
 
     /// A worker that was not left behind has nothing left to do.
@@ -88,7 +126,9 @@ impl Watch {
     ) -> Result<()> {
         std::thread::scope(|scope| {
             let watching = std::thread::Builder::new().name("larder-watch".to_owned());
+            let here = nesting::here();
             let watching = watching.spawn_scoped(scope, move || {
+                let _inside = Inside::at(here);
                 self.watch(scope, run);
                 if lock(&self.state).left_behind > 0 {
                     left_behind();
@@ -118,7 +158,8 @@ impl Watch {
             let mut next = LOOK;
             for worker in 0..self.posts.len() {
                 let Some(limit) = limit else { break };
-                let late = lock(&self.posts[worker]).take_if(|post| now.duration_since(post.begun) > limit);
+                let late = lock(&self.posts[worker])
+                    .take_if(|post| post.begun.is_some_and(|begun| now.duration_since(begun) > limit));
                 match late {
                     Some(post) => self.leave_behind(scope, run, worker, post, limit),
                     None => next = next.min(limit / 4),
@@ -142,8 +183,10 @@ impl Watch {
         lock(&self.state).left_behind += 1;
         let Post { index, attempts, arguments, .. } = post;
         run.give_up(timed_out(index, run.task(), arguments, worker, attempts + 1, limit));
+        let here = nesting::here();
         let takes_over = move || {
             backend::enter_worker_thread();
+            let _inside = Inside::at(here);
             run.worker(worker);
         };
         let named = std::thread::Builder::new().name(format!("larder-{worker}"));

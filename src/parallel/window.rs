@@ -12,6 +12,9 @@ use crate::lock::{lock, whole};
 /// to whoever iterates. So a stream over an endless input, with a slow consumer, takes no more memory than so many items
 /// and results.
 ///
+/// Batches are cut so that all workers have a part of a window that is given in items: with it, sizes of
+/// [`BatchSize`](crate::BatchSize) and [`Schedule`](crate::Schedule) are the most there can be.
+///
 /// # Examples
 /// ```
 /// use larder::{Parallel, PreDispatch};
@@ -104,11 +107,11 @@ impl Gate {
         Gate { most, workers: workers.max(1), passed: Mutex::default(), opened: Condvar::new() }
     }
 
-    /// How many items a worker may read now that so many were read in all, and would like to read `size`; or what to wait
-    /// for.
-    pub(super) fn room(&self, read: usize, size: usize) -> std::result::Result<usize, Seen> {
+    /// How many items a worker may read now that so many were read in all, and would like to read `size`; `None`: for now
+    /// none.
+    pub(super) fn room(&self, read: usize, size: usize) -> Option<usize> {
         if self.most == Most::Unlimited {
-            return Ok(size);
+            return Some(size);
         }
         let passed = self.passed();
         let ahead = read.saturating_sub(passed.settled);
@@ -121,7 +124,7 @@ impl Gate {
         let room = most.saturating_sub(ahead);
         // Batches that are cut to what just became free would become ever smaller.
         let enough = if matches!(self.most, Most::Batches(_)) { size } else { 1 };
-        if room >= enough { Ok(room.min(size)) } else { Err(Seen(passed.changes)) }
+        (room >= enough).then(|| room.min(size))
     }
 
     /// How many items may be reported as settled together.
@@ -203,14 +206,14 @@ mod tests {
     fn no_more_is_read_than_the_window_has_room_for() {
         let gate = Gate::new(Most::Items(8), 2);
         let (mut read, mut sizes) = (0, Vec::new());
-        while let Ok(room) = gate.room(read, 100) {
+        while let Some(room) = gate.room(read, 100) {
             read += room;
             sizes.push(room);
         }
         assert_eq!((read, sizes), (8, vec![2, 2, 2, 2]), "and one worker does not take it all");
         gate.settle(1);
         assert_eq!(gate.room(read, 100).unwrap(), 1);
-        assert!(gate.room(read + 1, 100).is_err());
+        assert!(gate.room(read + 1, 100).is_none());
         assert_eq!(Gate::new(Most::Items(1), 4).room(0, 9).unwrap(), 1);
     }
 
@@ -218,7 +221,7 @@ mod tests {
     fn a_window_of_batches_grows_with_them_and_waits_for_whole_ones() {
         let gate = Gate::new(Most::Batches(4), 2);
         assert_eq!(gate.room(0, 10).unwrap(), 10);
-        assert!(gate.room(31, 10).is_err(), "room for nine");
+        assert!(gate.room(31, 10).is_none(), "room for nine");
         assert_eq!(gate.room(31, 100).unwrap(), 100);
         gate.settle(1);
         assert_eq!(gate.room(31, 10).unwrap(), 10);
@@ -227,16 +230,16 @@ mod tests {
     #[test]
     fn who_waits_is_woken_by_a_change_even_if_it_came_before() {
         let gate = Gate::new(Most::Items(1), 1);
-        let seen = gate.room(1, 1).unwrap_err();
+        let seen = gate.seen();
         gate.settle(1);
         gate.wait(seen, None);
-        let seen = gate.room(2, 1).unwrap_err();
+        let seen = gate.seen();
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| gate.wait(seen, None));
             gate.call();
             waiter.join().unwrap();
         });
-        let seen = gate.room(2, 1).unwrap_err();
+        let seen = gate.seen();
         let most = Duration::from_millis(1);
         assert!(gate.wait(seen, Some(most)) >= most, "nothing changed");
     }

@@ -6,7 +6,7 @@ use super::Parallel;
 use super::failure::Cause;
 use super::feed::Feed;
 use super::progress::Meter;
-use super::stop::Stop;
+use super::watch::Between;
 use crate::error::Error;
 use crate::key::describe;
 use crate::memory::Waiting;
@@ -34,7 +34,7 @@ pub(super) trait Work: Send + Sync {
         item: Self::Item,
         _trace: &Self::Trace,
         _waiting: Waiting,
-        _stop: &Stop,
+        _between: &Between<'_>,
     ) -> Result<Result<Self::Output, TaskError>, Self::Item> {
         Ok(self.run(item))
     }
@@ -42,6 +42,11 @@ pub(super) trait Work: Send + Sync {
     /// How often an item that failed was run, and what is known of its failure beyond its error or panic.
     fn attempts(&self, _trace: &Self::Trace) -> (u32, Option<Cause>) {
         (1, None)
+    }
+
+    /// Whether an item ended since the run stopped between two of its attempts: then it did not fail, and was not run.
+    fn was_broken_off(&self, _trace: &Self::Trace) -> bool {
+        false
     }
 
     /// How many attempts were made beyond the first, by all items.
@@ -159,7 +164,7 @@ where
         delayed: Delayed<'a, T>,
         _: &ArgsTrace<'a, T>,
         waiting: Waiting,
-        _: &Stop,
+        _: &Between<'_>,
     ) -> Result<Result<T::Value, TaskError>, Delayed<'a, T>> {
         (self.call)(delayed.args, waiting).map(T::into_value).map_err(Delayed::new)
     }

@@ -323,3 +323,92 @@ fn all_of_the_input_is_read_first_where_that_is_asked_for() {
     let seen = Parallel::new().n_jobs(2).pre_dispatch(PreDispatch::All).map(input, |_| read.load(SeqCst)).unwrap();
     assert_eq!(seen, [100; 100]);
 }
+
+// ---- Found by a reader who tried to break it.
+
+#[test]
+fn runs_started_in_other_pools_of_threads_are_not_within_each_other() {
+    let parallel = Parallel::new().n_jobs(2);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    let sums: Vec<u64> = pool.install(|| {
+        use rayon::prelude::*;
+        (0..200_u64).into_par_iter().map(|x| parallel.map(0..=x, |y| y).unwrap().into_iter().sum()).collect()
+    });
+    assert_eq!(sums[199], 199 * 100);
+}
+
+#[test]
+fn items_that_turn_slow_are_shared_out_and_stopped_like_others() {
+    // 8,000 quick items make batches of thousands; those behind them take 2 ms each.
+    let slow = |x: u64| {
+        let begun = std::time::Instant::now();
+        while x > 8000 && begun.elapsed() < Duration::from_millis(2) {
+            std::hint::spin_loop();
+        }
+        x
+    };
+    let outcome =
+        Parallel::new().n_jobs(2).deadline(Duration::from_millis(400)).map_outcome(0..1_000_000, slow).unwrap();
+    assert_eq!(outcome.stopped(), Some(Stopped::Deadline));
+    // A batch of thousands of slow items would go on for many seconds.
+    assert!(outcome.report().completed < 20_000, "{}", outcome.report());
+    for on_error in [OnError::FailFast, OnError::Collect] {
+        let all = Parallel::new().n_jobs(2).on_error(on_error).map(0..8300, slow).unwrap();
+        assert_eq!(all, (0..8300).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_duplicate_of_what_was_left_behind_is_given_up_too() {
+    #[larder::task]
+    fn stuck(x: u64) -> u64 {
+        let (_kept, nothing) = mpsc::channel::<()>();
+        if x == 1 {
+            let _ = nothing.recv();
+        }
+        x
+    }
+    let memory = larder::Memory::with_store(larder::store::VolatileStore::new());
+    let parallel = Parallel::new().n_jobs(2).memory(&memory).on_error(OnError::Collect);
+    let parallel = parallel.timeout_per_task(Duration::from_millis(50));
+    ends(move || {
+        let results: Vec<_> = parallel.stream([1, 1, 2].map(|x| delayed!(stuck(x)))).unwrap().collect();
+        let failed: Vec<_> = results.iter().map(Result::is_err).collect();
+        assert_eq!(failed, [true, true, false]);
+    });
+}
+
+#[test]
+fn a_pause_between_attempts_is_not_the_time_of_an_item() {
+    for n_jobs in [1, 2] {
+        let attempts = std::sync::Arc::new(AtomicU32::new(0));
+        static COUNTS: Mutex<Vec<std::sync::Arc<AtomicU32>>> = Mutex::new(Vec::new());
+        #[larder::task]
+        fn second_try(place: usize) -> Result<u64, String> {
+            let count = COUNTS.lock().unwrap()[place].clone();
+            if count.fetch_add(1, SeqCst) == 0 { Err("not yet".to_owned()) } else { Ok(7) }
+        }
+        let place = {
+            let mut counts = COUNTS.lock().unwrap();
+            counts.push(attempts);
+            counts.len() - 1
+        };
+        let parallel = Parallel::new().n_jobs(n_jobs).timeout_per_task(Duration::from_millis(60));
+        let parallel = parallel.retry(Retry::times(1).pause(Duration::from_millis(150)));
+        assert_eq!(parallel.run([delayed!(second_try(place))]).unwrap(), [7], "{n_jobs}");
+    }
+}
+
+#[test]
+fn what_waits_for_another_attempt_when_the_run_ends_did_not_fail() {
+    for (way, parallel) in ways() {
+        let parallel =
+            parallel.retry(Retry::times(3).pause(Duration::from_secs(1000))).deadline(Duration::from_millis(60));
+        ends(move || {
+            let outcome = parallel.outcome([1, 3].map(|x| delayed!(odd_ones_fail(x)))).unwrap();
+            assert_eq!((outcome.failures().len(), outcome.stopped()), (0, Some(Stopped::Deadline)), "{way}");
+            let error = parallel.run([1, 3].map(|x| delayed!(odd_ones_fail(x)))).unwrap_err();
+            assert!(error.is_deadline(), "{way}: {error}");
+        });
+    }
+}

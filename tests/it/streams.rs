@@ -292,3 +292,60 @@ fn an_input_that_gives_slowly_does_not_hold_up_what_is_there() {
         assert!(stream.next().is_none());
     });
 }
+
+#[test]
+fn many_streams_are_dropped_at_any_moment() {
+    // Who stops a run must wake whoever just then goes to wait.
+    let parallel = Parallel::new().n_jobs(2).batch_size(1);
+    ends(move || {
+        for taken in 0..600 {
+            let mut stream = parallel.map_stream(0_u64.., |x| x).unwrap();
+            assert_eq!(stream.by_ref().take(taken % 50).count(), taken % 50);
+        }
+    });
+}
+
+#[test]
+fn an_input_may_wait_for_who_drops_the_stream() {
+    let (give, given) = mpsc::channel::<u64>();
+    let given = std::sync::Mutex::new(given);
+    let input = std::iter::from_fn(move || given.lock().unwrap().recv().ok());
+    let mut stream = Parallel::new().n_jobs(2).batch_size(1).map_stream(input, |x| x).unwrap();
+    give.send(7).unwrap();
+    assert_eq!(stream.next().unwrap().unwrap(), 7);
+    ends(move || drop(stream));
+    drop(give);
+}
+
+#[test]
+fn a_task_may_drop_the_stream_that_runs_it() {
+    let slot = Arc::new(std::sync::Mutex::new(None));
+    let own = Arc::clone(&slot);
+    let (ready, is_ready) = mpsc::channel::<()>();
+    let is_ready = std::sync::Mutex::new(is_ready);
+    let (done, is_done) = mpsc::channel();
+    let stream = Parallel::new().n_jobs(2).batch_size(1).map_stream(0..10, move |x| {
+        if x == 0 {
+            let _ = is_ready.lock().unwrap().recv();
+            let stream: Option<larder::Stream<i32>> = own.lock().unwrap().take();
+            drop(stream);
+            let _ = done.send(());
+        }
+        x
+    });
+    *slot.lock().unwrap() = Some(stream.unwrap());
+    ready.send(()).unwrap();
+    ends(move || is_done.recv().unwrap());
+}
+
+#[test]
+fn a_stream_that_ends_by_its_failures_says_so() {
+    for (way, parallel, _) in ways() {
+        let calls = (0..1000).map(|x| delayed!(picky(x, (0..1000).collect())));
+        let mut stream = parallel.on_error(OnError::MaxFailures(3)).batch_size(1).stream(calls).unwrap();
+        let results: Vec<_> = stream.by_ref().collect();
+        let last = results.last().unwrap().as_ref().unwrap_err();
+        assert!(last.task_failure().is_none() && last.to_string().contains("ended by failures"), "{way}: {last}");
+        assert_eq!(stream.stopped(), Some(larder::Stopped::Failure), "{way}");
+    }
+}

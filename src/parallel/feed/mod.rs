@@ -9,7 +9,7 @@ mod source;
 mod test;
 mod turn;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, TryLockError};
@@ -32,6 +32,7 @@ use super::window::{Gate, Most};
 use super::work::Work;
 use super::written::Written;
 use crate::lock::{lock, whole};
+use crate::panics;
 
 /// The state that the workers of one run share.
 pub(super) struct Feed<'s, W: Work, I: Iterator> {
@@ -89,7 +90,7 @@ struct State<'s, W: Work> {
     /// Batches that were given back, to be taken before new input.
     again: VecDeque<GivenBack<'s, W>>,
     /// Items that are to be run again, though not before a time.
-    later: Vec<(Instant, GivenBack<'s, W>)>,
+    later: BTreeMap<(Instant, usize), GivenBack<'s, W>>,
     /// Items that were under way elsewhere, to be taken when there are no others.
     put_off: VecDeque<PutOff<'s, W>>,
     failures: Vec<Failure>,
@@ -111,6 +112,8 @@ pub(super) struct PutOff<'s, W: Work> {
     pub(super) attempts: u32,
     pub(super) item: W::Item,
     pub(super) out: Written<'s, W::Output>,
+    /// Since when it is waited for.
+    pub(super) since: Instant,
 }
 
 /// Items to be run, which are beside this, and the place of their results.
@@ -156,7 +159,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Feed<'s, W, I> {
             completed: 0,
             failed: 0,
             again: VecDeque::new(),
-            later: Vec::new(),
+            later: BTreeMap::new(),
             put_off: VecDeque::new(),
             failures: Vec::new(),
             tally: Tally::new(workers),
@@ -315,6 +318,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Feed<'s, W, I> {
 
     /// What came of the run; all workers are done.
     pub(super) fn end(self) -> End<'s, W::Output> {
+        // The end of the input is the user's code too, and what it panics with is nobody's failure.
+        let _ = panics::catch(|| drop(self.source));
         let stop = self.stop;
         let mut state = whole(self.state.into_inner());
         state.end(&stop)

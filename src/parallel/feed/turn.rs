@@ -69,18 +69,26 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
     /// What was given back comes before new input, in the pieces it was given back in.
     pub(in crate::parallel) fn take(mut self, worker: usize, items: &mut Vec<W::Item>) -> Taken<'s, W::Output> {
         let feed = self.feed;
+        // Before anything is looked at: what changes afterwards is no surprise to who waits.
+        let seen = feed.gate.seen();
         if feed.is_stopped() {
             return Taken::Nothing;
         }
         self.wake_later();
         let state = &mut *self.state;
-        if let Some(GivenBack { start, items: mut given, out, attempts }) = state.again.pop_front() {
+        if let Some(GivenBack { start, items: mut given, mut out, attempts }) = state.again.pop_front() {
+            let size = state.sizer.next(None, usize::MAX);
+            if given.len() > size {
+                let (first, behind) = out.split_at(size, start + size);
+                let (start, given) = (start + size, given.split_off(size));
+                state.again.push_front(GivenBack { start, items: given, out: behind, attempts });
+                out = first;
+            }
             items.append(&mut given);
             state.tally.report.batches.add(items.len());
             return Taken::Batch(Batch { start, stride: state.sizer.stride(), is_timed: true, attempts, out });
         }
-        let until = state.later.iter().map(|(due, _)| *due).min();
-        let seen = feed.gate.seen();
+        let until = state.later.first_key_value().map(|((due, _), _)| *due);
         if state.ended {
             return until.map_or(Taken::Nothing, |due| Taken::Wait(Wait { seen, until: Some(due), why: Why::Later }));
         }
@@ -91,9 +99,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
         let item_bytes = const { at_least_one(size_of::<W::Item>()) };
         let size = state.sizer.next(source.left(), state.sizer.buffer_bytes() / item_bytes);
         // Only who has the input reads: so there is as much room afterwards.
-        let size = match feed.gate.room(state.read, size) {
-            Ok(size) => size,
-            Err(seen) => return Taken::Wait(Wait { seen, until, why: Why::Room }),
+        let Some(size) = feed.gate.room(state.read, size) else {
+            return Taken::Wait(Wait { seen, until, why: Why::Room });
         };
         state.is_reading = true;
         drop(self);
@@ -147,15 +154,16 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
             return;
         }
         let now = Instant::now();
-        for (due, given) in std::mem::take(&mut state.later) {
-            if due <= now { state.again.push_back(given) } else { state.later.push((due, given)) }
+        while let Some(first) = state.later.first_entry()
+            && first.key().0 <= now
+        {
+            state.again.push_back(first.remove());
         }
     }
 
     /// Gives items back, to be taken before new input: a batch, or a part of one, from the item at `start` on. `out` is
     /// what [`Written::part`] left of the batch's, with nothing written and room for just these items; `attempts` is how
     /// often they were run.
-    #[cfg(unix)]
     pub(in crate::parallel) fn give_back(
         &mut self,
         start: usize,
@@ -180,7 +188,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
         out: Written<'s, W::Output>,
         attempts: u32,
     ) {
-        self.state.later.push((due, GivenBack { start, items, out, attempts }));
+        self.state.later.insert((due, start), GivenBack { start, items, out, attempts });
         self.feed.gate.call();
     }
 

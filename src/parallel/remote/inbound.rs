@@ -104,7 +104,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         tally.report.bytes_encoded += bytes;
         tally.crossing += crossing;
         tally.times.merge(&done.times);
-        slow.into_iter().for_each(|(took, slow)| tally.slowest.add(took, slow));
+        slow.into_iter().for_each(|(took, slow)| tally.slow(took, slow));
         let mut failures = Vec::new();
         for (place, exception) in done.exceptions {
             // Less than `calls`, and more than the last one.
@@ -121,7 +121,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             match Cause::from_exception(exception) {
                 None => {
                     busy += 1;
-                    turn.put_off([PutOff { index, attempts, item, out: slot }]);
+                    turn.put_off([PutOff { index, attempts, item, out: slot, since: Instant::now() }]);
                 }
                 Some(cause) => failures.push((Flight::new(index, attempts, vec![item], slot), cause)),
             }

@@ -40,8 +40,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
                 Taken::Batch(Batch { start, attempts, out, .. }) => Flight::new(start, attempts, items, out),
                 _ if !self.flights.is_empty() => return None,
                 // What is under way elsewhere is waited for when there is nothing else.
-                taken => match (self.run.feed.turn().next_put_off(), taken) {
-                    (Some(PutOff { index, attempts, item, out }), _) => {
+                taken => match (self.next_put_off(), taken) {
+                    (Some(PutOff { index, attempts, item, out, .. }), _) => {
                         Flight { waits: true, ..Flight::new(index, attempts, vec![item], out) }
                     }
                     (None, Taken::Wait(wait)) => {
@@ -56,6 +56,11 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
                 return Some(flight);
             }
         }
+    }
+
+    /// With a turn that is over when this returns.
+    fn next_put_off(&self) -> Option<PutOff<'s, W>> {
+        self.run.feed.turn().next_put_off()
     }
 
     /// Hands in what the memory has, and answers the first stretch of items that it does not have. The others are given back:
