@@ -97,7 +97,13 @@ impl Way {
             Carried::ByValue if bytes_encoded > 0 => report.items + report.retries,
             Carried::ByValue => 0,
         };
-        Ok(Way { name, means: means(outcome.into_values()?), bytes_encoded, payload_encodings, seconds })
+        Ok(Way {
+            name,
+            means: means(outcome.into_values().map_err(larder::Error::from)?),
+            bytes_encoded,
+            payload_encodings,
+            seconds,
+        })
     }
 
     fn as_json(&self) -> Value {

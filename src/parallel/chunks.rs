@@ -128,7 +128,7 @@ mod tests {
         type Item = u32;
         fn next(&mut self) -> Option<u32> {
             self.0 += 1;
-            (self.0 % 4 > 0).then_some(self.0)
+            (!self.0.is_multiple_of(4)).then_some(self.0)
         }
     }
 

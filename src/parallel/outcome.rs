@@ -153,7 +153,7 @@ impl<R> Outcome<R> {
         if self.is_complete() && self.results.iter().all(Option::is_some) {
             return Ok(self.results.into_iter().flatten().collect());
         }
-        Err(Incomplete { outcome: self })
+        Err(Incomplete { outcome: Box::new(self) })
     }
 
     /// What makes it incomplete.
@@ -169,7 +169,7 @@ impl<R> Outcome<R> {
 
 /// The error of an [`Outcome`] without all results: it has what there is.
 pub struct Incomplete<R> {
-    outcome: Outcome<R>,
+    outcome: Box<Outcome<R>>,
 }
 
 impl<R> Incomplete<R> {
@@ -180,7 +180,7 @@ impl<R> Incomplete<R> {
 
     /// Every result and every failure there is.
     pub fn into_outcome(self) -> Outcome<R> {
-        self.outcome
+        *self.outcome
     }
 }
 
@@ -192,7 +192,7 @@ impl<R> From<Incomplete<R>> for Error {
 
 impl<R> fmt::Display for Incomplete<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Outcome { failures, report, stopped, error, .. } = &self.outcome;
+        let Outcome { failures, report, stopped, error, .. } = &*self.outcome;
         match (failures.as_slice(), error) {
             ([only], _) => fmt::Display::fmt(only, f),
             ([first, others @ ..], _) => write!(f, "{first} (and {} more failed)", others.len()),
@@ -210,7 +210,7 @@ impl<R> fmt::Debug for Incomplete<R> {
 
 impl<R> std::error::Error for Incomplete<R> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let Outcome { failures, error, .. } = &self.outcome;
+        let Outcome { failures, error, .. } = &*self.outcome;
         let failed = failures.first().and_then(std::error::Error::source);
         failed.or_else(|| error.as_ref().and_then(std::error::Error::source))
     }

@@ -239,7 +239,8 @@ impl<'a, T: Task> Retried<'a, T> {
             };
             let again = pause.and_then(|pause| {
                 if !between.pause(pause) {
-                    trace.broken_off.set(true);
+                    // Without a pause it simply failed.
+                    trace.broken_off.set(!pause.is_zero());
                     return None;
                 }
                 let why = || cause.message().to_owned();

@@ -232,7 +232,8 @@ fn closures_run_where_they_can(way: &Way) {
 
 #[test]
 fn what_holds_for_joblib_holds_on_every_backend() {
-    let behaviours: [(&str, fn(&Way)); 15] = [
+    type Behaviour = (&'static str, fn(&Way));
+    let behaviours: [Behaviour; 15] = [
         ("results are in the order of the input", results_are_in_the_order_of_the_input),
         ("n_jobs", no_jobs_is_an_error_and_a_negative_number_leaves_cores_free),
         ("the backend is where work goes", work_goes_where_it_was_said_to),

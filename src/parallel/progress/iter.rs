@@ -177,8 +177,11 @@ mod test {
 
     use super::*;
 
-    /// A style that tells whether the loop is over, whether it came to its end, and how many items are done.
-    fn told() -> (Progress, Receiver<(bool, bool, u64, Option<u64>)>) {
+    /// Whether the loop is over, whether it came to its end, how many items are done, and of how many.
+    type State = (bool, bool, u64, Option<u64>);
+
+    /// A style that tells how far the loop is.
+    fn told() -> (Progress, Receiver<State>) {
         let (states, seen) = mpsc::channel();
         let progress = Progress::callback(move |now| {
             let _ = states.send((now.finished(), now.completed(), now.done(), now.total()));

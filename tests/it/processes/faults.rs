@@ -87,7 +87,7 @@ fn faults() -> [(Fault, FailureKind, &'static [&'static str]); 9] {
 
 /// Limits that no healthy task meets on a busy machine.
 fn guarded(n_jobs: i32) -> Parallel {
-    processes(n_jobs).timeout_per_task(Duration::from_secs(3)).limit_memory_hard(200 << 20)
+    processes(n_jobs).timeout_per_task(Duration::from_secs(3)).limit_memory_hard(400 << 20)
 }
 
 fn check(failure: &Failure, index: usize, fault: Fault, kind: FailureKind, words: &[&str]) {

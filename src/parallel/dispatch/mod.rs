@@ -1,14 +1,16 @@
 //! What a worker in this process does: takes the next batch, runs it, hands in the results, until there is no more.
 
-use std::ops::ControlFlow;
+mod batch;
+mod items;
+
 use std::time::{Duration, Instant};
 
 use super::failure::{Cause, Failure};
 use super::feed::{Batch, Feed, PutOff, Taken, Turn};
-use super::progress::{EventKind, Meter, Observed, tell};
+use super::progress::{EventKind, Meter, tell};
 use super::tally::Slow;
 use super::times::Slowest;
-use super::watch::{self, Between, Watch, Watched};
+use super::watch::{self, Watch, Watched};
 use super::work::Work;
 use super::written::Written;
 use crate::memory::Waiting;
@@ -36,7 +38,7 @@ struct Done<'s, W: Work> {
     times: Vec<Duration>,
     slowest: Slowest<Slow>,
     /// What is left of a batch that is slower than was thought: for all workers.
-    left: Option<(usize, u32, Vec<W::Item>, Written<'s, W::Output>)>,
+    left: Option<Left<'s, W>>,
 }
 
 impl<'s, W: Work> Done<'s, W> {
@@ -54,7 +56,7 @@ impl<'s, W: Work> Done<'s, W> {
     /// Leaves the items of a batch that began at `start` which stand behind what is written.
     fn leave(&mut self, start: usize, attempts: u32, out: Written<'s, W::Output>, items: Vec<W::Item>) {
         let (written, places) = out.split_now(start);
-        self.left = Some((start + written.len(), attempts, items, places));
+        self.left = Some(Left { start: start + written.len(), attempts, items, out: places });
         self.written.push(written);
     }
 
@@ -64,10 +66,26 @@ impl<'s, W: Work> Done<'s, W> {
     }
 }
 
+/// Items of a batch that were not run.
+struct Left<'s, W: Work> {
+    start: usize,
+    attempts: u32,
+    items: Vec<W::Item>,
+    out: Written<'s, W::Output>,
+}
+
 /// What is written down of items that are looked at one by one.
 struct Clock<'d> {
     times: &'d mut Vec<Duration>,
     slowest: &'d mut Slowest<Slow>,
+}
+
+/// An item that is run: which it is, where, and how often it was run before.
+#[derive(Clone, Copy)]
+struct Place {
+    index: usize,
+    worker: usize,
+    attempts: u32,
 }
 
 /// How an item ended that was not given back.
@@ -184,60 +202,6 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         Some(took)
     }
 
-    /// As [`run_and_put_off`](Run::run_and_put_off), with a limit on the time of each; `false` if this worker was left
-    /// behind.
-    fn run_watched(
-        &self,
-        watch: &Watch,
-        batch: Batch<'s, W::Output>,
-        worker: usize,
-        items: &mut Vec<W::Item>,
-        done: &mut Done<'s, W>,
-    ) -> bool {
-        let Batch { start, attempts, mut out, .. } = batch;
-        let mut rest = items.drain(..);
-        for index in start.. {
-            if self.feed.is_stopped() {
-                break;
-            }
-            let Some(item) = rest.next() else { break };
-            let (_, mut place, behind) = out.part(index);
-            out = behind;
-            // What it is called with must be known while it runs.
-            let arguments = panics::catch(|| self.work.describe(self.work.trace(&item))).ok().flatten();
-            watch.begin(worker, index, attempts, arguments.clone());
-            let mut clock = Clock { times: &mut done.times, slowest: &mut done.slowest };
-            let ran = self.run_one(index, attempts, item, &mut place, worker, Waiting::Not, Some(&mut clock));
-            let Some(took) = watch.end(worker, index) else {
-                // Nobody waits for what it gave, and its end is nobody's failure.
-                discard([place].into_iter());
-                discard(rest);
-                return false;
-            };
-            match (ran, self.feed.task_limit()) {
-                (Ran::Busy(item), _) => {
-                    done.put_off.push(PutOff { index, attempts, item, out: place, since: Instant::now() })
-                }
-                (Ran::NotRun, _) => {}
-                (Ran::Failed(failure), _) => done.failures.push(failure),
-                // Nobody looked while it ran.
-                (Ran::Done, Some(limit)) if self.is_alone && took > limit => {
-                    let task = self.work.task();
-                    done.failures.push(watch::timed_out(index, task, arguments, worker, attempts + 1, limit));
-                }
-                (Ran::Done, _) => {
-                    self.count(worker, 1);
-                    done.written.push(place);
-                }
-            }
-            if !done.failures.is_empty() && !self.feed.goes_on() {
-                break;
-            }
-        }
-        discard(rest);
-        true
-    }
-
     fn hand_in(&self, turn: &mut Turn<'_, 's, W, I>, worker: usize, done: &mut Done<'s, W>, took: Duration) {
         let items = done.items();
         turn.batch_finished(worker, items, took);
@@ -247,7 +211,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         }
         done.times.drain(..).for_each(|took| tally.times.add(took, 1));
         done.slowest.drain().for_each(|(took, slow)| tally.slow(took, slow));
-        if let Some((start, attempts, items, out)) = done.left.take() {
+        if let Some(Left { start, attempts, items, out }) = done.left.take() {
             turn.give_back(start, items, out, attempts);
         }
         turn.hand_in(done.written.drain(..));
@@ -264,7 +228,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         let Some(PutOff { index, attempts, item, mut out, since }) = next else { return false };
         tell(self.meter, || EventKind::BatchStarted { worker, index, items: 1 });
         let start = Instant::now();
-        let ran = self.run_one(index, attempts, item, &mut out, worker, self.patience, None);
+        let ran = self.run_one(Place { index, worker, attempts }, item, &mut out, self.patience, None);
         let took = start.elapsed();
         if let Ran::Failed(failure) = &ran {
             self.tell_failed(failure);
@@ -301,183 +265,6 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
     fn is_hopeless(&self, since: Instant) -> bool {
         self.watch.is_some_and(Watch::has_left_behind)
             && self.feed.task_limit().is_some_and(|limit| since.elapsed() > limit)
-    }
-
-    /// As [`run_batch`](Run::run_batch), item by item; what is under way elsewhere is put off.
-    fn run_and_put_off(
-        &self,
-        batch: Batch<'s, W::Output>,
-        worker: usize,
-        items: &mut Vec<W::Item>,
-        done: &mut Done<'s, W>,
-    ) {
-        let Batch { start, attempts, mut out, is_timed, .. } = batch;
-        let Done { written, failures, put_off, times, slowest, .. } = done;
-        let mut clock = is_timed.then_some(Clock { times, slowest });
-        let mut rest = items.drain(..);
-        for index in start.. {
-            if self.feed.is_stopped() {
-                break;
-            }
-            let Some(item) = rest.next() else { break };
-            let ran = self.run_one(index, attempts, item, &mut out, worker, Waiting::Not, clock.as_mut());
-            if let Ran::Done = ran {
-                self.count(worker, 1);
-                continue;
-            }
-            let (before, place, behind) = out.part(index);
-            written.push(before);
-            out = behind;
-            match ran {
-                Ran::Done | Ran::NotRun => {}
-                Ran::Busy(item) => put_off.push(PutOff { index, attempts, item, out: place, since: Instant::now() }),
-                Ran::Failed(failure) => {
-                    failures.push(failure);
-                    if !self.feed.goes_on() {
-                        break;
-                    }
-                }
-            }
-        }
-        written.push(out);
-        discard(rest);
-    }
-
-    /// Runs an item and writes its result behind what is written; or gives it back.
-    fn run_one(
-        &self,
-        index: usize,
-        attempts: u32,
-        item: W::Item,
-        out: &mut Written<'s, W::Output>,
-        worker: usize,
-        waiting: Waiting,
-        clock: Option<&mut Clock<'_>>,
-    ) -> Ran<W::Item> {
-        let mut trace = None;
-        let start = clock.as_ref().map(|_| Instant::now());
-        let observed = Observed::begin(self.meter, worker, index);
-        let ran = panics::catch(|| {
-            let trace = trace.insert(self.work.trace(&item));
-            let between = Between { stop: self.feed.stopping(), watch: self.watch.map(|watch| (watch, worker, index)) };
-            self.work.attempt(item, trace, waiting, &between)
-        });
-        if let Some(observed) = observed {
-            observed.end(matches!(ran, Ok(Ok(Ok(_)))));
-        }
-        let cause = match ran {
-            Ok(Err(item)) => return Ran::Busy(item),
-            Ok(Ok(Ok(value))) => {
-                out.extend(std::iter::once(value));
-                if let (Some(clock), Some(start)) = (clock, start) {
-                    self.note(clock, index, worker, start.elapsed(), trace);
-                }
-                return Ran::Done;
-            }
-            Ok(Ok(Err(error))) => Cause::Erred(error),
-            Err(_) if trace.as_ref().is_some_and(|trace| self.work.was_broken_off(trace)) => return Ran::NotRun,
-            Err(panic) => Cause::Panicked(panic),
-        };
-        Ran::Failed(self.failure(index, attempts, trace, worker, cause))
-    }
-
-    /// Runs a batch, to its end or to the first item that fails, as was asked.
-    fn run_batch(&self, batch: Batch<'s, W::Output>, worker: usize, items: &mut Vec<W::Item>, done: &mut Done<'s, W>) {
-        let Batch { mut start, mut stride, is_timed, attempts, mut out } = batch;
-        if self.meter.is_some_and(Meter::wants_tasks) {
-            // Each is told of by itself.
-            stride = 1;
-        }
-        // The simple loop loses its items when one of them panics, so it is for runs which that ends.
-        if stride > 1
-            && !self.feed.goes_on()
-            && let Some(function) = self.work.plain()
-        {
-            let mut rest = std::mem::take(items).into_iter();
-            let mut begun = Instant::now();
-            while rest.len() > 0 && !self.feed.is_stopped() {
-                let before = out.len();
-                let caught = panics::catch(|| out.extend(rest.by_ref().take(stride).map(&function)));
-                self.count(worker, out.len() - before);
-                if let Err(panic) = caught {
-                    let index = start + out.len();
-                    done.failures.push(self.failure(index, attempts, None, worker, Cause::Panicked(panic)));
-                    break;
-                }
-                let now = Instant::now();
-                if now.duration_since(begun) > SLOW_STRIDE {
-                    break;
-                }
-                begun = now;
-            }
-            if rest.len() == 0 || !done.failures.is_empty() || self.feed.is_stopped() {
-                done.written.push(out);
-                return discard(rest);
-            }
-            return done.leave(start, attempts, out, rest.collect());
-        }
-        let mut rest = items.drain(..);
-        let mut begun = Instant::now();
-        let mut is_slow = false;
-        loop {
-            let mut trace = None;
-            let mut counted = 0;
-            let Done { times, slowest, .. } = done;
-            let mut clock = (is_timed && stride == 1).then_some(Clock { times, slowest });
-            let caught = panics::catch(|| {
-                while rest.len() > 0 && !self.feed.is_stopped() {
-                    let mut step = |item| {
-                        trace = None;
-                        trace = Some(self.work.trace(&item));
-                        self.work.run(item)
-                    };
-                    let observed = Observed::begin_task(self.meter, worker, start + out.len());
-                    let ran = out.try_extend(rest.by_ref().take(stride).map(&mut step));
-                    if let Some(observed) = observed {
-                        observed.end(ran.is_continue());
-                    }
-                    self.count(worker, out.len() - counted);
-                    counted = out.len();
-                    if let ControlFlow::Break(error) = ran {
-                        return Some(error);
-                    }
-                    if let Some(clock) = &mut clock {
-                        let now = Instant::now();
-                        self.note(clock, start + counted - 1, worker, now.duration_since(begun), trace.take());
-                        begun = now;
-                    } else if stride > 1 {
-                        let now = Instant::now();
-                        if now.duration_since(begun) > SLOW_STRIDE {
-                            is_slow = true;
-                            return None;
-                        }
-                        begun = now;
-                    }
-                }
-                None
-            });
-            // What was done since, before a panic.
-            self.count(worker, out.len() - counted);
-            let cause = match caught {
-                Ok(None) => break,
-                Ok(Some(error)) => Cause::Erred(error),
-                Err(panic) => Cause::Panicked(panic),
-            };
-            let index = start + out.len();
-            done.failures.push(self.failure(index, attempts, trace, worker, cause));
-            if !self.feed.goes_on() {
-                break;
-            }
-            let (before, _, behind) = out.part(index);
-            done.written.push(before);
-            (start, out) = (index + 1, behind);
-            begun = Instant::now();
-        }
-        if is_slow && rest.len() > 0 {
-            return done.leave(start, attempts, out, rest.collect());
-        }
-        done.written.push(out);
-        discard(rest);
     }
 
     /// An item took so long.
@@ -548,6 +335,3 @@ pub(super) fn discard<T>(items: impl Iterator<Item = T>) {
         let _ = panics::catch(|| drop(item));
     }
 }
-
-/// So many quick items take less; if not, they are looked at one by one.
-const SLOW_STRIDE: Duration = Duration::from_millis(1);
