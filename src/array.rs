@@ -13,7 +13,7 @@ use serde::ser::{SerializeStruct, SerializeTuple};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::bulk::{Bulk, Number, for_each_number};
-use crate::sys::cast::{Lifeless, referent, same_ref};
+use crate::sys::cast::{Anything, Lifeless};
 
 /// The version that ndarray writes before an array.
 const FORMAT_VERSION: u8 = 1;
@@ -96,15 +96,15 @@ pub(crate) fn in_bulk<T: ?Sized>(value: &T) -> Option<InBulk<'_>> {
     if !name.strip_prefix('&').unwrap_or(name).starts_with("ndarray::ArrayBase<") {
         return None;
     }
-    find(value)
+    find(&Anything::of(value))
 }
 
-fn find<T: ?Sized>(value: &T) -> Option<InBulk<'_>> {
-    fn of<P: Number, D: Dimension + 'static, T: ?Sized>(value: &T) -> Option<Option<InBulk<'_>>>
+fn find<'v>(value: &Anything<'v>) -> Option<InBulk<'v>> {
+    fn of<'v, P: Number, D: Dimension + 'static>(value: &Anything<'v>) -> Option<Option<InBulk<'v>>>
     where
         Array<P, D>: Lifeless,
     {
-        let array = same_ref::<T, Array<P, D>>(value).or_else(|| referent::<T, Array<P, D>>(value))?;
+        let array = value.to::<Array<P, D>>()?;
         Some(array.as_slice().map(|numbers| InBulk {
             dim: Dim::new::<D>(array.shape()),
             data: Data { tag: P::TAG, bytes: bytemuck::cast_slice(numbers) },
@@ -112,7 +112,7 @@ fn find<T: ?Sized>(value: &T) -> Option<InBulk<'_>> {
     }
     macro_rules! each_dimension {
         ($number:ty: $($dimension:ty),*) => {$(
-            if let Some(found) = of::<$number, $dimension, T>(value) {
+            if let Some(found) = of::<$number, $dimension>(value) {
                 return found;
             }
         )*};

@@ -66,6 +66,37 @@ pub(crate) fn referent<I: ?Sized, X: Lifeless>(value: &I) -> Option<&X> {
     (typeid::of::<I>() == TypeId::of::<&'static X>()).then(|| unsafe { *std::ptr::from_ref(value).cast::<&X>() })
 }
 
+/// A reference that knows its type at run time only: what asks for many types is compiled once, and not for each type
+/// parameter that it is asked of.
+#[cfg(feature = "ndarray")]
+pub(crate) struct Anything<'v> {
+    id: TypeId,
+    place: *const (),
+    _value: std::marker::PhantomData<&'v ()>,
+}
+
+#[cfg(feature = "ndarray")]
+impl<'v> Anything<'v> {
+    pub(crate) fn of<T: ?Sized>(value: &'v T) -> Anything<'v> {
+        let place = std::ptr::from_ref(value).cast::<()>();
+        Anything { id: typeid::of::<T>(), place, _value: std::marker::PhantomData }
+    }
+
+    /// As an `X`, or what it refers to if it is a `&X`.
+    pub(crate) fn to<X: Lifeless>(&self) -> Option<&'v X> {
+        if self.id == TypeId::of::<X>() {
+            // SAFETY: `X` has no lifetimes, so equality of the ids means that the value is an `X`, which is borrowed for
+            // `'v`.
+            Some(unsafe { &*self.place.cast::<X>() })
+        } else if self.id == TypeId::of::<&'static X>() {
+            // SAFETY: as in `as_slice`, with the value being a `&'x X`; `'x` outlives `'v`, for which that is borrowed.
+            Some(unsafe { *self.place.cast::<&X>() })
+        } else {
+            None
+        }
+    }
+}
+
 /// `value` as a `T`, if `T` is `X` behind a type parameter.
 pub(crate) fn same<T, X: Lifeless>(value: X) -> Option<T> {
     if typeid::of::<T>() != TypeId::of::<X>() {
@@ -79,6 +110,8 @@ pub(crate) fn same<T, X: Lifeless>(value: X) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "ndarray")]
+    use super::Anything;
     use super::{as_slice, referent, same, same_ref};
     use std::collections::VecDeque;
 
@@ -91,6 +124,18 @@ mod tests {
         assert_eq!(as_slice::<_, f64>(&local), None, "an owned vector is not a reference");
         assert_eq!(as_slice::<_, f64>(&&VecDeque::from(local.clone())), None);
         assert_eq!(as_slice::<_, f64>(&&[1.0_f64, 2.0]), None, "an array reference is another type");
+    }
+
+    #[test]
+    #[cfg(feature = "ndarray")]
+    fn anything_is_what_it_is_or_refers_to() {
+        let numbers = vec![1.0_f64, 2.0];
+        assert_eq!(Anything::of(&numbers).to::<Vec<f64>>(), Some(&numbers));
+        assert_eq!(Anything::of(&&numbers).to::<Vec<f64>>(), Some(&numbers));
+        assert_eq!(Anything::of(&&&numbers).to::<Vec<f64>>(), None);
+        assert_eq!(Anything::of(&numbers).to::<Vec<u64>>(), None);
+        assert_eq!(Anything::of(&numbers[..]).to::<Vec<f64>>(), None);
+        assert_eq!(Anything::of("text").to::<Vec<u8>>(), None);
     }
 
     #[test]
