@@ -68,7 +68,7 @@ pub enum FailureKind {
     Input,
     /// The worker process that ran it died. Not on threads.
     Death,
-    /// It took longer than it was given. Not on threads.
+    /// It took longer than it was given.
     Timeout,
     /// It took more memory than it was given. Not on threads.
     Memory,
@@ -142,7 +142,7 @@ impl Failure {
         self.index
     }
 
-    /// The task's full name; `None` for a closure.
+    /// The task's full name; `None` for a closure, `fetch_pages` for a page.
     pub fn task(&self) -> Option<&str> {
         self.task
     }
