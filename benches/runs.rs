@@ -106,7 +106,7 @@ fn gain() {
 /// Work that is slower when the core is: so a gain is one of work done, and not of time waited.
 #[larder::task]
 fn sum_of_10_us(seed: u64) -> u64 {
-    (0..black_box(5_500_u64)).fold(seed, |x, y| x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(y))
+    (0..black_box(32_000_u64)).fold(seed, |x, y| x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(y))
 }
 
 /// A generator of numbers that are spread evenly (splitmix64), so that each run has the same work.

@@ -27,33 +27,21 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
             // Each is told of by itself.
             stride = 1;
         }
-        // The simple loop loses its items when one of them panics, so it is for runs which that ends.
+        // The simple loop loses its items when one of them panics, and stops for nobody: so it is for runs which a panic
+        // ends, and nothing else.
         if stride > 1
             && !self.feed.goes_on()
+            && !self.feed.can_be_stopped()
             && let Some(function) = self.work.plain()
         {
-            let mut rest = std::mem::take(items).into_iter();
-            let mut begun = Instant::now();
-            while rest.len() > 0 && !self.feed.is_stopped() {
-                let before = out.len();
-                let caught = panics::catch(|| out.extend(rest.by_ref().take(stride).map(&function)));
-                self.count(worker, out.len() - before);
-                if let Err(panic) = caught {
-                    let index = start + out.len();
-                    done.failures.push(self.failure(index, attempts, None, worker, Cause::Panicked(panic)));
-                    break;
-                }
-                let now = Instant::now();
-                if now.duration_since(begun) > SLOW_STRIDE {
-                    break;
-                }
-                begun = now;
+            let items = std::mem::take(items);
+            let caught = panics::catch(|| out.extend(items.into_iter().map(function)));
+            self.count(worker, out.len());
+            if let Err(panic) = caught {
+                done.failures.push(self.failure(start + out.len(), attempts, None, worker, Cause::Panicked(panic)));
             }
-            if rest.len() == 0 || !done.failures.is_empty() || self.feed.is_stopped() {
-                done.written.push(out);
-                return discard(rest);
-            }
-            return done.leave(start, attempts, out, rest.collect());
+            done.written.push(out);
+            return;
         }
         let mut rest = items.drain(..);
         let mut begun = Instant::now();

@@ -197,6 +197,11 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Feed<'s, W, I> {
         self.gate.call();
     }
 
+    /// Whether something beside a failure may end the run before its input.
+    pub(super) fn can_be_stopped(&self) -> bool {
+        self.shelf.is_some() || self.stop.longest_wait().is_some() || self.halt != HaltAt::NEVER
+    }
+
     /// Whether the other items are run when one fails.
     pub(super) fn goes_on(&self) -> bool {
         self.on_error != OnError::FailFast
