@@ -66,6 +66,11 @@ impl Error {
         Error::new(Kind::InvalidOption { what: what.into() })
     }
 
+    /// The machine refuses what was wanted.
+    pub(crate) fn resource(what: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        Error::new(Kind::Resource { what: what.into(), source: source.into() })
+    }
+
     /// A run failed with this failure and so many others.
     pub(crate) fn failed(failure: Failure, others: usize) -> Error {
         Error::new(Kind::Task { failure, others })
@@ -195,8 +200,7 @@ impl fmt::Display for Error {
                     None => Ok(()),
                 }
             }
-            Kind::Task { failure, others: 0 } => fmt::Display::fmt(failure, f),
-            Kind::Task { failure, others } => write!(f, "{failure} (and {others} more failed)"),
+            Kind::Task { failure, others } => failure.words(*others, f),
             Kind::Stopped { why, completed } => why.words(*completed, f),
             Kind::Resource { what, source } => write!(f, "{what} ({source})"),
         }

@@ -8,7 +8,7 @@ mod threads;
 
 use std::sync::{Mutex, MutexGuard};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lock::lock;
 use crate::parallel::nesting::{self, Inside};
 
@@ -84,10 +84,7 @@ impl Crew {
             // that work too, as deep as there are any.
             std::thread::scope(|scope| {
                 let waits = std::thread::Builder::new().name("larder-run".to_owned()).spawn_scoped(scope, run);
-                waits.map(drop).map_err(|error| {
-                    let what = "cannot start the thread of a run".to_owned();
-                    Error::new(Kind::Resource { what, source: error.into() })
-                })
+                waits.map(drop).map_err(|error| Error::resource("cannot start the thread of a run", error))
             })?;
         } else {
             run();

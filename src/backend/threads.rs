@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 pub(super) struct Pool {
     pool: rayon::ThreadPool,
@@ -34,10 +34,10 @@ impl Pool {
             .start_handler(|_| enter());
         match build.build() {
             Ok(pool) => Ok(Pool { pool }),
-            Err(error) => Err(Error::new(Kind::Resource {
-                what: format!("cannot start {workers} worker threads: ask for fewer with `n_jobs`"),
-                source: error.into(),
-            })),
+            Err(error) => {
+                let what = format!("cannot start {workers} worker threads: ask for fewer with `n_jobs`");
+                Err(Error::resource(what, error))
+            }
         }
     }
 

@@ -20,7 +20,7 @@ use super::nesting::Inside;
 use super::outcome::Outcome;
 use super::progress::{EventKind, Meter, tell};
 use super::report::RunReport;
-use super::run::came_to;
+use super::run::{came_to, exact};
 use super::schedule::Schedule;
 use super::stop::Stopped;
 use super::tally::Tally;
@@ -179,10 +179,7 @@ where
     S::Item: Future<Output = std::result::Result<R, E>>,
     E: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let total = match stream.size_hint() {
-        (least, Some(most)) if least == most => Some(least),
-        _ => None,
-    };
+    let total = exact(stream.size_hint());
     let watched = parallel.watch(1, total, "run_async");
     let mut state = State::new(most, parallel.options.on_error, watched.as_ref().map(|watched| &*watched.meter));
     let token = parallel.options.cancel.clone();
@@ -328,16 +325,11 @@ impl<'m, R> State<'m, R> {
 
     /// Whether so many failed that it is over.
     fn has_failed(&self) -> bool {
-        let failed = self.failures.len() as u64;
-        match self.on_error {
-            OnError::FailFast => failed > 0,
-            OnError::MaxFailures(most) => failed >= most,
-            OnError::Collect => false,
-        }
+        self.on_error.ends_at(self.failures.len() as u64)
     }
 
     fn fail(&mut self, index: usize, attempts: u32, cause: Cause) {
-        if self.on_error != OnError::FailFast {
+        if self.on_error.goes_on() {
             // It is over, as the others are.
             self.count();
         }

@@ -40,6 +40,22 @@ pub enum OnError {
     MaxFailures(u64),
 }
 
+impl OnError {
+    /// Whether the other items are run when one fails.
+    pub(super) fn goes_on(self) -> bool {
+        self != OnError::FailFast
+    }
+
+    /// Whether a run in which so many items failed is over.
+    pub(super) fn ends_at(self, failed: u64) -> bool {
+        match self {
+            OnError::FailFast => failed > 0,
+            OnError::MaxFailures(most) => failed >= most,
+            OnError::Collect => false,
+        }
+    }
+}
+
 /// What is said of [`OnError::MaxFailures`] of 0.
 pub(super) const NO_FAILURES: &str =
     "`OnError::MaxFailures` is 0: a run ends after at least 1 failure; give a number of at least 1";
@@ -197,6 +213,14 @@ impl Failure {
         match &self.cause {
             Cause::Panicked(panic) | Cause::Input(panic) => Some(panic),
             Cause::Erred(_) | Cause::Lost(_) => None,
+        }
+    }
+
+    /// This failure, and how many others there are.
+    pub(crate) fn words(&self, others: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match others {
+            0 => fmt::Display::fmt(self, f),
+            _ => write!(f, "{self} (and {others} more failed)"),
         }
     }
 

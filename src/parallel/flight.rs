@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::failure::{Cause, FailureKind, Lost};
-use super::feed::Turn;
+use super::feed::{GivenBack, Turn};
 use super::work::Work;
 use super::written::Written;
 use crate::backend::processes::Ending;
@@ -44,9 +44,15 @@ impl<'s, W: Work> Flight<'s, W> {
         (Flight { out, ..self }, rest)
     }
 
+    /// The items, to be taken again.
+    pub(super) fn into_given_back(self) -> GivenBack<'s, W> {
+        let Flight { start, items, out, attempts, .. } = self;
+        GivenBack { start, items, out, attempts }
+    }
+
     /// Has the items taken again, by whoever comes first.
     pub(super) fn give_back<I: Iterator<Item = W::Item>>(self, turn: &mut Turn<'_, 's, W, I>) {
-        turn.give_back(self.start, self.items, self.out, self.attempts);
+        turn.give_back(self.into_given_back());
     }
 
     /// As [`give_back`](Flight::give_back), in two pieces: so what is wrong with one item is found out.

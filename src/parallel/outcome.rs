@@ -194,8 +194,7 @@ impl<R> fmt::Display for Incomplete<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome { failures, report, stopped, error, .. } = &*self.outcome;
         match (failures.as_slice(), error) {
-            ([only], _) => fmt::Display::fmt(only, f),
-            ([first, others @ ..], _) => write!(f, "{first} (and {} more failed)", others.len()),
+            ([first, others @ ..], _) => first.words(others.len(), f),
             ([], Some(error)) => fmt::Display::fmt(error, f),
             ([], None) => stopped.unwrap_or(Stopped::Cancelled).words(report.completed, f),
         }

@@ -7,7 +7,7 @@ use super::dispatch;
 use super::feed::{End, Feed, Rules};
 use super::halt::HaltAt;
 use super::outcome::Outcome;
-use super::progress::{Meter, Plan, Progress, Tally, Watched};
+use super::progress::{CameTo, Meter, Plan, Progress, Watched};
 use super::report::RunReport;
 use super::schedule::Schedule;
 use super::stop::{Stop, Stopped};
@@ -60,9 +60,7 @@ impl<'s> Gather<'s> for Outcomes {
         let feed = Feed::new(items, rules, &mut [], None);
         let ran = parallel.drive(&feed, &work, meter_of(watched.as_ref()), workers, &|| {});
         let mut end = feed.end();
-        came_to(watched.as_ref(), &end);
-        let mut report = std::mem::take(&mut end.tally).report();
-        report.retries += work.retries();
+        let report = report_of(&work, watched.as_ref(), &mut end);
         let outcome = match ran {
             // Nothing was begun: it is as if the run had not been.
             Err(error) if report.completed + report.failed == 0 => Err(error),
@@ -140,7 +138,7 @@ impl Parallel {
         }
         self.options.retry.check()?;
         self.options.timeout.map_or(Ok(()), Timeout::check)?;
-        let total = most.filter(|most| *most == least);
+        let total = exact((least, most));
         let is_lazy = is_stream && self.is_loop(workers);
         // One after the other, when they are asked for.
         let is_watched = self.options.timeout.is_some() && self.backend_here() != Backend::Processes;
@@ -265,8 +263,21 @@ pub(super) fn length_of(items: &impl Iterator) -> (usize, Option<usize>) {
     panics::catch(|| items.size_hint()).unwrap_or((0, None))
 }
 
+/// The length that a hint is sure of.
+pub(super) fn exact((least, most): (usize, Option<usize>)) -> Option<usize> {
+    most.filter(|most| *most == least)
+}
+
 fn meter_of(watched: Option<&Watched>) -> Option<&Meter> {
     watched.map(|watched| &*watched.meter)
+}
+
+/// What a run did, which is told to who watches it.
+pub(super) fn report_of<W: Work>(work: &W, watched: Option<&Watched>, end: &mut End<'_, W::Output>) -> RunReport {
+    came_to(watched, end);
+    let mut report = std::mem::take(&mut end.tally).report();
+    report.retries += work.retries();
+    report
 }
 
 /// Tells who watches a run what came of it.
@@ -274,6 +285,6 @@ pub(super) fn came_to<R>(watched: Option<&Watched>, end: &End<'_, R>) {
     if let Some(watched) = watched {
         let RunReport { completed, failed, .. } = end.tally.report;
         let cancelled = end.stopped == Some(Stopped::Cancelled);
-        watched.came_to(Tally { completed, failed, cancelled }, &end.failures);
+        watched.came_to(CameTo { completed, failed, cancelled }, &end.failures);
     }
 }

@@ -62,24 +62,27 @@ impl Stop {
     /// Whether no further item is to be started.
     #[inline]
     pub(super) fn is_stopped(&self) -> bool {
-        self.mode.load(Relaxed) != RUNNING
-            || self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
-            || self.deadline.is_some_and(|deadline| self.is_past(deadline))
+        self.mode.load(Relaxed) != RUNNING || self.is_cancelled() || (self.is_past() && self.note_deadline())
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
+
+    fn is_past(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     #[cold]
-    fn is_past(&self, deadline: Instant) -> bool {
-        let is_past = Instant::now() >= deadline;
-        if is_past {
-            self.stop(true, Stopped::Deadline);
-        }
-        is_past
+    fn note_deadline(&self) -> bool {
+        self.stop(true, Stopped::Deadline);
+        true
     }
 
     /// Whether what is running is to be broken off, where that can be done.
     #[cfg(unix)]
     pub(super) fn breaks_off(&self) -> bool {
-        self.mode.load(Relaxed) == NOW || self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
+        self.mode.load(Relaxed) == NOW || self.is_cancelled()
     }
 
     /// Has no further item started, and what is running broken off if it is `now`.
@@ -93,8 +96,7 @@ impl Stop {
 
     /// Why it was stopped, if it was.
     pub(super) fn reason(&self) -> Option<Stopped> {
-        let cancelled = || self.cancel.as_ref().filter(|token| token.is_cancelled()).map(|_| Stopped::Cancelled);
-        self.reason.get().copied().or_else(cancelled)
+        self.reason.get().copied().or_else(|| self.is_cancelled().then_some(Stopped::Cancelled))
     }
 
     /// How long one may wait without looking whether it was stopped from outside; `None` if that cannot be.
@@ -106,7 +108,8 @@ impl Stop {
     pub(super) fn pause(&self, pause: Duration) {
         let end = Instant::now().checked_add(pause);
         let mut quiet = lock(&self.quiet);
-        while !self.is_stopped_quietly() {
+        // The bell's lock is held here, so a deadline that passes is left for the next look.
+        while !(self.mode.load(Relaxed) != RUNNING || self.is_cancelled() || self.is_past()) {
             let left = end.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return;
@@ -114,13 +117,6 @@ impl Stop {
             let step = self.longest_wait().map_or(left, |longest| longest.min(left));
             quiet = whole(self.bell.wait_timeout(quiet, step)).0;
         }
-    }
-
-    /// As [`is_stopped`](Stop::is_stopped), without a word about it: for who holds the lock.
-    fn is_stopped_quietly(&self) -> bool {
-        self.mode.load(Relaxed) != RUNNING
-            || self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
-            || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 

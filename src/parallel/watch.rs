@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::failure::{Cause, Failure, FailureKind, Lost};
 use super::nesting::{self, Inside};
-use super::stop::Stop;
+use super::stop::{LOOK, Stop};
 use crate::backend;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lock::{lock, whole};
 
 /// A run whose items are looked after.
@@ -67,9 +67,6 @@ struct State {
     active: usize,
     left_behind: usize,
 }
-
-/// A limit that may come is looked for so often.
-const LOOK: Duration = Duration::from_millis(20);
 
 impl Watch {
     pub(super) fn new(workers: usize) -> Watch {
@@ -135,8 +132,7 @@ impl Watch {
                 }
             });
             watching.map_err(|error| {
-                let what = "cannot start the thread that looks after `timeout_per_task`".to_owned();
-                Error::new(Kind::Resource { what, source: error.into() })
+                Error::resource("cannot start the thread that looks after `timeout_per_task`", error)
             })?;
             let ran = crew();
             if ran.is_err() {

@@ -28,18 +28,6 @@ impl<'s, R> Written<'s, R> {
         }
     }
 
-    /// What is written of a batch that began with the item at `start`, and the places behind it.
-    pub(super) fn split_now(self, start: usize) -> (Self, Self) {
-        let len = self.len();
-        match self {
-            Written::Placed(filled) => {
-                let (first, rest) = filled.split_at(len);
-                (Written::Placed(first), Written::Placed(rest))
-            }
-            apart => (apart, Written::Apart { start: start + len, values: Vec::new() }),
-        }
-    }
-
     /// The places of the first so many items of a batch, with all that is written, and those of the others, which begin
     /// with that of the item at `index`.
     pub(super) fn split_at(self, items: usize, index: usize) -> (Self, Self) {

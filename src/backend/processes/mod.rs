@@ -87,7 +87,7 @@ impl From<Refusal> for Error {
             Refusal::Killed(words) | Refusal::Setup(words) => {
                 Error::new(Kind::Worker { what: format!("a worker process cannot be used: {words}") })
             }
-            Refusal::Resource(what, source) => Error::new(Kind::Resource { what, source: source.into() }),
+            Refusal::Resource(what, source) => Error::resource(what, source),
             Refusal::Cancelled => {
                 Error::new(Kind::Worker { what: "the run was over before a worker was ready".to_owned() })
             }

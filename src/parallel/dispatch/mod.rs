@@ -6,7 +6,7 @@ mod items;
 use std::time::{Duration, Instant};
 
 use super::failure::{Cause, Failure};
-use super::feed::{Batch, Feed, PutOff, Taken, Turn};
+use super::feed::{Batch, Feed, GivenBack, PutOff, Taken, Turn};
 use super::progress::{EventKind, Meter, tell};
 use super::tally::Slow;
 use super::times::Slowest;
@@ -38,7 +38,7 @@ struct Done<'s, W: Work> {
     times: Vec<Duration>,
     slowest: Slowest<Slow>,
     /// What is left of a batch that is slower than was thought: for all workers.
-    left: Option<Left<'s, W>>,
+    left: Option<GivenBack<'s, W>>,
 }
 
 impl<'s, W: Work> Done<'s, W> {
@@ -55,8 +55,9 @@ impl<'s, W: Work> Done<'s, W> {
 
     /// Leaves the items of a batch that began at `start` which stand behind what is written.
     fn leave(&mut self, start: usize, attempts: u32, out: Written<'s, W::Output>, items: Vec<W::Item>) {
-        let (written, places) = out.split_now(start);
-        self.left = Some(Left { start: start + written.len(), attempts, items, out: places });
+        let next = start + out.len();
+        let (written, out) = out.split_at(next - start, next);
+        self.left = Some(GivenBack { start: next, items, out, attempts });
         self.written.push(written);
     }
 
@@ -64,14 +65,6 @@ impl<'s, W: Work> Done<'s, W> {
     fn items(&self) -> usize {
         self.written.iter().map(Written::len).sum::<usize>() + self.failures.len()
     }
-}
-
-/// Items of a batch that were not run.
-struct Left<'s, W: Work> {
-    start: usize,
-    attempts: u32,
-    items: Vec<W::Item>,
-    out: Written<'s, W::Output>,
 }
 
 /// What is written down of items that are looked at one by one.
@@ -211,8 +204,8 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         }
         done.times.drain(..).for_each(|took| tally.times.add(took, 1));
         done.slowest.drain().for_each(|(took, slow)| tally.slow(took, slow));
-        if let Some(Left { start, attempts, items, out }) = done.left.take() {
-            turn.give_back(start, items, out, attempts);
+        if let Some(left) = done.left.take() {
+            turn.give_back(left);
         }
         turn.hand_in(done.written.drain(..));
         turn.put_off(done.put_off.drain(..));

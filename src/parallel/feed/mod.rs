@@ -12,7 +12,7 @@ mod turn;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use source::Source;
@@ -31,7 +31,7 @@ use super::times::Times;
 use super::window::{Gate, Most};
 use super::work::Work;
 use super::written::Written;
-use crate::lock::{lock, whole};
+use crate::lock::{lock, try_lock, whole};
 use crate::panics;
 
 /// The state that the workers of one run share.
@@ -97,12 +97,15 @@ struct State<'s, W: Work> {
     tally: Tally,
 }
 
-/// Items that a worker took and did not run, or that are to be run once more.
-struct GivenBack<'s, W: Work> {
-    start: usize,
-    items: Vec<W::Item>,
-    out: Written<'s, W::Output>,
-    attempts: u32,
+/// Items that a worker took and did not run, or that are to be run once more: a batch, or a part of one.
+pub(super) struct GivenBack<'s, W: Work> {
+    /// The index of the first.
+    pub(super) start: usize,
+    pub(super) items: Vec<W::Item>,
+    /// What [`Written::part`] left of the batch's, with nothing written and room for just these items.
+    pub(super) out: Written<'s, W::Output>,
+    /// How often they were run.
+    pub(super) attempts: u32,
 }
 
 /// An item that is under way elsewhere, and the place of its result.
@@ -204,7 +207,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Feed<'s, W, I> {
 
     /// Whether the other items are run when one fails.
     pub(super) fn goes_on(&self) -> bool {
-        self.on_error != OnError::FailFast
+        self.on_error.goes_on()
     }
 
     /// Whether a driver may take a batch while its worker is at another.
@@ -261,11 +264,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Feed<'s, W, I> {
 
     /// The input, if nobody reads it.
     fn try_source(&self) -> Option<MutexGuard<'_, Source<I>>> {
-        match self.source.try_lock() {
-            Ok(source) => Some(source),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        try_lock(&self.source)
     }
 
     /// A worker has nothing left to do.
@@ -314,11 +313,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Feed<'s, W, I> {
 
     /// The lock, if nobody has it.
     pub(super) fn try_turn(&self) -> Option<Turn<'_, 's, W, I>> {
-        match self.state.try_lock() {
-            Ok(state) => Some(Turn::new(self, state)),
-            Err(TryLockError::Poisoned(poisoned)) => Some(Turn::new(self, poisoned.into_inner())),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        try_lock(&self.state).map(|state| Turn::new(self, state))
     }
 
     /// What came of the run; all workers are done.
@@ -360,7 +355,7 @@ pub(super) struct End<'s, R> {
     pub(super) written: Vec<Written<'s, R>>,
     /// In the order of the input.
     pub(super) failures: Vec<Failure>,
-    /// Lacks what only the caller knows: how long it took, and how often something was retried.
+    /// Lacks what only the caller knows: how often something was retried.
     pub(super) tally: Tally,
     /// So many items were read.
     pub(super) read: usize,

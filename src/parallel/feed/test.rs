@@ -66,8 +66,8 @@ fn what_is_given_back_is_taken_again_before_new_input() {
     let (before, guilty, rest) = out.part(1);
     feed.turn().hand_in([before]);
     let mut given = items.split_off(1);
-    feed.turn().give_back(2, given.split_off(1), rest, 0);
-    feed.turn().give_back(1, given, guilty, 1);
+    feed.turn().give_back(GivenBack { start: 2, items: given.split_off(1), out: rest, attempts: 0 });
+    feed.turn().give_back(GivenBack { start: 1, items: given, out: guilty, attempts: 1 });
     feed.turn().batch_finished(0, 1, Duration::from_millis(1));
     feed.turn().tally().report.deaths += 1;
 
@@ -112,8 +112,8 @@ fn given_back_places_of_the_list_are_filled_later() {
         let (before, second, rest) = out.part(start + 1);
         let (nothing, third, none) = rest.part(start + 2);
         feed.turn().hand_in([before, nothing, none]);
-        feed.turn().give_back(2, vec![items.pop().unwrap()], third, 1);
-        feed.turn().give_back(1, vec![items.pop().unwrap()], second, 1);
+        feed.turn().give_back(GivenBack { start: 2, items: vec![items.pop().unwrap()], out: third, attempts: 1 });
+        feed.turn().give_back(GivenBack { start: 1, items: vec![items.pop().unwrap()], out: second, attempts: 1 });
         while let Some(Batch { mut out, .. }) = feed.turn().take(1, &mut items).batch() {
             out.extend(items.drain(..));
             feed.turn().hand_in([out]);
@@ -234,7 +234,7 @@ fn what_is_to_be_run_later_is_waited_for_when_there_is_nothing_else() {
     let mut items = Vec::new();
     let Batch { start, out, .. } = feed.turn().take(0, &mut items).batch().unwrap();
     let due = Instant::now() + Duration::from_millis(1);
-    feed.turn().give_back_until(due, start, std::mem::take(&mut items), out, 1);
+    feed.turn().give_back_until(due, GivenBack { start, items: std::mem::take(&mut items), out, attempts: 1 });
     loop {
         let taken = feed.turn().take(0, &mut items);
         match taken {

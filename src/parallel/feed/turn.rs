@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 #[cfg(unix)]
 use super::SLOW;
 use super::{Batch, Feed, GivenBack, Held, PutOff};
-use crate::parallel::failure::{Cause, Failure, OnError};
+use crate::parallel::failure::{Cause, Failure};
 use crate::parallel::shelf::Piece;
 use crate::parallel::stop::Stopped;
 use crate::parallel::tally::Tally;
@@ -161,34 +161,19 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
         }
     }
 
-    /// Gives items back, to be taken before new input: a batch, or a part of one, from the item at `start` on. `out` is
-    /// what [`Written::part`] left of the batch's, with nothing written and room for just these items; `attempts` is how
-    /// often they were run.
-    pub(in crate::parallel) fn give_back(
-        &mut self,
-        start: usize,
-        items: Vec<W::Item>,
-        out: Written<'s, W::Output>,
-        attempts: u32,
-    ) {
-        debug_assert_eq!(out.len(), 0, "a result is handed in, not given back");
-        if !items.is_empty() {
-            self.state.again.push_back(GivenBack { start, items, out, attempts });
+    /// Gives items back, to be taken before new input.
+    pub(in crate::parallel) fn give_back(&mut self, given: GivenBack<'s, W>) {
+        debug_assert_eq!(given.out.len(), 0, "a result is handed in, not given back");
+        if !given.items.is_empty() {
+            self.state.again.push_back(given);
             self.feed.gate.call();
         }
     }
 
     /// As [`give_back`](Turn::give_back), not to be taken before a time.
     #[cfg(unix)]
-    pub(in crate::parallel) fn give_back_until(
-        &mut self,
-        due: Instant,
-        start: usize,
-        items: Vec<W::Item>,
-        out: Written<'s, W::Output>,
-        attempts: u32,
-    ) {
-        self.state.later.insert((due, start), GivenBack { start, items, out, attempts });
+    pub(in crate::parallel) fn give_back_until(&mut self, due: Instant, given: GivenBack<'s, W>) {
+        self.state.later.insert((due, given.start), given);
         self.feed.gate.call();
     }
 
@@ -212,10 +197,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
     /// Reports an item that failed for good; the run stops or goes on, as was asked.
     pub(in crate::parallel) fn fail(&mut self, failure: Failure) {
         self.state.failed += 1;
-        match self.feed.on_error {
-            OnError::FailFast => self.feed.stop(true, Stopped::Failure),
-            OnError::MaxFailures(most) if self.state.failed >= most => self.feed.stop(true, Stopped::Failure),
-            OnError::Collect | OnError::MaxFailures(_) => {}
+        if self.feed.on_error.ends_at(self.state.failed) {
+            self.feed.stop(true, Stopped::Failure);
         }
         match &self.feed.shelf {
             Some(shelf) => shelf.put(failure.index, Piece::Failed(failure)),

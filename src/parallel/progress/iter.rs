@@ -7,6 +7,7 @@ use super::observer::{Observer, Observers};
 use super::reporter::{Plan, Watched};
 use super::{Meter, Progress};
 use crate::backend::Backend;
+use crate::parallel::run::exact;
 
 /// Shows how far a loop is: an iterator that gives what `items` gives.
 ///
@@ -27,10 +28,7 @@ use crate::backend::Backend;
 /// ```
 pub fn progress<I: IntoIterator>(items: I) -> ProgressIter<I::IntoIter> {
     let iter = items.into_iter();
-    let total = match iter.size_hint() {
-        (least, Some(most)) if least == most => u64::try_from(most).ok(),
-        _ => None,
-    };
+    let total = exact(iter.size_hint()).and_then(|total| total.try_into().ok());
     ProgressIter { iter, handed_out: 0, meter: None, watched: None, stage: Loop::Unshown, options: Options::new(total) }
 }
 
@@ -109,7 +107,7 @@ impl<I> ProgressIter<I> {
         self.meter = None;
         if let Some(watched) = self.watched.take() {
             watched.meter.set(self.handed_out);
-            watched.came_to(super::Tally { completed: self.handed_out, ..super::Tally::default() }, &[]);
+            watched.came_to(super::CameTo { completed: self.handed_out, ..super::CameTo::default() }, &[]);
             watched.finish(is_whole);
         }
     }

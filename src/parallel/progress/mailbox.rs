@@ -30,7 +30,7 @@ struct State {
     events: Vec<Posted>,
     /// How many came after those that wait, and were not kept.
     dropped: u64,
-    tally: Tally,
+    tally: CameTo,
     /// The thread's last state, once the run is over.
     end: Option<(Stage, Duration)>,
     is_gone: bool,
@@ -43,7 +43,7 @@ pub(super) type Posted = (Duration, EventKind);
 
 /// What came of the items of a run, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct CameTo {
     pub(crate) completed: u64,
     pub(crate) failed: u64,
     pub(crate) cancelled: bool,
@@ -55,7 +55,7 @@ pub(super) struct Taken {
     /// How long the run had gone on, or went on in all.
     pub(super) elapsed: Duration,
     pub(super) stage: Stage,
-    pub(super) tally: Tally,
+    pub(super) tally: CameTo,
 }
 
 impl Mailbox {
@@ -92,7 +92,7 @@ impl Mailbox {
     }
 
     /// What came of the run; to be told before its end.
-    pub(super) fn tally(&self, tally: Tally) {
+    pub(super) fn tally(&self, tally: CameTo) {
         self.state().tally = tally;
     }
 

@@ -27,7 +27,7 @@ pub use event::{Event, EventKind, RunId};
 pub(crate) use here::{Here, Observed};
 pub use iter::{ProgressIter, progress};
 pub use json::JsonLines;
-pub(crate) use mailbox::Tally;
+pub(crate) use mailbox::CameTo;
 pub(crate) use meter::{Meter, tell};
 pub use observer::Observer;
 pub(crate) use observer::Observers;

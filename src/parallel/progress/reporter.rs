@@ -10,7 +10,7 @@ use super::bars::Bars;
 use super::event::{Event, EventKind, RunId};
 use super::json::JsonLines;
 use super::lines::{Lines, line};
-use super::mailbox::{Mailbox, Posted, Taken, Tally};
+use super::mailbox::{CameTo, Mailbox, Posted, Taken};
 use super::observer::{Guarded, Observer, Observers};
 use super::speed::Speed;
 use super::{Meter, Progress, Snapshot, Stage, tell};
@@ -131,7 +131,7 @@ impl Watched {
     }
 
     /// What came of the items. To be told before the end, once all of them are over.
-    pub(crate) fn came_to(&self, tally: Tally, failures: &[Failure]) {
+    pub(crate) fn came_to(&self, tally: CameTo, failures: &[Failure]) {
         self.mailbox.tally(tally);
         // The others were told by who ran the item, and this one nobody ran.
         for failure in failures.iter().filter(|failure| matches!(failure.cause, Cause::Input(_))) {
@@ -230,7 +230,7 @@ impl Report {
         let total = self.total;
         let snapshot = Snapshot { run, label, total, done, per_worker: counts, elapsed, speed, stage };
         let lost = (dropped > 0).then_some((elapsed, EventKind::Dropped { events: dropped }));
-        let Tally { completed, failed, cancelled } = tally;
+        let CameTo { completed, failed, cancelled } = tally;
         let end = EventKind::RunEnded { completed, failed, cancelled, is_complete: snapshot.completed(), elapsed };
         let end = (stage != Stage::Running).then_some((elapsed, end));
         for (place, shown) in self.shown.iter_mut().enumerate().filter(|(_, shown)| !shown.is_left) {

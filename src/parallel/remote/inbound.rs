@@ -226,7 +226,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
                 return flight.give_back(&mut turn);
             }
             let due = Instant::now() + pause;
-            return turn.give_back_until(due, flight.start, flight.items, flight.out, flight.attempts);
+            return turn.give_back_until(due, flight.into_given_back());
         }
         self.fail(flight, cause, 1);
     }

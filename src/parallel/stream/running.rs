@@ -6,13 +6,13 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::results::Results;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lock::lock;
 use crate::parallel::feed::Feed;
 use crate::parallel::nesting::{self, Here, Inside};
 use crate::parallel::progress::{Meter, Watched};
 use crate::parallel::report::RunReport;
-use crate::parallel::run::{Gather, came_to, length_of};
+use crate::parallel::run::{Gather, length_of, report_of};
 use crate::parallel::shelf::{Order, Piece, Shelf};
 use crate::parallel::stop::Stopped;
 use crate::parallel::watch::Watch;
@@ -49,15 +49,13 @@ impl Gather<'static> for Streamed {
             end: OnceLock::new(),
         };
         let running: Box<dyn Running<W::Output>> = if is_loop {
-            Box::new(Loop { meter: run.meter(), run, idle: Instant::now() })
+            let watch = parallel.options.timeout.map(|_| Watch::new(1));
+            Box::new(Loop { meter: run.meter(), run, watch, idle: Instant::now() })
         } else {
             let run = Arc::new(run);
             let driven = Arc::clone(&run);
             let thread = std::thread::Builder::new().name("larder-stream".to_owned()).spawn(move || driven.drive());
-            let thread = thread.map_err(|error| {
-                let what = "cannot start the thread of a stream".to_owned();
-                Error::new(Kind::Resource { what, source: error.into() })
-            })?;
+            let thread = thread.map_err(|error| Error::resource("cannot start the thread of a stream", error))?;
             Box::new(Background { run, thread: Some(thread) })
         };
         Ok(Results::of(running, order))
@@ -129,9 +127,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Run<W, I> {
         self.end.get_or_init(|| {
             let mut end = self.feed.end_of_stream();
             let watched = lock(&self.watched).take();
-            came_to(watched.as_ref(), &end);
-            let mut report = std::mem::take(&mut end.tally).report();
-            report.retries += self.work.retries();
+            let report = report_of(&self.work, watched.as_ref(), &mut end);
             let is_complete = end.is_whole && report.failed == 0;
             let error = match (ran, end.stopped) {
                 (Err(error), _) => Some(error),
@@ -214,6 +210,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Running<W::Output> f
 struct Loop<W: Work + 'static, I: Iterator> {
     run: Run<W, I>,
     meter: Option<Arc<Meter>>,
+    watch: Option<Watch>,
     /// Since when nobody has asked for a result.
     idle: Instant,
 }
@@ -258,8 +255,7 @@ impl<W: Work + 'static, I: Iterator<Item = W::Item> + Send> Loop<W, I> {
             let has_more = {
                 let run = &self.run;
                 let _inside = Inside::at(run.here);
-                let watch = run.parallel.options.timeout.map(|_| Watch::new(1));
-                dispatch::Run::new(&run.work, &run.feed, self.meter.as_deref(), watch.as_ref(), true).step()
+                dispatch::Run::new(&run.work, &run.feed, self.meter.as_deref(), self.watch.as_ref(), true).step()
             };
             if !has_more {
                 self.stop();
