@@ -1,5 +1,6 @@
 //! The options of worker processes: how they live, what they may use, when they are replaced.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Parallel;
@@ -25,6 +26,8 @@ pub(super) struct Isolation {
     /// `None`: the cores of this machine, shared out.
     pub(super) inner_threads: Option<usize>,
     pub(super) cpu_affinity: bool,
+    /// `None`: large things lie in memory only.
+    pub(super) temp_folder: Option<PathBuf>,
     /// The name, the code and the encoded arguments of a task; or why it cannot be had.
     pub(super) worker_init: Option<std::result::Result<WorkerInit, String>>,
 }
@@ -46,6 +49,7 @@ impl Default for Isolation {
             idle_timeout: Duration::from_secs(300),
             inner_threads: None,
             cpu_affinity: false,
+            temp_folder: None,
             worker_init: None,
         }
     }
@@ -77,6 +81,15 @@ impl Isolation {
                     "`{name}` cannot be watched over on this system: only on Linux is it known what a process uses"
                 )));
             }
+        }
+        if let Some(folder) = &self.temp_folder
+            && let Err(error) = tempfile::tempfile_in(folder)
+        {
+            return Err(Error::invalid_option(format!(
+                "`temp_folder` is `{}`, and no file can be made there ({error}): give a folder that exists and can be \
+                 written to",
+                folder.display()
+            )));
         }
         match &self.worker_init {
             Some(Err(words)) => Err(Error::invalid_option(words)),
@@ -194,6 +207,24 @@ impl Parallel {
     /// elsewhere without effect.
     pub fn cpu_affinity(mut self, on: bool) -> Parallel {
         self.options.isolation.cpu_affinity = on;
+        self
+    }
+
+    /// The folder in which large payloads and arguments lie that go to worker processes. Default: in memory only, where they
+    /// take as much of it as they are long, once for all workers. joblib's word.
+    ///
+    /// For machines whose memory is too small for that: on a disk they take memory as far as there is some to spare. The files
+    /// have no name in the folder and are gone with the program, however it ends. A payload that has crossed before stays
+    /// where it is; results come back through memory. When the folder is full, they go through the socket.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{Backend, Parallel};
+    ///
+    /// let parallel = Parallel::new().backend(Backend::Processes).temp_folder("/var/tmp");
+    /// ```
+    pub fn temp_folder(mut self, folder: impl Into<PathBuf>) -> Parallel {
+        self.options.isolation.temp_folder = Some(folder.into());
         self
     }
 

@@ -7,6 +7,7 @@
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 
@@ -68,10 +69,14 @@ pub(crate) enum Content {
 impl Content {
     /// The bytes as a file, or as they are where that is refused or not worth it.
     fn new(name: &str, encoding: &Encoding<'_>, min_file_bytes: usize) -> Content {
-        if encoding.len() >= min_file_bytes
-            && let Ok(file) = MemoryFile::write(name, &encoding.parts)
-        {
-            return Content::File(Arc::new(file));
+        if encoding.len() >= min_file_bytes {
+            let file = FOLDER.with_borrow(|folder| match folder {
+                Some(folder) => MemoryFile::write_in(folder, &encoding.parts),
+                None => MemoryFile::write(name, &encoding.parts),
+            });
+            if let Ok(file) = file {
+                return Content::File(Arc::new(file));
+            }
         }
         Content::Bytes(encoding.concat().into_owned())
     }
@@ -128,6 +133,8 @@ impl Departed {
 
 thread_local! {
     static DEPARTING: RefCell<Option<Departed>> = const { RefCell::new(None) };
+    /// Where files lie that this thread makes, if not in memory.
+    static FOLDER: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
     static ARRIVED: RefCell<Option<Arrivals>> = const { RefCell::new(None) };
 }
 
@@ -162,6 +169,13 @@ pub(crate) fn departing<R>(prefer: Prefer, encode: impl FnOnce() -> R) -> (R, De
     let within = Within::enter(&DEPARTING, none());
     let done = encode();
     (done, within.leave().unwrap_or_else(none))
+}
+
+/// Runs `encode`; the files that it makes lie in `folder`, if there is one. A payload that has its file keeps that.
+pub(crate) fn lying_in<R>(folder: Option<&Path>, encode: impl FnOnce() -> R) -> R {
+    let Some(folder) = folder else { return encode() };
+    let _within = Within::enter(&FOLDER, folder.to_owned());
+    encode()
 }
 
 /// The number to write in place of `value`, if it is to be written so just now.

@@ -25,8 +25,9 @@ impl Mapped {
         // SAFETY: the only files mapped are blobs and memory files. A blob gets its name when it is whole, is never written to
         // again by any release of this crate, and is removed by unlinking, which leaves a mapping as it is. Who writes into
         // or cuts a file of the cache by other means breaks that promise, which the documentation of `Bulk` says. A memory
-        // file is sealed against both by the kernel, or, where there are no seals, known only to the processes of one
-        // program, which do neither.
+        // file is sealed against both by the kernel, or, where there are no seals or it lies in a temporary folder, known
+        // only to the processes of one program, which do neither: there it has no name, and only descriptors to read from
+        // are left when it is whole.
         let map = unsafe { Mmap::map(file)? };
         let range = 0..map.len();
         Ok(Mapped { map: Arc::new(map), range })

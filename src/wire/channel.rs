@@ -170,6 +170,15 @@ impl Channel {
         MemoryFile::received(file, usize::try_from(len).map_err(io::Error::other)?)
     }
 
+    /// As [`memory_file`](Channel::memory_file), from the program to its worker: it may lie in a temporary folder.
+    ///
+    /// # Errors
+    /// As [`memory_file`](Channel::memory_file).
+    pub(crate) fn lent_file(&mut self, len: u64) -> io::Result<MemoryFile> {
+        let file = self.file()?;
+        MemoryFile::lent(file, usize::try_from(len).map_err(io::Error::other)?)
+    }
+
     /// Writes what the socket takes, all of it if it blocks, and answers whether nothing is left.
     ///
     /// # Errors

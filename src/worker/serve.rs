@@ -104,7 +104,7 @@ impl Worker {
             },
             Order::Payload { id, codec, form, file_bytes } => {
                 let bytes = match file_bytes {
-                    Some(len) => Large::Mapped(self.channel.memory_file(len)?.map_all()?),
+                    Some(len) => Large::Mapped(self.channel.lent_file(len)?.map_all()?),
                     None => body,
                 };
                 self.arrivals.add(id, Arrived::new(codec.id()?, form.map(Canonical::from_bytes), bytes));
@@ -121,7 +121,7 @@ impl Worker {
             }
             Order::Batch { id, waits, codec, file_bytes } => {
                 let bytes = match file_bytes {
-                    Some(len) => Large::Mapped(self.channel.memory_file(len)?.map()?),
+                    Some(len) => Large::Mapped(self.channel.lent_file(len)?.map()?),
                     None => body,
                 };
                 self.batch(id, waits, (codec.id()?, bytes))

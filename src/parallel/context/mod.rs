@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ pub(super) struct Settings {
     backend: Option<Backend>,
     progress: Option<Progress>,
     inner_threads: Option<usize>,
+    temp_folder: Option<PathBuf>,
     hints: Hints,
 }
 
@@ -152,6 +154,12 @@ impl Config {
         self
     }
 
+    /// Where large payloads lie that go to worker processes: see [`Parallel::temp_folder`].
+    pub fn temp_folder(mut self, folder: impl Into<PathBuf>) -> Config {
+        self.settings.temp_folder = Some(folder.into());
+        self
+    }
+
     /// How many threads a task may use in a worker process: see [`Parallel::inner_threads`].
     pub fn inner_threads(mut self, threads: usize) -> Config {
         self.settings.inner_threads = Some(threads);
@@ -177,6 +185,7 @@ impl Config {
             backend: inner.backend.or(outer.backend),
             progress: inner.progress.or(told).or_else(|| outer.progress.clone()),
             inner_threads: inner.inner_threads.or(outer.inner_threads),
+            temp_folder: inner.temp_folder.or_else(|| outer.temp_folder.clone()),
             hints: Hints {
                 prefer: inner.hints.prefer.or(outer.hints.prefer),
                 require: inner.hints.require.or(outer.hints.require),
@@ -187,7 +196,8 @@ impl Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { settings: Settings { n_jobs, backend, progress, inner_threads, hints }, verbose } = self;
+        let Config { settings: Settings { n_jobs, backend, progress, inner_threads, temp_folder, hints }, verbose } =
+            self;
         f.debug_struct("Config")
             .field("n_jobs", n_jobs)
             .field("backend", backend)
@@ -196,6 +206,7 @@ impl fmt::Debug for Config {
             .field("prefer", &hints.prefer)
             .field("require", &hints.require)
             .field("inner_threads", inner_threads)
+            .field("temp_folder", temp_folder)
             .finish()
     }
 }
@@ -293,6 +304,7 @@ impl Parallel {
         options.n_jobs = options.n_jobs.or(scope.n_jobs);
         options.progress = options.progress.or_else(|| scope.progress.clone());
         options.isolation.inner_threads = options.isolation.inner_threads.or(scope.inner_threads);
+        options.isolation.temp_folder = options.isolation.temp_folder.or_else(|| scope.temp_folder.clone());
         Ok(Parallel { options, cores: Arc::clone(&self.cores), crew: Arc::clone(&self.crew) })
     }
 }

@@ -13,6 +13,7 @@ use super::super::work::Work;
 use super::Driver;
 use crate::backend::processes::{self, Handle};
 use crate::codec::{CodecError, Prefer};
+use crate::payload::travel;
 use crate::wire::message::{Begin, Order};
 
 impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
@@ -180,7 +181,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
         flight.prefer = self.begun_as;
         let began = Instant::now();
-        let sent = match self.run.crossing.encode(&flight.items, flight.prefer) {
+        let sent = match self.encode(&flight.items, flight.prefer) {
             Ok(sent) => sent,
             Err(error) => return self.unencodable(flight, error),
         };
@@ -215,13 +216,18 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
     }
 
+    fn encode(&self, items: &[W::Item], prefer: Prefer) -> Result<Sent, CodecError> {
+        let folder = self.run.isolation.temp_folder.as_deref();
+        travel::lying_in(folder, || self.run.crossing.encode(items, prefer))
+    }
+
     /// What cannot be encoded is looked for item by item, and in the other form.
     pub(super) fn unencodable(&mut self, flight: Flight<'s, W>, error: CodecError) {
         let run = self.run;
         if flight.items.len() > 1 {
             return flight.give_back_in_halves(&mut run.feed.turn());
         }
-        if flight.prefer == Prefer::Small && run.crossing.encode(&flight.items, Prefer::SelfDescribing).is_ok() {
+        if flight.prefer == Prefer::Small && self.encode(&flight.items, Prefer::SelfDescribing).is_ok() {
             run.shared.self_describing.store(true, Relaxed);
             return flight.give_back(&mut run.feed.turn());
         }

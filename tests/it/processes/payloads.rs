@@ -134,3 +134,37 @@ fn no_file_is_left_where_files_could_be() {
         fs::read_dir("/dev/shm").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     assert_eq!(shared.filter(|name| name.contains("larder")).collect::<Vec<_>>(), [""; 0]);
 }
+
+/// Whether the payload is a part of a file in this folder, with the first of its numbers.
+#[cfg(target_os = "linux")]
+#[larder::task]
+fn lies_in(folder: String, table: &Payload<Bulk<f64>>) -> (bool, bool, f64) {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    (table.is_mapped(), maps.lines().any(|line| line.contains(&folder)), table[1])
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_payload_lies_in_the_folder_that_was_named_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap().to_str().unwrap().to_owned();
+    // A payload each, since one that has crossed stays where it is; and equal ones are one.
+    let table = |first: f64| Payload::new((0..100_000).map(|x| f64::from(x) * first).collect::<Bulk<f64>>());
+    let run = |parallel: larder::Parallel, first: f64| {
+        let table = table(first);
+        let calls: Vec<_> = (0..10).map(|_| delayed!(lies_in(path.clone(), &table))).collect();
+        let found = parallel.run(calls).unwrap();
+        assert!(found.iter().all(|one| *one == found[0] && one.2 == first), "{found:?}");
+        (found[0].0, found[0].1)
+    };
+    assert_eq!(run(processes(2), 0.5), (true, false), "in memory, unless a folder is named");
+    assert_eq!(run(processes(2).temp_folder(&path), 0.25), (true, true));
+    let scoped = larder::config().temp_folder(&path).scope(|| run(processes(2), 0.125));
+    assert_eq!(scoped, (true, true), "a scope names it too");
+    assert_eq!(names_in(folder.path()), [""; 0], "there is no name to be left behind");
+
+    let none = folder.path().join("none");
+    let error = processes(2).temp_folder(&none).run([delayed!(payloads_here())]).unwrap_err();
+    let words = error.to_string();
+    assert!(error.is_invalid_option() && words.contains("`temp_folder` is") && words.contains("none"), "{words}");
+}
