@@ -95,7 +95,7 @@ pub use screen::print_line;
 #[cfg(feature = "rand")]
 pub use seed::Generator;
 pub use seed::{RunSeed, Seed};
-pub use store::Compression;
+pub use store::{Compression, Limits, Reduced, Removal, Size, Tombstone};
 pub use task::{Delayed, Parameter, Task, TaskError, registry};
 pub use worker::init;
 

@@ -166,9 +166,9 @@ impl Expected {
     fn must_hold(&self, store: &dyn Store) {
         let Some(first) = self.candidates.first() else { return };
         match store.get(&first.key()) {
-            Ok(found) => match self.candidates.iter().find(|sample| sample.round == found.compute_nanos) {
+            Ok(found) => match self.candidates.iter().find(|sample| sample.round == found.facts.compute_nanos) {
                 Some(sample) => sample.must_be(&found),
-                None => panic!("put number {} was found instead of {first:?}", found.compute_nanos),
+                None => panic!("put number {} was found instead of {first:?}", found.facts.compute_nanos),
             },
             Err(absent) => {
                 assert!(!self.must_be_there, "{first:?} was acknowledged, and is not there: {absent:?}");

@@ -14,6 +14,8 @@ pub(super) const LAWS: &[Law] = &[
     ("entries of other keys are other entries", others_are_others),
     ("a key that differs in one bit has nothing", one_bit_matters),
     ("a function is cleared, and it alone", a_function_is_cleared),
+    ("an entry is forgotten, and it alone", an_entry_is_forgotten),
+    ("a list has every entry once", a_list_has_every_entry),
     ("clearing removes everything", clearing_removes_everything),
 ];
 
@@ -141,6 +143,45 @@ fn a_function_is_cleared(store: &Arc<dyn Store>) {
     let back = family.iter().find(|sample| sample.function == "a").expect("it is in the family");
     back.put(store);
     back.must_be_in(store);
+}
+
+fn an_entry_is_forgotten(store: &Arc<dyn Store>) {
+    let family = family();
+    family.iter().for_each(|sample| sample.put(store));
+    let (gone, rest): (Vec<_>, Vec<_>) = (0..).zip(&family).partition(|(at, _)| at % 7 == 3);
+    for (_, sample) in &gone {
+        for was_there in [true, false] {
+            match store.forget(&sample.key()) {
+                Ok(answer) => assert_eq!(answer, was_there, "forgetting {sample:?}: whether it was there"),
+                Err(error) => panic!("{sample:?} could not be forgotten: {error}"),
+            }
+            sample.must_not_be_in(store);
+        }
+    }
+    rest.iter().for_each(|(_, sample)| sample.must_be_in(store));
+    gone.iter().for_each(|(_, sample)| sample.put(store));
+    family.iter().for_each(|sample| sample.must_be_in(store));
+}
+
+/// A store that keeps no list may say so.
+fn a_list_has_every_entry(store: &Arc<dyn Store>) {
+    let family = family();
+    family.iter().for_each(|sample| sample.put(store));
+    for function in [None, Some("a"), Some("b")] {
+        let mut listed = Vec::new();
+        loop {
+            match store.page(function, listed.last()) {
+                Ok(page) if page.is_empty() => break,
+                Ok(page) => listed.extend(page.iter().map(|entry| entry.key())),
+                Err(_) if listed.is_empty() => return,
+                Err(error) => panic!("the list broke off after {} entries: {error}", listed.len()),
+            }
+        }
+        let wanted = |sample: &&Sample| function.is_none_or(|function| sample.function == function);
+        let mut keys: Vec<_> = family.iter().filter(wanted).map(Sample::key).collect();
+        keys.sort_unstable();
+        assert_eq!(listed, keys, "the list of {function:?}");
+    }
 }
 
 fn clearing_removes_everything(store: &Arc<dyn Store>) {

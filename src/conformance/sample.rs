@@ -100,8 +100,12 @@ impl Sample {
 
     /// What was found must be this.
     pub(super) fn must_be(&self, found: &Found) {
-        assert_eq!(found.compute_nanos, self.round, "another entry was found instead of {self:?}");
-        assert_eq!((found.codec, found.shape), (self.codec(), self.shape()), "how the value of {self:?} is read");
+        assert_eq!(found.facts.compute_nanos, self.round, "another entry was found instead of {self:?}");
+        assert_eq!(
+            (found.facts.codec, found.facts.shape),
+            (self.codec(), self.shape()),
+            "how the value of {self:?} is read"
+        );
         assert_eq!(found.value().len(), self.len, "the length of the value of {self:?}");
         assert!(found.value() == self.value(), "a wrong value was found for {self:?}");
     }
@@ -109,7 +113,7 @@ impl Sample {
     /// There must be nothing, and never was.
     pub(super) fn must_not_be_in(&self, store: &dyn Store) {
         match store.get(&self.key()) {
-            Err(Absent::Never) => {}
+            Err(Absent::Never | Absent::Removed(_)) => {}
             Err(other) => panic!("nothing is there for {self:?}, which is `Absent::Never` and not {other:?}"),
             Ok(found) => panic!("nothing should be there for {self:?}, and {found:?} was found"),
         }

@@ -43,7 +43,7 @@ fn nothing_is_torn(store: &Arc<dyn Store>) {
     const ROUNDS: u64 = 8;
     let must_be_one_of_them = |argument: u64| match store.get(&Sample::new(argument, 0).key()) {
         Ok(found) => {
-            let (thread, round) = (found.compute_nanos % THREADS, found.compute_nanos / THREADS);
+            let (thread, round) = (found.facts.compute_nanos % THREADS, found.facts.compute_nanos / THREADS);
             assert!(round < ROUNDS, "{found:?} under key {argument} was never put");
             of_thread(thread, argument, round).must_be(&found);
             true

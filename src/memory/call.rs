@@ -17,8 +17,8 @@ use super::{Memory, Shelves};
 use crate::codec::{self, CodecError, CodecId, Large};
 use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
 use crate::panics;
-use crate::store::entry::{Argument, Origin};
-use crate::store::{Absent, Bytes, Claimant, Claimed, End, EntryKey, Found, Lookup, NewEntry, Patience, Prefix, Store};
+use crate::store::entry::{Argument, Facts, Origin};
+use crate::store::{Absent, Claimant, Claimed, End, EntryKey, Found, Lookup, NewEntry, Patience, Prefix, Store, Value};
 use crate::task::Parameter;
 use crate::task::probe::Sharing;
 
@@ -190,15 +190,16 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         args: &A,
         found: Found,
     ) -> Result<O, MissReason> {
-        let Found { codec, shape, compute_nanos, value } = found;
+        let len = found.value().len() as u64;
+        let Found { facts, record, value } = found;
+        let Facts { codec, shape, compute_nanos, .. } = facts;
         let source = match &value {
-            Bytes::Inline { .. } => Source::Index,
-            Bytes::Blob(_) => Source::Blob,
+            Value::Inline { .. } => Source::Index,
+            Value::Blob(_) => Source::Blob,
         };
-        let len = value.as_slice().len() as u64;
         let value = match value {
             // What stays mapped is worth its place in memory, however long it is.
-            Bytes::Blob(large @ Large::Mapped(_)) => {
+            Value::Blob(large @ Large::Mapped(_)) => {
                 let value = self.checked(shape, || codec::decode_large(codec, large));
                 if let Some(value) = &value
                     && let Some(shared) = self.shared(value)
@@ -210,9 +211,12 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                 value
             }
             // Too large for memory, so its bytes are needed no more: numbers stay where they were read.
-            Bytes::Blob(large) if !shelves.hot.admits(len) => self.checked(shape, || codec::decode_large(codec, large)),
-            bytes => {
-                let encoded = bytes.as_slice();
+            Value::Blob(large) if !shelves.hot.admits(len) => self.checked(shape, || codec::decode_large(codec, large)),
+            value => {
+                let encoded = match &value {
+                    Value::Inline { start } => &record[*start..],
+                    Value::Blob(large) => large.as_slice(),
+                };
                 let value = self.checked(shape, || codec::decode(codec, encoded));
                 if let Some(value) = &value {
                     self.keep(shelves, *key, value, &Kept { codec, shape, compute_nanos, encoded });
@@ -256,7 +260,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     fn miss_reason(&self, memory: &Memory, absent: Absent) -> MissReason {
         match absent {
-            Absent::Never => MissReason::NeverSeen,
+            Absent::Never | Absent::Removed(_) => MissReason::NeverSeen,
             Absent::DamagedRecord => MissReason::DamagedRecord,
             Absent::NewerRecord => MissReason::NewerRecord,
             Absent::MissingBlob => MissReason::MissingBlob,

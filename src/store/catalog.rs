@@ -9,7 +9,10 @@ use super::claims::{Claimant, Claimed, Claims, Patience};
 use super::entry::{self, Origin, Record};
 use super::entry_key::{EntryKey, Prefix};
 use super::index::Index;
+use super::keeping::Keeping;
+use super::listed::Listed;
 use super::location::Location;
+use super::tombstone::Tombstone;
 use super::types::{RecordBytes, StoreError};
 
 /// How often an owner looks whether its directory is still there, costly results apart.
@@ -20,6 +23,7 @@ pub(super) struct Catalog {
     pub(super) index: Index,
     pub(super) blobs: Arc<Blobs>,
     pub(super) claims: Arc<Claims>,
+    pub(super) keeping: Keeping,
     // Last, so that the index is closed before the directory is free for others.
     pub(super) place: Option<Place>,
 }
@@ -47,13 +51,39 @@ pub(super) struct Wish<'k> {
     pub(super) look: bool,
 }
 
+/// What a lookup met.
+pub(super) enum Looked {
+    Record(RecordBytes),
+    /// There was one.
+    Gone(Tombstone),
+    Nothing,
+}
+
 /// What a lookup or a claim met.
 pub(super) enum Met {
     Record(RecordBytes),
+    /// The claim is the caller's; there may have been an entry.
+    Mine(Option<Tombstone>),
+    /// Never [`Claimed::Mine`].
     Claimed(Claimed),
 }
 
+/// Bytes of records in a page of a list.
+const PAGE_BYTES: usize = 128 << 10;
+
 impl Catalog {
+    /// A catalog of this index; `as_closed`: it is as an earlier owner closed it.
+    pub(super) fn new(
+        index: Index,
+        blobs: Arc<Blobs>,
+        claims: Arc<Claims>,
+        as_closed: bool,
+        place: Option<Place>,
+    ) -> Result<Catalog, StoreError> {
+        let keeping = Keeping::open(&index, as_closed)?;
+        Ok(Catalog { index, blobs, claims, keeping, place })
+    }
+
     /// Whether the directory is still the one that is held; asked rarely where it is not `important`.
     pub(super) fn is_in_place(&self, important: bool) -> bool {
         let Some(place) = &self.place else { return true };
@@ -65,22 +95,34 @@ impl Catalog {
         place.location.is_in_place()
     }
 
-    pub(super) fn get(&self, key: &EntryKey) -> Result<Option<RecordBytes>, StoreError> {
-        Ok(self.index.get(key)?.map(RecordBytes::Sled))
+    pub(super) fn get(&self, key: &EntryKey) -> Result<Looked, StoreError> {
+        Ok(match self.index.get(key)? {
+            Some(record) => Looked::Record(RecordBytes::Sled(record)),
+            None => self.tombstone(key)?.map_or(Looked::Nothing, Looked::Gone),
+        })
     }
 
     /// Looks a record up, if that is wished, and claims its key where there is none.
     pub(super) fn get_or_claim(&self, who: Claimant, wish: Wish<'_>) -> Result<Met, StoreError> {
         let Wish { key, patience, look } = wish;
-        let look = || if look { self.get(key).transpose() } else { None };
+        let look = || if look { self.index.get(key).transpose() } else { None };
         match self.claims.find_or_claim(key, who, patience, look) {
-            Ok(found) => Ok(Met::Record(found?)),
+            Ok(found) => Ok(Met::Record(RecordBytes::Sled(found?))),
+            // Only says why; the claim must be told all the same.
+            Err(Claimed::Mine) => Ok(Met::Mine(self.tombstone(key).unwrap_or_default())),
             Err(claimed) => Ok(Met::Claimed(claimed)),
         }
     }
 
-    /// Puts a record, and removes the blob of the one it replaces. The answer is what failed after the record was in.
+    /// Puts a record, and removes the blob of the one it replaces, and what is too much by now. The answer is what failed
+    /// after the record was in.
+    ///
+    /// # Errors
+    /// The record is not in. An entry larger than the cache may be is refused.
     pub(super) fn put(&self, key: &EntryKey, record: &[u8], costly: bool) -> Result<Option<StoreError>, StoreError> {
+        if !self.has_room_for(record) {
+            return Err(StoreError::too_large());
+        }
         let replaced = self.index.insert(key, record)?;
         // A record can come without a claim's end: told to a new owner by a program that told the last one already.
         self.claims.note_stored(key);
@@ -88,6 +130,7 @@ impl Catalog {
             Ok((Record { place: entry::Place::Blob { name }, .. }, _)) => Some(name),
             _ => None,
         };
+        let noted = self.note_put(key, record, replaced.as_deref());
         let old = replaced.and_then(|bytes| blob_of(&bytes)).filter(|old| blob_of(record) != Some(*old));
         // A kill must not find the old blob gone and its record still there: that result may have been a costly one.
         let flushed = self.index.flush_after_store(costly || old.is_some());
@@ -95,38 +138,47 @@ impl Catalog {
             Some(old) if flushed.is_ok() => self.blobs.remove(&old),
             _ => Ok(()),
         };
-        Ok(flushed.and(removed).err())
+        let kept = self.keep_to_limits(key, record);
+        Ok(noted.and(flushed).and(removed).and(kept).err())
     }
 
     /// Removes the entries of a function, in all versions of its code; answers how many there were.
-    ///
-    /// Files go before their records: what a kill in between leaves is a record without a file, which is a miss.
     pub(super) fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
         let mut removed = 0;
         for (slot, bytes) in self.index.of_function(Prefix::of(function))? {
-            let Ok((record, origin)) = entry::fields(&bytes) else {
+            match entry::fields(&bytes) {
                 // Damage belongs to nobody: it goes with the function it stands under.
-                self.index.remove(&slot)?;
-                continue;
-            };
-            if Origin::parse(origin).is_some_and(|origin| !origin.is_of(function, by_hand)) {
-                continue;
+                Err(_) => drop(self.index.remove(&slot)?),
+                Ok((_, origin)) if Origin::parse(origin).is_some_and(|origin| !origin.is_of(function, by_hand)) => {}
+                Ok(_) => removed += u64::from(self.take_out(&slot, &bytes, None)?),
             }
-            if let entry::Place::Blob { name } = record.place {
-                self.blobs.remove(&name)?;
-            }
-            self.index.remove(&slot)?;
-            removed += 1;
         }
         self.index.flush()?;
         Ok(removed)
     }
 
-    /// Removes every entry.
-    pub(super) fn clear(&self) -> Result<(), StoreError> {
-        self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error))?;
-        self.index.clear()?;
-        self.index.flush()
+    /// Entries in the order of their keys, behind `after`, a function's if one is named; none at the end.
+    pub(super) fn page(&self, function: Option<Prefix>, after: Option<&EntryKey>) -> Result<Vec<Listed>, StoreError> {
+        let start = match (after, &function) {
+            (Some(after), _) => &after.as_bytes()[..],
+            (None, Some(prefix)) => prefix.as_bytes(),
+            (None, None) => &[],
+        };
+        let mut page = Vec::new();
+        let mut bytes = 0;
+        self.index.page(start, |slot, record| {
+            if function.is_some_and(|prefix| !slot.starts_with(prefix.as_bytes())) || bytes >= PAGE_BYTES {
+                return false;
+            }
+            bytes += record.len() + slot.len();
+            if let Ok(slot) = slot.try_into() {
+                page.push((EntryKey::from_bytes(slot), record.to_vec()));
+            }
+            true
+        })?;
+        let with_uses =
+            |(key, record): (EntryKey, Vec<u8>)| Ok(Listed { key, used: self.used(key.as_bytes())?, record });
+        page.into_iter().map(with_uses).collect()
     }
 }
 

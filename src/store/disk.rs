@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::attempt::Unanswered;
 use super::blob::{Blobs, Compression};
-use super::catalog::{Met, Wish, now_ms};
+use super::catalog::{Looked, Met, Wish, now_ms};
 use super::claims::{Claimant, Claimed, Claims, End, Patience};
 use super::entry::{self, Facts, Place, Record};
 use super::entry_key::EntryKey;
 use super::link::Link;
 use super::location;
-use super::types::{Absent, Bytes, Found, NewEntry, RecordBytes, StoreError};
-use super::{INLINE_BYTES, Lookup, Store, get_or_claim_here};
+use super::types::{Absent, Found, NewEntry, RecordBytes, StoreError, Value};
+use super::used::Uses;
+use super::{FunctionTotals, INLINE_BYTES, Limits, Listed, Lookup, Prefix, Reduced, Store, get_or_claim_here};
 use crate::error::Error;
 
 /// What a program may do with a cache.
@@ -59,10 +60,10 @@ impl DiskStore {
     fn found(&self, key: &EntryKey, bytes: RecordBytes) -> Result<Found, Absent> {
         let record = entry::parse(key, &bytes)?;
         let value = match record.place {
-            Place::Inline { start } => Bytes::Inline { record: bytes, start },
-            Place::Blob { name } => Bytes::Blob(self.blobs.read(key, &name)?),
+            Place::Inline { start } => Value::Inline { start },
+            Place::Blob { name } => Value::Blob(self.blobs.read(key, &name)?),
         };
-        Ok(Found::of(&record.facts, value))
+        Ok(Found { facts: record.facts, record: bytes, value })
     }
 }
 
@@ -85,8 +86,11 @@ impl From<Unanswered> for StoreError {
 
 impl Store for DiskStore {
     fn get(&self, key: &EntryKey) -> Result<Found, Absent> {
-        let bytes = self.link.get(key)?.ok_or(Absent::Never)?;
-        self.found(key, bytes)
+        match self.link.get(key)? {
+            Looked::Record(bytes) => self.found(key, bytes),
+            Looked::Gone(tombstone) => Err(Absent::Removed(tombstone)),
+            Looked::Nothing => Err(Absent::Never),
+        }
     }
 
     fn get_or_claim(&self, key: &EntryKey, who: Claimant, patience: Patience) -> Lookup {
@@ -105,7 +109,12 @@ impl Store for DiskStore {
                         look = false;
                     }
                 },
-                Ok(Met::Claimed(Claimed::Mine)) => return Lookup::Mine(absent),
+                Ok(Met::Mine(tombstone)) => {
+                    return Lookup::Mine(match (absent, tombstone) {
+                        (Absent::Never, Some(tombstone)) => Absent::Removed(tombstone),
+                        (absent, _) => absent,
+                    });
+                }
                 Ok(Met::Claimed(claimed)) => return Lookup::Claimed(claimed),
                 Err(Unanswered::Apart(why)) => {
                     // Among its own threads, this program still computes once.
@@ -124,6 +133,7 @@ impl Store for DiskStore {
             return self.claims().claim(key, who, patience);
         }
         match self.link.get_or_claim(who, Wish { key, patience, look: false }) {
+            Ok(Met::Mine(_)) => Claimed::Mine,
             Ok(Met::Claimed(claimed)) => claimed,
             Ok(Met::Record(_)) => Claimed::MustNotWait,
             Err(_) => self.link.claims().claim(key, who, patience),
@@ -163,6 +173,32 @@ impl Store for DiskStore {
 
     fn clear(&self) -> Result<(), StoreError> {
         Ok(self.link.clear()?)
+    }
+
+    fn forget(&self, key: &EntryKey) -> Result<bool, StoreError> {
+        Ok(self.link.forget(key)?)
+    }
+
+    fn page(&self, function: Option<&str>, after: Option<&EntryKey>) -> Result<Vec<Listed>, StoreError> {
+        Ok(self.link.page(function.map(Prefix::of), after)?)
+    }
+
+    fn functions(&self, after: Option<&FunctionTotals>) -> Result<Vec<FunctionTotals>, StoreError> {
+        Ok(self.link.functions(after.map(|totals| &totals.function))?)
+    }
+
+    fn note_uses(&self, uses: &Uses) -> Result<(), StoreError> {
+        Ok(self.link.note_uses(uses)?)
+    }
+
+    fn limit(&self, limits: &Limits) -> Result<(), StoreError> {
+        let caps = limits.caps().map_err(|error| StoreError::new("limiting the cache", error))?;
+        Ok(self.link.limit(caps)?)
+    }
+
+    fn reduce(&self, limits: &Limits, dry: bool) -> Result<Reduced, StoreError> {
+        let caps = limits.caps().map_err(|error| StoreError::new("reducing the cache", error))?;
+        Ok(self.link.reduce(caps, dry)?)
     }
 
     fn claims(&self) -> &Claims {

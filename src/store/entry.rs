@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::bytes::{Reader, put_block};
+use super::census::Code;
 use super::{Absent, EntryKey, NewEntry};
 use crate::codec::CodecId;
 use crate::digest::Purpose;
@@ -47,10 +48,7 @@ impl<'o> Origin<'o> {
 
     pub(crate) fn parse(bytes: &'o [u8]) -> Option<Origin<'o>> {
         let mut reader = Reader::new(bytes);
-        let function = Cow::Borrowed(reader.text()?);
-        let has_fingerprint = reader.u8()? == 1;
-        let fingerprint = reader.array::<32>()?;
-        let version = reader.u64()?;
+        let OriginHead { function, code: Code { fingerprint, version } } = OriginHead::take(&mut reader)?;
         let count = reader.u8()?;
         let arguments = (0..count)
             .map(|_| {
@@ -59,12 +57,33 @@ impl<'o> Origin<'o> {
                 Some(Argument { name, digest, text: Cow::Borrowed(reader.text()?) })
             })
             .collect::<Option<Vec<_>>>()?;
-        Some(Origin { function, fingerprint: has_fingerprint.then_some(fingerprint), version, arguments })
+        Some(Origin { function: Cow::Borrowed(function), fingerprint, version, arguments })
     }
 
     /// Whether the entry is one of this function's, which is a closure if it goes by a name given `by_hand`.
     pub(crate) fn is_of(&self, function: &str, by_hand: bool) -> bool {
         self.function == function && self.fingerprint.is_none() == by_hand
+    }
+}
+
+/// The front of an origin: whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OriginHead<'o> {
+    pub(crate) function: &'o str,
+    pub(crate) code: Code,
+}
+
+impl<'o> OriginHead<'o> {
+    pub(crate) fn parse(bytes: &'o [u8]) -> Option<OriginHead<'o>> {
+        OriginHead::take(&mut Reader::new(bytes))
+    }
+
+    fn take(reader: &mut Reader<'o>) -> Option<OriginHead<'o>> {
+        let function = reader.text()?;
+        let has_fingerprint = reader.u8()? == 1;
+        let fingerprint = reader.array::<32>()?;
+        let code = Code { fingerprint: has_fingerprint.then_some(fingerprint), version: reader.u64()? };
+        Some(OriginHead { function, code })
     }
 }
 

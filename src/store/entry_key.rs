@@ -69,6 +69,10 @@ impl Prefix {
         EntryKey(bytes)
     }
 
+    pub(super) fn from_bytes(bytes: [u8; PREFIX_BYTES]) -> Prefix {
+        Prefix(bytes)
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

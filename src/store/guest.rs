@@ -11,13 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::catalog::{Met, Wish};
+use super::catalog::{Looked, Met, Wish};
+use super::census::FunctionTotals;
 use super::claims::{Claimant, Claimed, End, OwnClaim, Patience};
-use super::entry_key::EntryKey;
+use super::entry_key::{EntryKey, Prefix};
+use super::limits::{Caps, Reduced};
+use super::listed::Listed;
 use super::program;
 use super::server::READER;
 use super::socket::{self, Wakeful};
 use super::types::{RecordBytes, StoreError};
+use super::used::{FunctionName, Uses};
 use super::wire::{LONGEST, LONGEST_WAIT, PROTOCOL, Reply, Request};
 use crate::frame;
 use crate::lock::lock;
@@ -130,10 +134,17 @@ impl Greeted {
         Ok(Greeted { dir: dir.to_owned(), session, main: Connection::open(dir, session, claims)? })
     }
 
-    /// Tells the owner the claims that this program `holds` and the records that an earlier owner may have `lost`.
-    pub(super) fn attach(self, holds: Vec<OwnClaim>, lost: &[(EntryKey, Vec<u8>)]) -> Result<Guest, NotAdmitted> {
+    /// Tells the owner the limits that this program wants, the claims that it `holds` and the records that an earlier owner
+    /// may have `lost`.
+    pub(super) fn attach(
+        self,
+        caps: Caps,
+        holds: Vec<OwnClaim>,
+        lost: &[(EntryKey, Vec<u8>)],
+    ) -> Result<Guest, NotAdmitted> {
         let Greeted { dir, session, mut main } = self;
-        let adopt = holds.iter().map(|claim| Request::Adopt(*claim));
+        let limit = (caps != Caps::NONE).then_some(Request::Limit(caps));
+        let adopt = limit.into_iter().chain(holds.iter().map(|claim| Request::Adopt(*claim)));
         let puts = lost.iter().map(|(key, record)| Request::Put { key: *key, costly: false, record });
         for request in adopt.chain(puts).chain([Request::Ready]) {
             // A record that is refused is a result that is computed again.
@@ -167,10 +178,11 @@ impl Guest {
         let _ = self.main.shutdown(Shutdown::Both);
     }
 
-    pub(super) fn get(&self, key: &EntryKey) -> Result<Option<RecordBytes>, NoAnswer> {
+    pub(super) fn get(&self, key: &EntryKey) -> Result<Looked, NoAnswer> {
         self.ask(&Request::Get { key: *key }, |reply| match reply {
-            Reply::Record(record) => Some(Some(RecordBytes::Own(record.to_owned()))),
-            Reply::Absent => Some(None),
+            Reply::Record(record) => Some(Looked::Record(RecordBytes::Own(record.to_owned()))),
+            Reply::Gone(tombstone) => Some(Looked::Gone(tombstone)),
+            Reply::Absent => Some(Looked::Nothing),
             _ => None,
         })
     }
@@ -188,6 +200,8 @@ impl Guest {
             let request = Request::Claim { key: *key, thread: who.thread, look, wait_ms };
             let met = self.ask(&request, |reply| match reply {
                 Reply::Record(record) if look => Some(Met::Record(RecordBytes::Own(record.to_owned()))),
+                Reply::Claimed(Claimed::Mine) => Some(Met::Mine(None)),
+                Reply::MineGone(tombstone) => Some(Met::Mine(Some(tombstone))),
                 Reply::Claimed(claimed) => Some(Met::Claimed(claimed)),
                 _ => None,
             })?;
@@ -227,9 +241,49 @@ impl Guest {
         self.ask(&Request::Clear, |reply| (reply == Reply::Done).then_some(()))
     }
 
+    pub(super) fn forget(&self, key: &EntryKey) -> Result<bool, NoAnswer> {
+        self.ask(&Request::Forget { key: *key }, |reply| match reply {
+            Reply::Count(count) => Some(count > 0),
+            _ => None,
+        })
+    }
+
+    pub(super) fn page(&self, function: Option<Prefix>, after: Option<EntryKey>) -> Result<Vec<Listed>, NoAnswer> {
+        self.ask(&Request::Page { function, after }, |reply| match reply {
+            Reply::Page(page) => Some(page),
+            _ => None,
+        })
+    }
+
+    pub(super) fn functions(&self, after: Option<&FunctionName>) -> Result<Vec<FunctionTotals>, NoAnswer> {
+        self.ask(&Request::Functions { after: after.cloned() }, |reply| match reply {
+            Reply::Functions(functions) => Some(functions),
+            _ => None,
+        })
+    }
+
+    pub(super) fn note_uses(&self, uses: &Uses) -> Result<(), NoAnswer> {
+        self.ask(&Request::Uses(uses.clone()), |reply| (reply == Reply::Done).then_some(()))
+    }
+
+    pub(super) fn limit(&self, caps: Caps) -> Result<(), NoAnswer> {
+        self.ask(&Request::Limit(caps), |reply| (reply == Reply::Done).then_some(()))
+    }
+
+    /// Removes entries, `most` at once, so that no answer takes long; or none.
+    pub(super) fn reduce(&self, caps: Caps, most: u64) -> Result<Reduced, NoAnswer> {
+        self.ask(&Request::Reduce { caps, most }, |reply| match reply {
+            Reply::Reduced(reduced) => Some(reduced),
+            _ => None,
+        })
+    }
+
     fn ask<R>(&self, request: &Request<'_>, read: impl FnOnce(Reply<'_>) -> Option<R>) -> Result<R, NoAnswer> {
         let answer = self.with(|connection| {
             let reply = connection.ask(request)?;
+            if reply == Reply::TooLarge {
+                return Ok(Err(NoAnswer::Failed(StoreError::too_large())));
+            }
             if let Reply::Failed(words) = reply {
                 return Ok(Err(NoAnswer::Failed(StoreError::new("the program that holds the cache", words))));
             }

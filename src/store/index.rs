@@ -23,6 +23,7 @@ const FLUSH_EVERY_MS: u64 = 200;
 
 pub(crate) struct Index {
     db: sled::Db,
+    sides: [sled::Tree; 3],
     dir: PathBuf,
     opened: Instant,
     /// Milliseconds after the opening; 0: never.
@@ -31,6 +32,21 @@ pub(crate) struct Index {
     syncer: Syncer,
     // Last: it notes how the closed files look.
     closed: Closed,
+}
+
+/// What stands beside the records, under the same keys or under names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// When an entry was used.
+    Used,
+    /// Tombstones.
+    Gone,
+    /// The totals of functions.
+    Census,
+}
+
+impl Side {
+    const NAMES: [&str; 3] = ["used", "gone", "census"];
 }
 
 /// Notes, when sled has closed its files, how long each is. A crash leaves no note, and files that were cut, emptied or
@@ -86,17 +102,23 @@ impl Index {
             .flush_every_ms(Some(FLUSH_EVERY_MS));
         // sled words it so; the kind is only `Other`.
         let is_held = |error: &io::Error| error.to_string().contains("acquire lock");
-        let opened = patiently(|| match panics::catch(|| config.open()) {
+        let open = || {
+            let db = config.open()?;
+            let [used, gone, census] = Side::NAMES.map(|name| db.open_tree(name));
+            Ok((db, [used?, gone?, census?]))
+        };
+        let opened = patiently(|| match panics::catch(open) {
             Ok(Err(sled::Error::Io(error))) if is_held(&error) => None,
             opened => Some(opened),
         });
         match opened.ok_or(OpenFailure::InUse)? {
-            Ok(Ok(db)) => {
+            Ok(Ok((db, sides))) => {
                 let closed = Closed { dir: dir.to_owned(), sound: AtomicBool::new(true) };
                 let syncer = Syncer::new(sync_of(dir));
                 let index = Index {
                     syncer,
                     db,
+                    sides,
                     dir: dir.to_owned(),
                     opened: Instant::now(),
                     flushed_at_ms: AtomicU64::new(0),
@@ -121,6 +143,13 @@ impl Index {
 
     pub(crate) fn remove(&self, slot: &[u8]) -> Result<Option<IVec>, StoreError> {
         self.guarded("removing from the index", || self.db.remove(slot))
+    }
+
+    /// Removes a record if it is still this one; answers whether it was.
+    pub(super) fn remove_same(&self, slot: &[u8], record: &[u8]) -> Result<bool, StoreError> {
+        self.guarded("removing from the index", || {
+            Ok(self.db.compare_and_swap(slot, Some(record), None::<&[u8]>)?.is_ok())
+        })
     }
 
     /// Flushes after a store: at once if the result was costly or the last flush is a while ago, so that a program that
@@ -158,19 +187,63 @@ impl Index {
         }
     }
 
-    /// Tells every record.
-    pub(crate) fn for_each(&self, mut each: impl FnMut(&[u8])) -> Result<(), StoreError> {
+    /// Tells every slot and its record.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
         self.guarded("listing the index", || {
             for item in self.db.iter() {
-                let (_, record) = item?;
-                each(&record);
+                let (slot, record) = item?;
+                each(&slot, &record);
             }
             Ok(())
         })
     }
 
+    /// Slots and records behind `after`, as far as `take` wants them.
+    pub(super) fn page(&self, after: &[u8], mut take: impl FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.guarded("listing the index", || {
+            for item in self.db.range::<&[u8], _>((Excluded(after), Unbounded)) {
+                let (slot, record) = item?;
+                if !take(&slot, &record) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes everything.
     pub(crate) fn clear(&self) -> Result<(), StoreError> {
-        self.guarded("clearing the index", || self.db.clear())
+        self.guarded("clearing the index", || {
+            self.db.clear()?;
+            self.sides.iter().try_for_each(|side| side.clear())
+        })
+    }
+
+    fn side(&self, side: Side) -> &sled::Tree {
+        &self.sides[side as usize]
+    }
+
+    pub(super) fn side_get(&self, side: Side, slot: &[u8]) -> Result<Option<IVec>, StoreError> {
+        self.guarded("reading the index", || self.side(side).get(slot))
+    }
+
+    pub(super) fn side_put(&self, side: Side, slot: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.guarded("writing the index", || self.side(side).insert(slot, value)).map(drop)
+    }
+
+    pub(super) fn side_remove(&self, side: Side, slot: &[u8]) -> Result<(), StoreError> {
+        self.guarded("removing from the index", || self.side(side).remove(slot)).map(drop)
+    }
+
+    pub(super) fn side_for_each(&self, side: Side, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        self.guarded("listing the index", || {
+            for item in self.side(side).iter() {
+                let (slot, value) = item?;
+                each(&slot, &value);
+            }
+            Ok(())
+        })
     }
 
     fn guarded<R>(&self, what: &str, work: impl FnOnce() -> sled::Result<R>) -> Result<R, StoreError> {

@@ -24,15 +24,16 @@ use std::time::{Duration, Instant};
 use super::attempt::answered;
 use super::attempt::{Attempt, Unanswered, gone, unanswered};
 use super::blob::Blobs;
-use super::catalog::{Met, Wish};
+use super::catalog::{Looked, Met, Wish};
 use super::claims::{Claimant, Claimed, Claims, End, OwnClaim};
 use super::entry_key::EntryKey;
 #[cfg(unix)]
 use super::guest::{Guest, NoAnswer};
+use super::limits::Caps;
 use super::recent::Recent;
 use super::role::{Found, Role, Way, seek};
 use super::seat::Seat;
-use super::types::{RecordBytes, StoreError};
+use super::types::StoreError;
 use super::{Access, program};
 use crate::error::Error;
 use crate::lock::{lock, whole};
@@ -48,7 +49,7 @@ const MOST_ATTEMPTS: u32 = 8;
 
 /// The way to the index.
 pub(super) struct Link {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -57,6 +58,8 @@ pub(super) struct Shared {
     pub(super) access: Access,
     pub(super) blobs: Arc<Blobs>,
     pub(super) claims: Arc<Claims>,
+    /// The limits that this program wants.
+    pub(super) caps: Mutex<Caps>,
     /// `None` while the keeper seeks.
     role: RwLock<Option<Arc<Role>>>,
     /// Whether this store is being closed; signalled with every change of the role too.
@@ -82,6 +85,7 @@ impl Link {
             access,
             blobs,
             claims: Arc::default(),
+            caps: Mutex::new(Caps::NONE),
             role: RwLock::new(None),
             closing: Mutex::new(false),
             moved: Condvar::new(),
@@ -123,7 +127,7 @@ impl Link {
         (!all.is_empty()).then(|| all.join("\n"))
     }
 
-    pub(super) fn get(&self, key: &EntryKey) -> Result<Option<RecordBytes>, Unanswered> {
+    pub(super) fn get(&self, key: &EntryKey) -> Result<Looked, Unanswered> {
         self.ask(|way, _| match way {
             Way::Here(here) => Attempt::Done(here.catalog.get(key)),
             #[cfg(unix)]
@@ -138,9 +142,7 @@ impl Link {
         let met = self.ask(|way, attempt| match way {
             Way::Here(here) => Attempt::Done(here.catalog.get_or_claim(who, wish).map(|met| match met {
                 // Asked of an owner that is gone, and taken over since.
-                Met::Claimed(Claimed::MustNotWait) if attempt > 0 && claims.holds(wish.key, who) => {
-                    Met::Claimed(Claimed::Mine)
-                }
+                Met::Claimed(Claimed::MustNotWait) if attempt > 0 && claims.holds(wish.key, who) => Met::Mine(None),
                 met => met,
             })),
             #[cfg(unix)]
@@ -150,7 +152,7 @@ impl Link {
                 answered(met)
             }
         });
-        if is_lost && !matches!(met, Ok(Met::Claimed(Claimed::Mine))) {
+        if is_lost && !matches!(met, Ok(Met::Mine(_))) {
             // What was asked of the first owner may have been told to the next one as a claim.
             self.release(wish.key, who, End::Stored);
         }
@@ -175,7 +177,7 @@ impl Link {
         };
         let met = guest.get_or_claim(who, wish);
         match &met {
-            Ok(Met::Claimed(Claimed::Mine)) => drop(lock(&self.shared.held).insert(*key, claim(true))),
+            Ok(Met::Mine(_)) => drop(lock(&self.shared.held).insert(*key, claim(true))),
             // Still wanted of the next owner.
             Err(NoAnswer::Lost(_)) => {}
             _ if noted => drop(lock(&self.shared.held).remove(key)),
@@ -217,29 +219,7 @@ impl Link {
         })
     }
 
-    pub(super) fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, Unanswered> {
-        self.may_write("removing entries")?;
-        lock(&self.shared.recent).clear();
-        self.ask(|way, _| match way {
-            Way::Here(here) if !here.catalog.is_in_place(true) => Attempt::Over(gone()),
-            Way::Here(here) => Attempt::Done(here.catalog.clear_function(function, by_hand)),
-            #[cfg(unix)]
-            Way::Guest(guest) => answered(guest.clear_function(function, by_hand)),
-        })
-    }
-
-    pub(super) fn clear(&self) -> Result<(), Unanswered> {
-        self.may_write("removing entries")?;
-        lock(&self.shared.recent).clear();
-        self.ask(|way, _| match way {
-            Way::Here(here) if !here.catalog.is_in_place(true) => Attempt::Over(gone()),
-            Way::Here(here) => Attempt::Done(here.catalog.clear()),
-            #[cfg(unix)]
-            Way::Guest(guest) => answered(guest.clear()),
-        })
-    }
-
-    fn may_write(&self, what: &str) -> Result<(), Unanswered> {
+    pub(super) fn may_write(&self, what: &str) -> Result<(), Unanswered> {
         match self.shared.access {
             Access::ReadWrite => Ok(()),
             Access::ReadOnly => Err(Unanswered::Failed(StoreError::new(what, "it is open for reading only"))),
@@ -252,6 +232,9 @@ impl Link {
             && here.catalog.place.is_some()
             && here.catalog.is_in_place(true)
         {
+            if here.catalog.write_all_totals().is_err() {
+                here.catalog.index.close_unsettled();
+            }
             here.catalog.index.settle();
         }
         // This program ends as it should, and not as one that was killed.
@@ -286,7 +269,7 @@ impl Link {
 
     /// Asks whoever can answer, and the next one where that ends meanwhile. `asked` is told how many it asked before.
     #[inline]
-    fn ask<R>(&self, mut asked: impl FnMut(&Way, u32) -> Attempt<R>) -> Result<R, Unanswered> {
+    pub(super) fn ask<R>(&self, mut asked: impl FnMut(&Way, u32) -> Attempt<R>) -> Result<R, Unanswered> {
         let mut over = None;
         for attempt in 0..MOST_ATTEMPTS {
             let Some(role) = self.shared.role_now().or_else(|| self.shared.wait_for_role()) else { break };

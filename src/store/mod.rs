@@ -9,19 +9,26 @@
 //!
 //! [`VolatileStore`] keeps entries in memory, for tests and for programs that want single flight without a disk.
 
+mod asks;
 mod attempt;
 pub(crate) mod blob;
 pub(crate) mod bytes;
 mod catalog;
+pub(crate) mod census;
 mod claims;
 mod disk;
 pub(crate) mod entry;
 mod entry_key;
+mod evict;
 #[cfg(unix)]
 mod guest;
 mod index;
+mod keeping;
+mod limits;
 mod link;
+mod listed;
 pub(crate) mod location;
+mod ranking;
 mod recent;
 mod reconcile;
 mod record;
@@ -35,7 +42,9 @@ mod shared;
 #[cfg(unix)]
 mod socket;
 mod sync;
+mod tombstone;
 mod types;
+pub(crate) mod used;
 mod volatile;
 #[cfg(unix)]
 mod wire;
@@ -45,14 +54,19 @@ use std::sync::LazyLock;
 use std::{fs, io};
 
 pub use blob::Compression;
+pub use census::FunctionTotals;
 pub use claims::{Claimant, Claimed, Claims, End, Patience};
 pub use disk::DiskStore;
 pub(crate) use disk::{Access, Setup};
 pub use entry_key::EntryKey;
 pub(crate) use entry_key::Prefix;
+pub use limits::{Limits, Reduced, Size};
+pub use listed::Listed;
 pub use record::RecordInfo;
-pub(crate) use types::Bytes;
+pub use tombstone::{Removal, Tombstone};
+pub(crate) use types::Value;
 pub use types::{Absent, Found, NewEntry, StoreError};
+pub use used::Uses;
 pub use volatile::VolatileStore;
 
 /// Values up to this many encoded bytes stand in their record; larger ones are files.
@@ -117,6 +131,10 @@ pub(crate) const INLINE_BYTES: usize = 4096;
 ///         Ok((before - rows.len()) as u64)
 ///     }
 ///
+///     fn forget(&self, key: &EntryKey) -> Result<bool, StoreError> {
+///         Ok(self.rows().remove(key.as_bytes()).is_some())
+///     }
+///
 ///     fn clear(&self) -> Result<(), StoreError> {
 ///         self.rows().clear();
 ///         Ok(())
@@ -156,11 +174,63 @@ pub trait Store: Send + Sync + 'static {
     /// The store refuses; what is then left is whole.
     fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError>;
 
+    /// Removes one entry; answers whether there was one.
+    ///
+    /// # Errors
+    /// The store refuses; the entry is still there.
+    fn forget(&self, key: &EntryKey) -> Result<bool, StoreError>;
+
     /// Removes every entry.
     ///
     /// # Errors
     /// As [`clear_function`](Store::clear_function).
     fn clear(&self) -> Result<(), StoreError>;
+
+    /// A page of entries in the order of their keys, behind `after`; an empty one is the end. With `function`, those whose keys
+    /// begin with its [prefix](EntryKey::function_prefix). What comes and goes meanwhile is in it or not.
+    ///
+    /// # Errors
+    /// The store keeps no list, which is the default, or cannot be read.
+    fn page(&self, function: Option<&str>, after: Option<&EntryKey>) -> Result<Vec<Listed>, StoreError> {
+        let _ = (function, after);
+        Err(StoreError::new("listing entries", "this store keeps no list of them"))
+    }
+
+    /// A page of what is kept of each function, in the order of their names, behind `after`; an empty one is the end.
+    ///
+    /// # Errors
+    /// The store keeps no totals, which is the default, or cannot be read.
+    fn functions(&self, after: Option<&FunctionTotals>) -> Result<Vec<FunctionTotals>, StoreError> {
+        let _ = after;
+        Err(StoreError::new("listing functions", "this store keeps no totals"))
+    }
+
+    /// Takes up when entries were used and what calls came to. Told now and then; the default forgets it.
+    ///
+    /// # Errors
+    /// It could not be noted.
+    fn note_uses(&self, uses: &Uses) -> Result<(), StoreError> {
+        let _ = uses;
+        Ok(())
+    }
+
+    /// Has the store held to these limits from now on, beside those it is held to already.
+    ///
+    /// # Errors
+    /// The store cannot be limited, which is the default.
+    fn limit(&self, limits: &Limits) -> Result<(), StoreError> {
+        let _ = limits;
+        Err(StoreError::new("limiting the store", "it removes nothing by itself"))
+    }
+
+    /// Removes what is too much for these limits, what is worth the least first; with `dry` only says what that would be.
+    ///
+    /// # Errors
+    /// The store cannot be reduced, which is the default, or fails in the middle: what is then left is whole.
+    fn reduce(&self, limits: &Limits, dry: bool) -> Result<Reduced, StoreError> {
+        let _ = (limits, dry);
+        Err(StoreError::new("reducing the store", "it removes nothing by itself"))
+    }
 
     /// Who computes what just now, where this program keeps that itself.
     fn claims(&self) -> &Claims;
@@ -299,6 +369,10 @@ mod tests {
 
         fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
             self.store.clear_function(function, by_hand)
+        }
+
+        fn forget(&self, key: &EntryKey) -> Result<bool, StoreError> {
+            self.store.forget(key)
         }
 
         fn clear(&self) -> Result<(), StoreError> {

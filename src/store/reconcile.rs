@@ -19,7 +19,7 @@ use super::index::Index;
 /// The index or the folder of blobs cannot be read or written.
 pub(super) fn reconcile(index: &Index, blobs: &Blobs, remove: bool) -> Result<u64, StoreError> {
     let mut known = HashSet::new();
-    index.for_each(|record| {
+    index.for_each(|_, record| {
         if let Ok((Record { place: Place::Blob { name }, .. }, _)) = entry::fields(record) {
             known.insert(name);
         }

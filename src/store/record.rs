@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::EntryKey;
 use super::catalog::now_ms;
 use super::entry::{self, Facts, Origin, Place, Record};
-use super::types::{Absent, Bytes, Found, NewEntry, RecordBytes};
+use super::types::{Absent, Found, NewEntry, RecordBytes, Value};
 
 impl NewEntry<'_> {
     /// The entry as bytes that know their digest and what they are of: [`Found::from_record`] reads them, [`RecordInfo`]
@@ -30,8 +30,7 @@ impl Found {
         let record = entry::parse(key, &bytes)?;
         // A blob is named by the index of a cache directory only.
         let Place::Inline { start } = record.place else { return Err(Absent::DamagedRecord) };
-        let value = Bytes::Inline { record: RecordBytes::Own(bytes), start };
-        Ok(Found::of(&record.facts, value))
+        Ok(Found { facts: record.facts, record: RecordBytes::Own(bytes), value: Value::Inline { start } })
     }
 }
 

@@ -11,8 +11,20 @@ use super::location::failed;
 use super::reconcile::reconcile;
 use crate::error::{Error, LocationReason};
 
-/// What opening had to repair, as words for the user.
-pub(super) type Repair = Option<String>;
+/// An index that was opened.
+pub(super) struct Opened {
+    pub(super) index: Index,
+    /// It is as an earlier owner closed it.
+    pub(super) as_closed: bool,
+    /// What had to be repaired, as words for the user.
+    pub(super) repair: Option<String>,
+}
+
+/// The error of an index that cannot be used.
+pub(super) fn refused(path: &Path, error: impl ToString) -> Error {
+    let what = "cannot hold an index: check its permissions and the free space, or choose another directory";
+    failed(path, what, LocationReason::Io, Some(io::Error::other(error.to_string())))
+}
 
 /// What is known of the time before an opening.
 #[derive(Clone, Copy)]
@@ -28,12 +40,9 @@ pub(super) struct Before {
 ///
 /// # Errors
 /// The system refuses the index its files.
-pub(super) fn open(path: &Path, blobs: &Blobs, before: Before) -> Result<(Index, Repair), Error> {
+pub(super) fn open(path: &Path, blobs: &Blobs, before: Before) -> Result<Opened, Error> {
     let Before { alone, killed } = before;
-    let refused = |error| {
-        let what = "cannot hold an index: check its permissions and the free space, or choose another directory";
-        failed(path, what, LocationReason::Io, Some(error))
-    };
+    let refused = |error: io::Error| refused(path, error);
     let give_up = |failure| match failure {
         OpenFailure::System(error) => refused(error),
         OpenFailure::Damaged(why) => refused(io::Error::other(why)),
@@ -72,14 +81,14 @@ pub(super) fn open(path: &Path, blobs: &Blobs, before: Before) -> Result<(Index,
         )),
         None => None,
     };
-    Ok((index, repair))
+    Ok(Opened { index, as_closed, repair })
 }
 
 /// Opens a copy, made in `dir`, of the index of the store at `path`: that itself is only read.
 ///
 /// # Errors
 /// It cannot be read or copied, or is damaged.
-pub(super) fn open_copy(path: &Path, dir: &Path, blobs: &Blobs) -> Result<Index, Error> {
+pub(super) fn open_copy(path: &Path, dir: &Path, blobs: &Blobs) -> Result<(Index, bool), Error> {
     let refused = |error| {
         let what =
             "has an index that cannot be read: check its permissions; opened for writing, a damaged one is repaired";
@@ -103,7 +112,7 @@ pub(super) fn open_copy(path: &Path, dir: &Path, blobs: &Blobs) -> Result<Index,
     if !as_closed {
         reconcile(&index, blobs, false).map_err(|error| refused(io::Error::other(error.to_string())))?;
     }
-    Ok(index)
+    Ok((index, as_closed))
 }
 
 fn copy_files(from: &Path, to: &Path) -> io::Result<()> {

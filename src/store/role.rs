@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::Access;
-use super::catalog::{Catalog, Place};
+use super::asks::OWN;
+use super::catalog::{Catalog, Looked, Place};
 #[cfg(unix)]
 use super::guest::{Greeted, Guest, NotAdmitted};
+#[cfg(unix)]
+use super::limits::Caps;
 use super::link::Shared;
 use super::location::{self, Hold, Holder, Location};
 use super::program;
-use super::repair;
+use super::repair::{self, Opened};
 use super::seat::{self, Others};
 #[cfg(unix)]
 use super::server::Server;
@@ -158,14 +161,16 @@ fn own(shared: &Shared, location: Location, is_first: bool) -> Result<Found, Err
         alone: is_first && alive.is_empty(),
         killed: !dead.is_empty(),
     };
-    let (index, repaired) = repair::open(path, &shared.blobs, state)?;
-    let mut news: Vec<_> = repaired.into_iter().collect();
+    let Opened { index, as_closed, repair } = repair::open(path, &shared.blobs, state)?;
+    let mut news: Vec<_> = repair.into_iter().collect();
     seat::remove_leftovers(&path.join("temp"), &alive);
     // Only now: a kill before leaves it to the next owner to compare blobs and index.
     dead.iter().for_each(seat::Dead::remove);
     let (blobs, claims) = (Arc::clone(&shared.blobs), Arc::clone(&shared.claims));
-    let catalog = Arc::new(Catalog { index, blobs, claims, place: Some(Place::of(location)) });
+    let catalog = Catalog::new(index, blobs, claims, as_closed, Some(Place::of(location)));
     let path = &shared.path;
+    let catalog = Arc::new(catalog.map_err(|error| repair::refused(path, error))?);
+    catalog.keeping.limited.want(OWN, *lock(&shared.caps));
     {
         let held = lock(&shared.held);
         for claim in shared.own_claims(&held) {
@@ -174,7 +179,7 @@ fn own(shared: &Shared, location: Location, is_first: bool) -> Result<Found, Err
     }
     for (key, record) in lock(&shared.recent).all() {
         // A record that is refused is a result that is computed again.
-        if matches!(catalog.get(&key), Ok(None)) && catalog.put(&key, &record, false).is_err() {
+        if matches!(catalog.get(&key), Ok(Looked::Nothing)) && catalog.put(&key, &record, false).is_err() {
             break;
         }
     }
@@ -207,11 +212,12 @@ fn join(shared: &Shared, holder: Holder) -> Met {
     };
     let attached = Greeted::greet(&shared.path, shared.access == Access::ReadWrite).and_then(|greeted| {
         if shared.access == Access::ReadOnly {
-            return greeted.attach(Vec::new(), &[]);
+            return greeted.attach(Caps::NONE, Vec::new(), &[]);
         }
         shared.take_seat().map_err(|error| NotAdmitted::Refused(error.to_string()))?;
         let holds = shared.own_claims(&lock(&shared.held));
-        greeted.attach(holds, &lock(&shared.recent).all())
+        let caps = *lock(&shared.caps);
+        greeted.attach(caps, holds, &lock(&shared.recent).all())
     });
     match attached {
         Ok(guest) => Met::Role(Box::new(Found { role: Role::Served(Way::Guest(guest)), news: Vec::new() })),
@@ -234,12 +240,13 @@ fn enter_to_read(shared: &Shared) -> Result<Met, Error> {
         Err(Err(error)) => return Err(location::unreadable(path, error)),
     };
     let dir = tempfile::tempdir().map_err(|error| location::unreadable(path, error))?;
-    let index = repair::open_copy(path, dir.path(), &shared.blobs)?;
+    let (index, as_closed) = repair::open_copy(path, dir.path(), &shared.blobs)?;
     let (blobs, claims) = (Arc::clone(&shared.blobs), Arc::clone(&shared.claims));
+    let catalog = Catalog::new(index, blobs, claims, as_closed, None);
     let here = Here {
         #[cfg(unix)]
         server: None,
-        catalog: Arc::new(Catalog { index, blobs, claims, place: None }),
+        catalog: Arc::new(catalog.map_err(|error| repair::refused(path, error))?),
         _copy: Some(dir),
     };
     Ok(Met::Role(Box::new(Found { role: Role::Served(Way::Here(here)), news: Vec::new() })))

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::catalog::{Catalog, Met, Wish};
+use super::catalog::{Catalog, Looked, Met, Wish};
 use super::claims::{Claimant, Claimed, Patience};
 use super::socket;
 use super::types::StoreError;
@@ -188,6 +188,7 @@ impl Shared {
             if is_main {
                 connections.sessions.remove(&session);
                 self.catalog.claims.checked_in(program);
+                self.catalog.keeping.limited.end_of(session);
             }
             // Another connection's request may have been read after the session's end: its claim is nobody's.
             if session != READER && !connections.sessions.contains(&session) {
@@ -236,7 +237,10 @@ impl Shared {
                 (request, Some(caller)) => {
                     let is_gone = match request {
                         Request::Put { costly, .. } => !self.catalog.is_in_place(costly),
-                        Request::ClearFunction { .. } | Request::Clear => !self.catalog.is_in_place(true),
+                        Request::ClearFunction { .. }
+                        | Request::Clear
+                        | Request::Forget { .. }
+                        | Request::Reduce { .. } => !self.catalog.is_in_place(true),
                         _ => false,
                     };
                     if is_gone {
@@ -259,15 +263,17 @@ impl Shared {
     fn answer(&self, request: Request<'_>, caller: Caller, reply: &mut dyn FnMut(Reply<'_>)) {
         let catalog = &self.catalog;
         let mut failed = |error: StoreError| reply(Reply::Failed(&error.to_string()));
-        match request {
-            Request::Get { .. } | Request::Ready => {}
+        match &request {
+            Request::Get { .. } | Request::Ready | Request::Page { .. } | Request::Functions { .. } => {}
+            Request::Reduce { most: 0, .. } => {}
             _ if caller.session != READER => {}
             _ => return failed(StoreError::new("answering", "it is open for reading only")),
         }
         match request {
             Request::Get { key } => match catalog.get(&key) {
-                Ok(Some(record)) => reply(Reply::Record(&record)),
-                Ok(None) => reply(Reply::Absent),
+                Ok(Looked::Record(record)) => reply(Reply::Record(&record)),
+                Ok(Looked::Gone(tombstone)) => reply(Reply::Gone(tombstone)),
+                Ok(Looked::Nothing) => reply(Reply::Absent),
                 Err(error) => failed(error),
             },
             Request::Claim { key, thread, look, wait_ms } => {
@@ -279,15 +285,20 @@ impl Shared {
                     Ok(Met::Claimed(Claimed::MustNotWait)) if catalog.claims.holds(&key, who) => {
                         reply(Reply::Claimed(Claimed::Mine));
                     }
+                    Ok(Met::Mine(None)) => reply(Reply::Claimed(Claimed::Mine)),
+                    Ok(Met::Mine(Some(tombstone))) => reply(Reply::MineGone(tombstone)),
                     Ok(Met::Claimed(claimed)) => reply(Reply::Claimed(claimed)),
                     Err(error) => failed(error),
                 }
             }
             // On a main connection, records are told that an earlier owner may have lost; what is there is newer.
-            Request::Put { key, .. } if caller.is_main && !matches!(catalog.get(&key), Ok(None)) => reply(Reply::Done),
+            Request::Put { key, .. } if caller.is_main && !matches!(catalog.get(&key), Ok(Looked::Nothing)) => {
+                reply(Reply::Done);
+            }
             Request::Put { key, costly, record } => match catalog.put(&key, record, costly) {
                 Ok(None) => reply(Reply::Done),
                 Ok(Some(late)) => reply(Reply::Late(&late.to_string())),
+                Err(error) if error.is_too_large() => reply(Reply::TooLarge),
                 Err(error) => failed(error),
             },
             Request::ClearFunction { by_hand, name } => match catalog.clear_function(name, by_hand) {
@@ -298,6 +309,29 @@ impl Shared {
                 Ok(()) => reply(Reply::Done),
                 Err(error) => failed(error),
             },
+            Request::Forget { key } => match catalog.forget(&key) {
+                Ok(was_there) => reply(Reply::Count(was_there.into())),
+                Err(error) => failed(error),
+            },
+            Request::Page { function, after } => match catalog.page(function, after.as_ref()) {
+                Ok(page) => reply(Reply::Page(page)),
+                Err(error) => failed(error),
+            },
+            Request::Functions { after } => reply(Reply::Functions(catalog.functions(after.as_ref()))),
+            Request::Uses(uses) => match catalog.note_uses(&uses) {
+                Ok(()) => reply(Reply::Done),
+                Err(error) => failed(error),
+            },
+            Request::Limit(caps) => {
+                catalog.keeping.limited.want(caller.session, caps);
+                reply(Reply::Done);
+            }
+            Request::Reduce { caps, most } => {
+                match if most == 0 { catalog.would_reduce(caps) } else { catalog.reduce(caps, most) } {
+                    Ok(reduced) => reply(Reply::Reduced(reduced)),
+                    Err(error) => failed(error),
+                }
+            }
             Request::Adopt(claim) => {
                 catalog.claims.adopt(caller.session, &claim);
                 reply(Reply::Done);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::claims::{Claimant, Claimed, Claims, End, Patience};
 use super::types::{Absent, Found, NewEntry, StoreError};
-use super::{EntryKey, Lookup, Store};
+use super::{EntryKey, FunctionTotals, Limits, Listed, Lookup, Reduced, Store, Uses};
 
 macro_rules! is_a_store {
     ($pointer:ident) => {
@@ -24,6 +24,30 @@ macro_rules! is_a_store {
 
             fn clear(&self) -> Result<(), StoreError> {
                 (**self).clear()
+            }
+
+            fn forget(&self, key: &EntryKey) -> Result<bool, StoreError> {
+                (**self).forget(key)
+            }
+
+            fn page(&self, function: Option<&str>, after: Option<&EntryKey>) -> Result<Vec<Listed>, StoreError> {
+                (**self).page(function, after)
+            }
+
+            fn functions(&self, after: Option<&FunctionTotals>) -> Result<Vec<FunctionTotals>, StoreError> {
+                (**self).functions(after)
+            }
+
+            fn note_uses(&self, uses: &Uses) -> Result<(), StoreError> {
+                (**self).note_uses(uses)
+            }
+
+            fn limit(&self, limits: &Limits) -> Result<(), StoreError> {
+                (**self).limit(limits)
+            }
+
+            fn reduce(&self, limits: &Limits, dry: bool) -> Result<Reduced, StoreError> {
+                (**self).reduce(limits, dry)
             }
 
             fn claims(&self) -> &Claims {

@@ -8,6 +8,7 @@ use sled::IVec;
 
 use super::entry::{Facts, Origin};
 use super::entry_key::EntryKey;
+use super::tombstone::Tombstone;
 use crate::codec::{CodecId, Large};
 
 /// What is to be stored.
@@ -64,46 +65,42 @@ impl fmt::Debug for NewEntry<'_> {
 }
 
 /// What was found, verified against its digest.
-#[derive(Debug)]
 pub struct Found {
-    pub(crate) codec: CodecId,
-    pub(crate) shape: u64,
-    pub(crate) compute_nanos: u64,
-    pub(crate) value: Bytes,
+    pub(crate) facts: Facts,
+    pub(crate) record: RecordBytes,
+    pub(crate) value: Value,
 }
 
 impl Found {
-    pub(super) fn of(facts: &Facts, value: Bytes) -> Found {
-        Found { codec: facts.codec, shape: facts.shape, compute_nanos: facts.compute_nanos, value }
-    }
-
     /// The encoded value.
     pub fn value(&self) -> &[u8] {
-        self.value.as_slice()
+        match &self.value {
+            Value::Inline { start } => &self.record[*start..],
+            Value::Blob(large) => large.as_slice(),
+        }
+    }
+
+    /// What its key was made of.
+    pub(crate) fn origin(&self) -> Option<Origin<'_>> {
+        super::entry::fields(&self.record).ok().and_then(|(_, origin)| Origin::parse(origin))
+    }
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found")
+            .field("codec", &self.facts.codec)
+            .field("value_bytes", &self.value().len())
+            .finish_non_exhaustive()
     }
 }
 
 /// A value's encoded bytes, where they lie.
-pub(crate) enum Bytes {
-    /// Within a record of the index.
-    Inline { record: RecordBytes, start: usize },
+pub(crate) enum Value {
+    /// In the record, from here to its end.
+    Inline { start: usize },
     /// Of a blob.
     Blob(Large),
-}
-
-impl Bytes {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Bytes::Inline { record, start } => &record[*start..],
-            Bytes::Blob(large) => large.as_slice(),
-        }
-    }
-}
-
-impl fmt::Debug for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.as_slice().len())
-    }
 }
 
 /// The bytes of a record, whoever gave them.
@@ -131,6 +128,8 @@ impl Deref for RecordBytes {
 pub enum Absent {
     /// There is no entry.
     Never,
+    /// There was one, and it was removed.
+    Removed(Tombstone),
     /// The record fails its digest or does not parse.
     DamagedRecord,
     /// The record was written by a newer release.
@@ -152,12 +151,24 @@ pub enum Absent {
 pub struct StoreError {
     what: String,
     cause: String,
+    is_too_large: bool,
 }
 
 impl StoreError {
     /// `what` was tried, as in "writing the index"; `cause` is why it failed.
     pub fn new(what: impl Into<String>, cause: impl fmt::Display) -> StoreError {
-        StoreError { what: what.into(), cause: cause.to_string() }
+        StoreError { what: what.into(), cause: cause.to_string(), is_too_large: false }
+    }
+
+    /// An entry is larger than [`max_bytes`](crate::Limits::max_bytes) allows all of them to be.
+    pub fn too_large() -> StoreError {
+        let error = StoreError::new("storing a result", "it is larger than `max_bytes` of the cache");
+        StoreError { is_too_large: true, ..error }
+    }
+
+    /// Whether it is [that](StoreError::too_large).
+    pub fn is_too_large(&self) -> bool {
+        self.is_too_large
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::types::{Absent, Found, NewEntry, StoreError};
-use super::{Claims, EntryKey, RecordInfo, Store};
+use super::{Claims, EntryKey, Listed, RecordInfo, Store};
 use crate::key::ByFirstBytes;
 use crate::lock::lock;
 
@@ -36,6 +36,22 @@ impl Store for VolatileStore {
     fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
         let is_of = |bytes: &[u8]| RecordInfo::of(bytes).is_ok_and(|info| info.is_of(function, by_hand));
         Ok(lock(&self.records).extract_if(|_, bytes| is_of(bytes)).count() as u64)
+    }
+
+    fn forget(&self, key: &EntryKey) -> Result<bool, StoreError> {
+        Ok(lock(&self.records).remove(key).is_some())
+    }
+
+    fn page(&self, function: Option<&str>, after: Option<&EntryKey>) -> Result<Vec<Listed>, StoreError> {
+        const PAGE: usize = 256;
+        let prefix = function.map(EntryKey::function_prefix);
+        let records = lock(&self.records);
+        let wanted = |key: &&EntryKey| {
+            after.is_none_or(|after| *key > after) && prefix.is_none_or(|prefix| key.as_bytes().starts_with(&prefix))
+        };
+        let mut keys: Vec<&EntryKey> = records.keys().filter(wanted).collect();
+        keys.sort_unstable();
+        Ok(keys.iter().take(PAGE).map(|key| Listed::new(**key, records[*key].clone())).collect())
     }
 
     fn clear(&self) -> Result<(), StoreError> {

@@ -6,11 +6,16 @@
 use std::time::Duration;
 
 use super::bytes::{Reader, put_block};
+use super::census::FunctionTotals;
 use super::claims::{Claimed, End, OwnClaim};
-use super::entry_key::EntryKey;
+use super::entry_key::{EntryKey, Prefix};
+use super::limits::{Caps, Reduced};
+use super::listed::Listed;
+use super::tombstone::Tombstone;
+use super::used::{FunctionName, Uses};
 
 /// Raised with every change to a message.
-pub(super) const PROTOCOL: u32 = 2;
+pub(super) const PROTOCOL: u32 = 3;
 /// A record is a few KiB: what says it is longer is refused before memory is asked for it.
 pub(super) const LONGEST: usize = 1 << 20;
 
@@ -19,7 +24,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 const MAGIC: &[u8; 8] = b"LARDSOCK";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request<'r> {
     /// The first on each connection, understood in every protocol as far as the number. A program's time with an owner is
     /// a session: it begins with a `main` connection, and its claims end with that. Session 0 only reads.
@@ -59,9 +64,29 @@ pub(super) enum Request<'r> {
         name: &'r str,
     },
     Clear,
+    Forget {
+        key: EntryKey,
+    },
+    /// A page of the list of entries.
+    Page {
+        function: Option<Prefix>,
+        after: Option<EntryKey>,
+    },
+    /// A page of the list of functions.
+    Functions {
+        after: Option<FunctionName>,
+    },
+    Uses(Uses),
+    /// Limits that hold while the session does.
+    Limit(Caps),
+    /// Removes at most so many entries; 0: none, and says what it would.
+    Reduce {
+        caps: Caps,
+        most: u64,
+    },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply<'r> {
     Done,
     /// This owner does not serve this program.
@@ -73,6 +98,14 @@ pub(super) enum Reply<'r> {
     Late(&'r str),
     Failed(&'r str),
     Count(u64),
+    /// There is no record, and was one.
+    Gone(Tombstone),
+    /// The claim is the caller's, and there was a record.
+    MineGone(Tombstone),
+    Page(Vec<Listed>),
+    Functions(Vec<FunctionTotals>),
+    Reduced(Reduced),
+    TooLarge,
 }
 
 impl<'r> Request<'r> {
@@ -124,6 +157,33 @@ impl<'r> Request<'r> {
                 put_block(&mut out, name.as_bytes());
             }
             Request::Clear => out.push(8),
+            Request::Forget { key } => {
+                out.push(9);
+                out.extend_from_slice(key.as_bytes());
+            }
+            Request::Page { function, after } => {
+                out.push(10);
+                put_block(&mut out, function.as_ref().map_or(&[], |prefix| prefix.as_bytes()));
+                put_block(&mut out, after.as_ref().map_or(&[], |key| &key.as_bytes()[..]));
+            }
+            Request::Functions { after } => {
+                out.push(11);
+                out.push(after.as_ref().map_or(2, |after| u8::from(after.by_hand)));
+                put_block(&mut out, after.as_ref().map_or(&[], |after| after.name.as_bytes()));
+            }
+            Request::Uses(uses) => {
+                out.push(12);
+                uses.encode(&mut out);
+            }
+            Request::Limit(caps) => {
+                out.push(13);
+                put_caps(&mut out, caps);
+            }
+            Request::Reduce { caps, most } => {
+                out.push(14);
+                put_caps(&mut out, caps);
+                out.extend_from_slice(&most.to_le_bytes());
+            }
         }
         out
     }
@@ -155,10 +215,44 @@ impl<'r> Request<'r> {
             }
             7 => Request::ClearFunction { by_hand: reader.u8()? != 0, name: reader.text()? },
             8 => Request::Clear,
+            9 => Request::Forget { key: key()? },
+            10 => {
+                let (function, after) = (reader.block()?, reader.block()?);
+                let function =
+                    if function.is_empty() { None } else { Some(Prefix::from_bytes(function.try_into().ok()?)) };
+                let after = if after.is_empty() { None } else { Some(EntryKey::from_bytes(after.try_into().ok()?)) };
+                Request::Page { function, after }
+            }
+            11 => {
+                let by_hand = reader.u8()?;
+                let name = reader.text()?.to_owned();
+                Request::Functions { after: (by_hand < 2).then_some(FunctionName { name, by_hand: by_hand == 1 }) }
+            }
+            12 => Request::Uses(Uses::take(&mut reader)?),
+            13 => Request::Limit(take_caps(&mut reader)?),
+            14 => Request::Reduce { caps: take_caps(&mut reader)?, most: reader.u64()? },
             _ => return None,
         };
         reader.rest().is_empty().then_some(request)
     }
+}
+
+fn put_caps(out: &mut Vec<u8>, caps: &Caps) {
+    [caps.bytes, caps.entries, caps.age_ms].iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+}
+
+fn take_caps(reader: &mut Reader<'_>) -> Option<Caps> {
+    Some(Caps { bytes: reader.u64()?, entries: reader.u64()?, age_ms: reader.u64()? })
+}
+
+/// What is left of a message, one after the other.
+fn take_all<T>(rest: &[u8], take: impl Fn(&mut Reader<'_>) -> Option<T>) -> Option<Vec<T>> {
+    let mut reader = Reader::new(rest);
+    let mut all = Vec::new();
+    while !reader.rest().is_empty() {
+        all.push(take(&mut reader)?);
+    }
+    Some(all)
 }
 
 fn end_of(stored: u8) -> End {
@@ -167,6 +261,7 @@ fn end_of(stored: u8) -> End {
 
 impl<'r> Reply<'r> {
     pub(super) fn encode(&self) -> Vec<u8> {
+        let mut own = Vec::new();
         let (kind, rest): (u8, &[u8]) = match self {
             Reply::Done => (0, &[]),
             Reply::Refused(words) => (1, words.as_bytes()),
@@ -180,6 +275,22 @@ impl<'r> Reply<'r> {
             Reply::Late(words) => (9, words.as_bytes()),
             Reply::Failed(words) => (10, words.as_bytes()),
             Reply::Count(count) => (11, &count.to_le_bytes()),
+            Reply::Gone(tombstone) => (12, &tombstone.encode()),
+            Reply::MineGone(tombstone) => (13, &tombstone.encode()),
+            Reply::Page(page) => {
+                page.iter().for_each(|listed| listed.encode(&mut own));
+                (14, &own)
+            }
+            Reply::Functions(functions) => {
+                functions.iter().for_each(|totals| totals.encode(&mut own));
+                (15, &own)
+            }
+            Reply::Reduced(Reduced { entries, bytes, compute_time }) => {
+                let nanos = u64::try_from(compute_time.as_nanos()).unwrap_or(u64::MAX);
+                [*entries, *bytes, nanos].iter().for_each(|number| own.extend_from_slice(&number.to_le_bytes()));
+                (16, &own)
+            }
+            Reply::TooLarge => (17, &[]),
         };
         let mut out = Vec::with_capacity(1 + rest.len());
         out.push(kind);
@@ -203,6 +314,16 @@ impl<'r> Reply<'r> {
             9 => Reply::Late(words()?),
             10 => Reply::Failed(words()?),
             11 => Reply::Count(Reader::new(rest).u64()?),
+            12 => Reply::Gone(Tombstone::parse(rest)?),
+            13 => Reply::MineGone(Tombstone::parse(rest)?),
+            14 => Reply::Page(take_all(rest, Listed::take)?),
+            15 => Reply::Functions(take_all(rest, FunctionTotals::take)?),
+            16 => {
+                let mut reader = Reader::new(rest);
+                let (entries, bytes) = (reader.u64()?, reader.u64()?);
+                Reply::Reduced(Reduced { entries, bytes, compute_time: Duration::from_nanos(reader.u64()?) })
+            }
+            17 => Reply::TooLarge,
             _ => return None,
         })
     }
@@ -210,11 +331,17 @@ impl<'r> Reply<'r> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::census::Tally;
+    use super::super::tombstone::Removal;
+    use super::super::used::{Calls, Used};
     use super::*;
 
     #[test]
     fn requests_and_replies_come_back_and_cut_ones_do_not() {
         let key = EntryKey::from_bytes(std::array::from_fn(|at| at as u8));
+        let name = FunctionName { name: "a::b".to_owned(), by_hand: false };
+        let used = Used { last_ms: 1, hits: 2 };
+        let tombstone = Tombstone { why: Removal::MaxAge, at_ms: 1, bytes: 2, compute_nanos: 3 };
         let requests = [
             Request::Hello { protocol: PROTOCOL, program: u64::MAX, session: 3, main: true },
             Request::Adopt(OwnClaim { key, thread: 3, granted: true }),
@@ -224,18 +351,26 @@ mod tests {
             Request::Release { key, thread: 9, end: End::Stored },
             Request::ClearFunction { by_hand: true, name: "a::b" },
             Request::Clear,
+            Request::Forget { key },
+            Request::Page { function: Some(Prefix::of("f")), after: None },
+            Request::Page { function: None, after: Some(key) },
+            Request::Functions { after: None },
+            Request::Functions { after: Some(name.clone()) },
+            Request::Uses(Uses { entries: vec![(key, used)], functions: vec![(name.clone(), Calls::default())] }),
+            Request::Limit(Caps::NONE),
+            Request::Reduce { caps: Caps { bytes: 1, entries: 2, age_ms: 3 }, most: 4 },
         ];
         for request in requests {
             let bytes = request.encode();
-            assert_eq!(Request::parse(&bytes), Some(request));
+            assert_eq!(Request::parse(&bytes).as_ref(), Some(&request));
             for cut in 0..bytes.len() {
                 assert_eq!(Request::parse(&bytes[..cut]), None, "{request:?} cut at {cut}");
             }
         }
         let other = Request::Hello { protocol: PROTOCOL + 1, program: 0, session: 0, main: false };
-        assert_eq!(Request::parse(&other.encode()[..13]), Some(other), "a greeting of another length");
+        assert_eq!(Request::parse(&other.encode()[..13]).as_ref(), Some(&other), "a greeting of another length");
         let put = Request::Put { key, costly: true, record: b"record" };
-        assert_eq!(Request::parse(&put.encode()), Some(put));
+        assert_eq!(Request::parse(&put.encode()).as_ref(), Some(&put));
         let replies = [
             Reply::Done,
             Reply::Refused("no"),
@@ -249,9 +384,15 @@ mod tests {
             Reply::Late("late"),
             Reply::Failed("failed"),
             Reply::Count(12),
+            Reply::Gone(tombstone),
+            Reply::MineGone(tombstone),
+            Reply::Page(vec![Listed { key, used, record: b"record".to_vec() }; 2]),
+            Reply::Functions(vec![FunctionTotals { function: name, tally: Tally::default() }; 2]),
+            Reply::Reduced(Reduced { entries: 1, bytes: 2, compute_time: Duration::from_nanos(3) }),
+            Reply::TooLarge,
         ];
         for reply in replies {
-            assert_eq!(Reply::parse(&reply.encode()), Some(reply));
+            assert_eq!(Reply::parse(&reply.encode()).as_ref(), Some(&reply));
         }
         assert_eq!(Reply::parse(&[]), None);
         assert_eq!(Reply::parse(&[99]), None);

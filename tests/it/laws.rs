@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use larder::conformance;
 use larder::store::{
-    Absent, Claimant, Claimed, Claims, End, EntryKey, Found, Lookup, NewEntry, Patience, Store, StoreError,
+    Absent, Claimant, Claimed, Claims, End, EntryKey, Found, Listed, Lookup, NewEntry, Patience, Store, StoreError,
     VolatileStore,
 };
 
@@ -22,6 +22,8 @@ enum Fault {
     TakesPrefixesForKeys,
     FunctionsByNameOnly,
     CountsOneMore,
+    ForgetsNothing,
+    ListsAllButOne,
     ClearsNothing,
     AnyoneReleases,
     EveryoneHasTheClaim,
@@ -78,6 +80,18 @@ impl Store for Faulty {
             if self.has(Fault::FunctionsByNameOnly) { self.store.clear_function(function, !by_hand)? } else { 0 };
         let count = self.store.clear_function(function, by_hand)? + others;
         Ok(if self.has(Fault::CountsOneMore) { count + 1 } else { count })
+    }
+
+    fn forget(&self, key: &EntryKey) -> Result<bool, StoreError> {
+        if self.has(Fault::ForgetsNothing) { Ok(true) } else { self.store.forget(key) }
+    }
+
+    fn page(&self, function: Option<&str>, after: Option<&EntryKey>) -> Result<Vec<Listed>, StoreError> {
+        let mut page = self.store.page(function, after)?;
+        if self.has(Fault::ListsAllButOne) {
+            page.pop();
+        }
+        Ok(page)
     }
 
     fn clear(&self) -> Result<(), StoreError> {
@@ -138,6 +152,8 @@ fn each_fault_is_found() {
         (Fault::TakesPrefixesForKeys, "a key that differs in one bit has nothing"),
         (Fault::FunctionsByNameOnly, "a function is cleared, and it alone"),
         (Fault::CountsOneMore, "a function is cleared, and it alone"),
+        (Fault::ForgetsNothing, "an entry is forgotten, and it alone"),
+        (Fault::ListsAllButOne, "a list has every entry once"),
         (Fault::ClearsNothing, "clearing removes everything"),
         (Fault::AnyoneReleases, "a claim is its holder's until it releases it"),
         (Fault::EveryoneHasTheClaim, "one of many threads has the claim"),
@@ -174,6 +190,10 @@ impl Store for Trusting {
 
     fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
         self.0.clear_function(function, by_hand)
+    }
+
+    fn forget(&self, key: &EntryKey) -> Result<bool, StoreError> {
+        self.0.forget(key)
     }
 
     fn clear(&self) -> Result<(), StoreError> {

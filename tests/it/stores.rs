@@ -82,6 +82,14 @@ impl Store for Files {
             .map_err(failed("clearing a function"))
     }
 
+    fn forget(&self, key: &EntryKey) -> Result<bool, StoreError> {
+        match fs::remove_file(self.path(key)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("removing an entry")(error)),
+        }
+    }
+
     fn clear(&self) -> Result<(), StoreError> {
         self.remove(|_| true).map(drop).map_err(failed("clearing"))
     }

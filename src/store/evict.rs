@@ -1,0 +1,225 @@
+//! Limits, kept on every write: what is worth the least goes first.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::catalog::{Catalog, now_ms};
+use super::census::bytes_of;
+use super::entry;
+use super::entry_key::EntryKey;
+use super::limits::{Caps, Reduced};
+use super::ranking::{Order, Ranked, Ranking};
+use super::tombstone::Removal;
+use super::types::StoreError;
+use crate::lock::lock;
+
+/// The limits of an owner and of those it serves.
+#[derive(Default)]
+pub(super) struct Limited {
+    /// What each session wants; what holds is the strictest of all.
+    wanted: Mutex<HashMap<u64, Caps>>,
+    rankings: Mutex<Rankings>,
+}
+
+impl Limited {
+    pub(super) fn caps(&self) -> Caps {
+        lock(&self.wanted).values().fold(Caps::NONE, |all, caps| all.and(*caps))
+    }
+
+    /// What a session wants held to, from now until it ends.
+    pub(super) fn want(&self, session: u64, caps: Caps) {
+        if caps != Caps::NONE {
+            lock(&self.wanted).insert(session, caps);
+        }
+    }
+
+    pub(super) fn end_of(&self, session: u64) {
+        let mut wanted = lock(&self.wanted);
+        let is_over = wanted.remove(&session).is_some() && wanted.is_empty();
+        drop(wanted);
+        if is_over {
+            self.forget_all();
+        }
+    }
+
+    /// Has the rankings built anew at their next need.
+    pub(super) fn forget_all(&self) {
+        *lock(&self.rankings) = Rankings::default();
+    }
+}
+
+/// Built when one is needed for the first time, and kept from then on: some 50 bytes for each entry.
+#[derive(Default)]
+struct Rankings {
+    by_worth: Option<Ranking>,
+    by_last_use: Option<Ranking>,
+}
+
+impl Rankings {
+    fn push(&mut self, key: &EntryKey, record: &[u8]) {
+        let Ok((fields, _)) = entry::fields(record) else { return };
+        for ranking in [&mut self.by_worth, &mut self.by_last_use].into_iter().flatten() {
+            // Nobody has used it yet.
+            ranking.push(ranking.order.score(&fields.facts, Default::default(), bytes_of(&fields, record)), *key);
+        }
+    }
+}
+
+/// Entries that were used after this are young enough.
+fn oldest_ms(caps: Caps) -> f64 {
+    now_ms().saturating_sub(caps.age_ms) as f64
+}
+
+fn count(reduced: &mut Reduced, bytes: u64, nanos: u64) {
+    reduced.entries += 1;
+    reduced.bytes += bytes;
+    reduced.compute_time = reduced.compute_time.saturating_add(Duration::from_nanos(nanos));
+}
+
+impl Catalog {
+    /// Whether an entry of this record can be kept at all.
+    pub(super) fn has_room_for(&self, record: &[u8]) -> bool {
+        let caps = self.keeping.limited.caps();
+        caps.bytes == u64::MAX || entry::fields(record).is_ok_and(|(fields, _)| bytes_of(&fields, record) <= caps.bytes)
+    }
+
+    /// Removes what is too much, now that this entry is in, which itself stays.
+    pub(super) fn keep_to_limits(&self, put: &EntryKey, record: &[u8]) -> Result<(), StoreError> {
+        let caps = self.keeping.limited.caps();
+        if caps == Caps::NONE {
+            return Ok(());
+        }
+        let mut rankings = lock(&self.keeping.limited.rankings);
+        rankings.push(put, record);
+        self.reduce_to(caps, &mut rankings, u64::MAX, Some(put)).map(drop)
+    }
+
+    /// Removes what is too much for these limits, but no more than so many entries.
+    pub(super) fn reduce(&self, caps: Caps, most: u64) -> Result<Reduced, StoreError> {
+        let reduced = {
+            let mut rankings = lock(&self.keeping.limited.rankings);
+            let reduced = self.reduce_to(caps, &mut rankings, most, None)?;
+            if reduced.entries < most && self.keeping.limited.caps() == Caps::NONE {
+                *rankings = Rankings::default();
+            }
+            reduced
+        };
+        self.index.flush()?;
+        Ok(reduced)
+    }
+
+    fn reduce_to(
+        &self,
+        caps: Caps,
+        rankings: &mut Rankings,
+        most: u64,
+        except: Option<&EntryKey>,
+    ) -> Result<Reduced, StoreError> {
+        let mut reduced = Reduced::default();
+        if caps.age_ms != u64::MAX {
+            let oldest = oldest_ms(caps);
+            let by_last_use = self.ranked(&mut rankings.by_last_use, Order::LastUse)?;
+            while reduced.entries < most
+                && self.remove_lowest(by_last_use, oldest, except, Removal::MaxAge, &mut reduced)?
+            {}
+        }
+        loop {
+            let (entries, bytes) = self.sums();
+            let why = match () {
+                () if reduced.entries >= most => return Ok(reduced),
+                () if bytes > caps.bytes => Removal::MaxBytes,
+                () if entries > caps.entries => Removal::MaxEntries,
+                () => return Ok(reduced),
+            };
+            let by_worth = self.ranked(&mut rankings.by_worth, Order::Worth)?;
+            if !self.remove_lowest(by_worth, f64::INFINITY, except, why, &mut reduced)? {
+                return Ok(reduced);
+            }
+        }
+    }
+
+    /// The ranking, built if there is none or most of it is out of date. Who asks a score finds what uses have added to it.
+    fn ranked<'r>(&self, ranking: &'r mut Option<Ranking>, order: Order) -> Result<&'r mut Ranking, StoreError> {
+        let most = 2 * usize::try_from(self.sums().0).unwrap_or(usize::MAX / 4) + 1024;
+        let kept = ranking.take().filter(|ranking| ranking.len() <= most);
+        Ok(ranking.insert(match kept {
+            Some(ranking) => ranking,
+            None => {
+                let mut ranking = Ranking::new(order);
+                self.index.for_each(|slot, record| {
+                    if let (Ok((fields, _)), Ok(slot)) = (entry::fields(record), slot.try_into()) {
+                        let score = order.score(&fields.facts, Default::default(), bytes_of(&fields, record));
+                        ranking.push(score, EntryKey::from_bytes(slot));
+                    }
+                })?;
+                ranking
+            }
+        }))
+    }
+
+    /// Removes the entry with the lowest score below `limit`; answers whether there was one.
+    fn remove_lowest(
+        &self,
+        ranking: &mut Ranking,
+        limit: f64,
+        except: Option<&EntryKey>,
+        why: Removal,
+        reduced: &mut Reduced,
+    ) -> Result<bool, StoreError> {
+        let mut spared = None;
+        let mut is_removed = false;
+        while let Some(Ranked { score, key }) = ranking.pop_below(limit) {
+            if except == Some(&key) {
+                spared = Some(Ranked { score, key });
+                continue;
+            }
+            // One that is gone was removed, or stands here twice.
+            let Some(record) = self.index.get(&key)? else { continue };
+            let Ok((fields, _)) = entry::fields(&record) else { continue };
+            let bytes = bytes_of(&fields, &record);
+            let score_now = ranking.order.score(&fields.facts, self.used(key.as_bytes())?, bytes);
+            if score_now > score {
+                ranking.push(score_now, key);
+                continue;
+            }
+            if self.take_out(key.as_bytes(), &record, Some(why))? {
+                count(reduced, bytes, fields.facts.compute_nanos);
+                is_removed = true;
+                break;
+            }
+        }
+        if let Some(Ranked { score, key }) = spared {
+            ranking.push(score, key);
+        }
+        Ok(is_removed)
+    }
+
+    /// What [`reduce`](Catalog::reduce) would remove.
+    pub(super) fn would_reduce(&self, caps: Caps) -> Result<Reduced, StoreError> {
+        let oldest = oldest_ms(caps);
+        let mut reduced = Reduced::default();
+        let mut rest = Vec::new();
+        self.index.for_each(|slot, record| {
+            let Ok((fields, _)) = entry::fields(record) else { return };
+            let (used, bytes) = (self.used(slot).unwrap_or_default(), bytes_of(&fields, record));
+            let nanos = fields.facts.compute_nanos;
+            if caps.age_ms != u64::MAX && Order::LastUse.score(&fields.facts, used, bytes) < oldest {
+                count(&mut reduced, bytes, nanos);
+            } else {
+                rest.push((Order::Worth.score(&fields.facts, used, bytes), bytes, nanos));
+            }
+        })?;
+        rest.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+        let mut entries = rest.len() as u64;
+        let mut sum: u64 = rest.iter().map(|(_, bytes, _)| bytes).sum();
+        for (_, bytes, nanos) in rest {
+            if entries <= caps.entries && sum <= caps.bytes {
+                break;
+            }
+            (entries, sum) = (entries - 1, sum - bytes);
+            count(&mut reduced, bytes, nanos);
+        }
+        Ok(reduced)
+    }
+}
