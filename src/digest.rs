@@ -23,13 +23,14 @@ pub(crate) enum Purpose {
     Payload,
     ItemSeed,
     ChildSeed,
+    Dependencies,
     #[cfg(feature = "rand")]
     Generator,
 }
 
 impl Purpose {
     fn context(self) -> &'static ContextKey {
-        static KEYS: LazyLock<[ContextKey; 13]> = LazyLock::new(|| {
+        static KEYS: LazyLock<[ContextKey; 14]> = LazyLock::new(|| {
             [
                 hash_derive_key_context("larder 2026-11 call key v1"),
                 hash_derive_key_context("larder 2026-11 function identity v1"),
@@ -43,6 +44,7 @@ impl Purpose {
                 hash_derive_key_context("larder 2026-11 payload v1"),
                 hash_derive_key_context("larder 2026-11 item seed v1"),
                 hash_derive_key_context("larder 2026-11 child seed v1"),
+                hash_derive_key_context("larder 2026-11 dependencies v1"),
                 hash_derive_key_context("larder 2026-11 seed generator v1"),
             ]
         });

@@ -79,7 +79,9 @@ pub use bulk::Bulk;
 pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use larder_macros::{cached, main, task};
-pub use memory::{Cached, CachedFn, Memory, MemoryBuilder, MissReason, MmapMode, NotStoredReason, Stats};
+pub use memory::{
+    Cached, CachedFn, Memory, MemoryBuilder, Metadata, MissReason, MmapMode, NotStoredReason, Stats, Validity,
+};
 pub use panics::Panic;
 #[cfg(feature = "tracing")]
 pub use parallel::TracingObserver;
@@ -96,7 +98,7 @@ pub use screen::print_line;
 pub use seed::Generator;
 pub use seed::{RunSeed, Seed};
 pub use store::{Compression, Limits, Reduced, Removal, Size, Tombstone};
-pub use task::{Delayed, Parameter, Task, TaskError, registry};
+pub use task::{AsyncTask, Delayed, Dependency, Function, Parameter, Task, TaskError, WithKey, registry};
 pub use worker::init;
 
 /// What the attributes expand to. Not for people: anything here may change in any release.

@@ -73,14 +73,9 @@ impl Expansion<'_> {
                 #[automatically_derived]
                 #[allow(deprecated, unreachable_code, unused_qualifications)]
                 #[allow(clippy::all, clippy::pedantic, clippy::nursery)]
-                impl ::larder::Task for #name {
+                impl ::larder::Function for #name {
                     #constants
                     #types
-
-                    fn call(#pattern: Self::Args<'_>) -> Self::Output {
-                        #name(#(#arguments),*)
-                    }
-                    #compute
                     #results
 
                     fn copy_args<'larder>(
@@ -91,11 +86,21 @@ impl Expansion<'_> {
                         (&::larder::__private::probe::CopyProbe(args)).copied()
                     }
 
-                    fn sharing() -> ::core::option::Option<::larder::__private::probe::Sharing<Self::Value>> {
+                    fn sharing() -> ::core::option::Option<::larder::__private::probe::Sharing<Self::Stored>> {
                         #[allow(unused_imports)]
                         use ::larder::__private::probe::{Shares as _, SharesNot as _};
-                        (&::larder::__private::probe::SharingProbe::<Self::Value>::new()).sharing()
+                        (&::larder::__private::probe::SharingProbe::<Self::Stored>::new()).sharing()
                     }
+                }
+
+                #[automatically_derived]
+                #[allow(deprecated, unreachable_code, unused_qualifications)]
+                #[allow(clippy::all, clippy::pedantic, clippy::nursery)]
+                impl ::larder::Task for #name {
+                    fn call(#pattern: Self::Args<'_>) -> Self::Output {
+                        #name(#(#arguments),*)
+                    }
+                    #compute
                 }
             };
         }
@@ -174,6 +179,7 @@ impl Expansion<'_> {
             type Args<'larder> = #arguments;
             type Output = #output;
             type Value = #value;
+            type Stored = Self::Value;
         }
     }
 
@@ -193,12 +199,19 @@ impl Expansion<'_> {
 /// How a `Result` is stored: its `Ok` side alone.
 fn fallible() -> TokenStream {
     quote! {
-        fn stored(output: &Self::Output) -> ::core::option::Option<&Self::Value> {
-            ::larder::__private::probe::ResultLike::as_result(output).ok()
+        fn failed(output: &Self::Output) -> ::core::primitive::bool {
+            ::larder::__private::probe::ResultLike::as_result(output).is_err()
         }
 
-        fn restore(value: Self::Value) -> Self::Output {
-            ::larder::__private::probe::ResultLike::from_ok(value)
+        fn stored(
+            output: &Self::Output,
+        ) -> ::core::result::Result<&Self::Stored, ::larder::NotStoredReason> {
+            ::larder::__private::probe::ResultLike::as_result(output)
+                .map_err(|_| ::larder::NotStoredReason::ErrorResult)
+        }
+
+        fn restore(stored: Self::Stored) -> Self::Output {
+            ::larder::__private::probe::ResultLike::from_ok(stored)
         }
 
         fn into_value(output: Self::Output) -> ::core::result::Result<Self::Value, ::larder::TaskError> {
@@ -207,6 +220,10 @@ fn fallible() -> TokenStream {
             ::larder::__private::probe::ResultLike::into_result(output)
                 .map_err(|error| (&&&&::larder::__private::probe::ErrorProbe::new(error)).task_error())
         }
+
+        fn from_value(value: Self::Value) -> Self::Output {
+            ::larder::__private::probe::ResultLike::from_ok(value)
+        }
     }
 }
 
@@ -214,30 +231,38 @@ fn fallible() -> TokenStream {
 /// reported by whatever text the whole output has.
 fn plain() -> TokenStream {
     quote! {
-        fn stored(output: &Self::Output) -> ::core::option::Option<&Self::Value> {
+        fn failed(output: &Self::Output) -> ::core::primitive::bool {
             #[allow(unused_imports)]
             use ::larder::__private::probe::{Fails as _, FailsNot as _};
-            if (&::larder::__private::probe::FailedProbe(output)).failed() {
-                ::core::option::Option::None
+            (&::larder::__private::probe::FailedProbe(output)).failed()
+        }
+
+        fn stored(
+            output: &Self::Output,
+        ) -> ::core::result::Result<&Self::Stored, ::larder::NotStoredReason> {
+            if Self::failed(output) {
+                ::core::result::Result::Err(::larder::NotStoredReason::ErrorResult)
             } else {
-                ::core::option::Option::Some(output)
+                ::core::result::Result::Ok(output)
             }
         }
 
-        fn restore(value: Self::Value) -> Self::Output {
-            value
+        fn restore(stored: Self::Stored) -> Self::Output {
+            stored
         }
 
         fn into_value(output: Self::Output) -> ::core::result::Result<Self::Value, ::larder::TaskError> {
             #[allow(unused_imports)]
             use ::larder::__private::probe::{BoxedError as _, DebugError as _, DisplayError as _, SilentError as _};
-            #[allow(unused_imports)]
-            use ::larder::__private::probe::{Fails as _, FailsNot as _};
-            if (&::larder::__private::probe::FailedProbe(&output)).failed() {
+            if Self::failed(&output) {
                 ::core::result::Result::Err((&&&&::larder::__private::probe::ErrorProbe::new(output)).task_error())
             } else {
                 ::core::result::Result::Ok(output)
             }
+        }
+
+        fn from_value(value: Self::Value) -> Self::Output {
+            value
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::sink::Sink;
 use crate::digest::Purpose;
-use crate::task::Task;
+use crate::task::{Dependency, Function};
 
 /// A function as keys know it.
 #[derive(Clone, Debug)]
@@ -32,14 +32,37 @@ struct Signature {
 
 /// The full path of a task: its type's, which knows the function around a function, as `module_path!` does not. Were the
 /// compiler to spell it otherwise one day, results would be computed again.
-pub(crate) fn path_of<T: Task>() -> &'static str {
+pub(crate) fn path_of<T: Function>() -> &'static str {
     std::any::type_name::<T>()
 }
 
+/// The digest that stands for a function's code: its own, or one of it and of all it depends on.
+fn code_of<T: Function>() -> [u8; 32] {
+    if T::DEPENDS.is_empty() {
+        return T::FINGERPRINT;
+    }
+    let mut sink = Sink::new(Purpose::Dependencies);
+    sink.put(&T::FINGERPRINT);
+    put_dependencies(T::DEPENDS, &mut sink);
+    sink.digest()
+}
+
+/// Each list behind its length, so that no two trees are one row of bytes.
+fn put_dependencies(depends: &[Dependency], sink: &mut Sink) {
+    sink.put(&(depends.len() as u64).to_le_bytes());
+    for Dependency { name, fingerprint, version, depends } in depends {
+        sink.put(&(name.len() as u64).to_le_bytes());
+        sink.put(name.as_bytes());
+        sink.put(fingerprint);
+        sink.put(&version.to_le_bytes());
+        put_dependencies(depends, sink);
+    }
+}
+
 impl Identity {
-    pub(crate) fn of_task<T: Task>() -> Identity {
+    pub(crate) fn of_task<T: Function>() -> Identity {
         let shape = Signature { parameters: T::PARAMETERS.len() as u32, ignored: T::IGNORED };
-        Identity::new(Cow::Borrowed(path_of::<T>()), Code::Fingerprint(T::FINGERPRINT), T::VERSION, shape)
+        Identity::new(Cow::Borrowed(path_of::<T>()), Code::Fingerprint(code_of::<T>()), T::VERSION, shape)
     }
 
     pub(crate) fn by_hand(name: String, version: u64) -> Identity {

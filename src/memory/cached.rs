@@ -8,22 +8,22 @@ use serde::de::DeserializeOwned;
 
 use super::call::Subject;
 use super::waiting::Waiting;
-use super::{Memory, lookup, store_failed};
+use super::{Memory, NotStoredReason, lookup, store_failed};
 use crate::codec;
 use crate::error::Result;
 use crate::key::{Identity, Layout};
 use crate::store::Prefix;
-use crate::task::Task;
+use crate::task::{Function, Task};
 
 /// A task function with a memory in front of it. joblib's `MemorizedFunc`.
 ///
 /// Made by [`Memory::cached`]; cheap to keep, and to share among threads.
-pub struct Cached<T: Task> {
+pub struct Cached<T: Function> {
     memory: Memory,
-    subject: Subject<T::Output, T::Value>,
+    subject: Subject<T::Output, T::Stored>,
 }
 
-impl<T: Task> Cached<T> {
+impl<T: Function> Cached<T> {
     pub(crate) fn new(memory: Memory) -> Cached<T> {
         let identity = Identity::of_task::<T>();
         let subject = Subject {
@@ -33,11 +33,32 @@ impl<T: Task> Cached<T> {
             parameters: T::PARAMETERS,
             stored: T::stored,
             restore: T::restore,
-            sharing: T::sharing().filter(|_| is_fixed::<T::Value>()),
+            sharing: T::sharing().filter(|_| is_fixed::<T::Stored>()),
         };
         Cached { memory, subject }
     }
 
+    /// The result of a call if it can be loaded now.
+    #[cfg(unix)]
+    pub(crate) fn find(&self, args: &T::Args<'_>) -> Option<T::Output> {
+        self.subject.find(&self.memory, args)
+    }
+
+    /// The memory in front of the function.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Removes the entries of this function, those of earlier versions of its code too, and answers how many.
+    ///
+    /// # Errors
+    /// The store refuses; what is then left is whole.
+    pub fn clear(&self) -> Result<u64> {
+        clear(&self.memory, &self.subject)
+    }
+}
+
+impl<T: Task> Cached<T> {
     /// Loads the result of this call, or computes and stores it. Arguments are a tuple, one element per parameter.
     ///
     /// Among threads that make the same call at once, one computes and the others wait for it (threads of a rayon pool
@@ -64,28 +85,9 @@ impl<T: Task> Cached<T> {
         lookup::begins();
         self.subject.call_unless_busy(&self.memory, args, compute, waiting).map_err(|(args, _)| args)
     }
-
-    /// The result of a call if it can be loaded now.
-    #[cfg(unix)]
-    pub(crate) fn find(&self, args: &T::Args<'_>) -> Option<T::Output> {
-        self.subject.find(&self.memory, args)
-    }
-
-    /// The memory in front of the function.
-    pub fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    /// Removes the entries of this function, those of earlier versions of its code too, and answers how many.
-    ///
-    /// # Errors
-    /// The store refuses; what is then left is whole.
-    pub fn clear(&self) -> Result<u64> {
-        clear(&self.memory, &self.subject)
-    }
 }
 
-impl<T: Task> fmt::Debug for Cached<T> {
+impl<T: Function> fmt::Debug for Cached<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cached").field("function", &T::NAME).field("memory", &self.memory).finish_non_exhaustive()
     }
@@ -119,7 +121,7 @@ where
             identity,
             layout: Layout::Single,
             parameters: &[],
-            stored: |output| if codec::is_err(output) { None } else { Some(output) },
+            stored: |output| if codec::is_err(output) { Err(NotStoredReason::ErrorResult) } else { Ok(output) },
             restore: |value| value,
             // A type parameter is not known to be `Clone`: recent values are kept encoded.
             sharing: None,

@@ -35,7 +35,7 @@ pub(super) struct Subject<O, V> {
     pub(super) prefix: Prefix,
     pub(super) layout: Layout,
     pub(super) parameters: &'static [Parameter],
-    pub(super) stored: fn(&O) -> Option<&V>,
+    pub(super) stored: fn(&O) -> Result<&V, NotStoredReason>,
     pub(super) restore: fn(V) -> O,
     pub(super) sharing: Option<Sharing<V>>,
 }
@@ -348,9 +348,12 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
     ) -> (O, bool) {
         let texts = self.subject.texts(&args);
         let (output, took) = self.timed(&texts, reason, || compute(args));
-        let Some(value) = (self.subject.stored)(&output) else {
-            self.not_stored(NotStoredReason::ErrorResult);
-            return (output, false);
+        let value = match (self.subject.stored)(&output) {
+            Ok(value) => value,
+            Err(reason) => {
+                self.not_stored(reason);
+                return (output, false);
+            }
         };
         let origin = self.subject.origin(keyed, texts);
         let stored = self.store(shelves, keyed, value, &origin, took);

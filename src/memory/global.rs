@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::{Cached, Memory};
 use crate::error::{Error, Result};
-use crate::task::Task;
+use crate::task::Function;
 
 static GLOBAL: OnceLock<Memory> = OnceLock::new();
 
@@ -75,9 +75,9 @@ fn warn_and_disable(words: std::fmt::Arguments<'_>) -> Memory {
 }
 
 /// The wrapper of one annotated function, made at its first call.
-pub struct CachedCell<T: Task>(OnceLock<Cached<T>>);
+pub struct CachedCell<T: Function>(OnceLock<Cached<T>>);
 
-impl<T: Task> CachedCell<T> {
+impl<T: Function> CachedCell<T> {
     /// A cell for a `static`.
     #[expect(clippy::new_without_default, reason = "written by macros only")]
     pub const fn new() -> CachedCell<T> {

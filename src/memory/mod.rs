@@ -12,6 +12,7 @@ mod hot;
 mod lookup;
 mod report;
 mod stats;
+mod validity;
 mod waiting;
 
 use std::collections::HashMap;
@@ -32,12 +33,13 @@ pub(crate) use lookup::{Asking, Looked};
 #[cfg(unix)]
 pub(crate) use stats::lookups_in;
 pub use stats::{MissReason, NotStoredReason, Stats};
+pub use validity::{Metadata, Validity};
 
 use crate::error::Result;
 use crate::lock::{lock, whole};
 use crate::store::{Access, Compression, DiskStore, Setup, Store, location};
 use crate::sys::exit;
-use crate::task::Task;
+use crate::task::Function;
 #[cfg(unix)]
 use crate::wire::message::MemoryAt;
 use hot::HotTier;
@@ -191,7 +193,7 @@ impl Memory {
 
     /// Wraps a function that carries [`#[larder::task]`](macro@crate::task) or [`#[larder::cached]`](macro@crate::cached).
     /// Its code is part of the key.
-    pub fn cached<T: Task>(&self) -> Cached<T> {
+    pub fn cached<T: Function>(&self) -> Cached<T> {
         Cached::new(self.clone())
     }
 

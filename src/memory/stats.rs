@@ -83,6 +83,8 @@ impl fmt::Display for MissReason {
 pub enum NotStoredReason {
     /// The function returned an `Err`.
     ErrorResult,
+    /// The function returned `None`.
+    NoneResult,
     /// No codec carries the value.
     NotSerializable,
     /// The cache is open [for reading only](crate::Memory::open_read_only).
@@ -93,8 +95,9 @@ pub enum NotStoredReason {
 
 impl NotStoredReason {
     /// All reasons.
-    pub const ALL: [NotStoredReason; 4] = [
+    pub const ALL: [NotStoredReason; 5] = [
         NotStoredReason::ErrorResult,
+        NotStoredReason::NoneResult,
         NotStoredReason::NotSerializable,
         NotStoredReason::ReadOnly,
         NotStoredReason::StoreFailed,
@@ -105,6 +108,7 @@ impl fmt::Display for NotStoredReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             NotStoredReason::ErrorResult => "the result is an error",
+            NotStoredReason::NoneResult => "the result is `None`",
             NotStoredReason::NotSerializable => "no codec carries the result there and back",
             NotStoredReason::ReadOnly => "the cache is open for reading only",
             NotStoredReason::StoreFailed => "the store failed",

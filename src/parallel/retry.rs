@@ -225,11 +225,11 @@ impl<'a, T: Task> Retried<'a, T> {
         for attempt in 1.. {
             trace.attempts.set(attempt);
             let cause = match end {
-                Ok(output) if T::stored(&output).is_some() || attempt > self.retry.times => return output,
+                Ok(output) if !T::failed(&output) || attempt > self.retry.times => return output,
                 Ok(output) => match T::into_value(output) {
                     Err(error) => Cause::Erred(error),
-                    // It has a value only if it can be stored.
-                    Ok(value) => return T::restore(value),
+                    // It has a value only if it did not fail.
+                    Ok(value) => return T::from_value(value),
                 },
                 Err(cause) => cause,
             };
@@ -272,7 +272,7 @@ impl<'a, T: Task> Retried<'a, T> {
             Cause::Lost(Lost { kind: FailureKind::Serialization, message })
         };
         Some(match self.entry?.call(trace.encoded.as_ref()?) {
-            Ok(value) => value.decode().map(T::restore).map_err(lost),
+            Ok(value) => value.decode().map(T::from_value).map_err(lost),
             Err(CallError::Arguments(_)) => return None,
             Err(CallError::Failed(error)) => Err(Cause::Erred(error)),
             Err(CallError::Panicked(panic)) => Err(Cause::Panicked(panic)),
