@@ -7,6 +7,7 @@
 
 mod cached;
 mod call;
+mod claim;
 mod global;
 mod hot;
 mod lookup;
