@@ -3,7 +3,8 @@
 use std::ops::Deref;
 
 use super::Shelves;
-use super::stats::{MissReason, Source};
+use super::reason::MissReason;
+use super::stats::Source;
 use crate::store::{Claimant, End, EntryKey};
 
 /// What the store has of a call.

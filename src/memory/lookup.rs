@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::stats::MissReason;
+use super::reason::MissReason;
 
 /// How a lookup ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

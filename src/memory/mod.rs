@@ -15,6 +15,7 @@ mod hot;
 mod lookup;
 #[cfg(feature = "async")]
 mod offload;
+mod reason;
 mod report;
 mod stats;
 #[cfg(feature = "async")]
@@ -37,9 +38,10 @@ pub use global::CachedCell;
 #[cfg(unix)]
 pub(crate) use global::VARIABLE as GLOBAL_VARIABLE;
 pub(crate) use lookup::{Asking, Looked};
+pub use reason::{MissReason, NotStoredReason};
+pub use stats::Stats;
 #[cfg(unix)]
 pub(crate) use stats::lookups_in;
-pub use stats::{MissReason, NotStoredReason, Stats};
 pub use validity::{Metadata, Validity};
 
 use crate::error::Result;

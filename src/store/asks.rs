@@ -68,6 +68,15 @@ impl Link {
         })
     }
 
+    /// The totals of one function.
+    pub(super) fn function(&self, function: &FunctionName) -> Result<Option<FunctionTotals>, Unanswered> {
+        self.ask(|way, _| match way {
+            Way::Here(here) => Attempt::Done(Ok(here.catalog.function(function))),
+            #[cfg(unix)]
+            Way::Guest(guest) => answered(guest.function(function)),
+        })
+    }
+
     pub(super) fn note_uses(&self, uses: &Uses) -> Result<(), Unanswered> {
         self.may_write("noting uses")?;
         self.ask(|way, _| match way {

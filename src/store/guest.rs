@@ -262,6 +262,13 @@ impl Guest {
         })
     }
 
+    pub(super) fn function(&self, function: &FunctionName) -> Result<Option<FunctionTotals>, NoAnswer> {
+        self.ask(&Request::Function(function.clone()), |reply| match reply {
+            Reply::Functions(mut functions) => Some(functions.pop()),
+            _ => None,
+        })
+    }
+
     pub(super) fn note_uses(&self, uses: &Uses) -> Result<(), NoAnswer> {
         self.ask(&Request::Uses(uses.clone()), |reply| (reply == Reply::Done).then_some(()))
     }

@@ -93,6 +93,11 @@ impl Catalog {
         functions
     }
 
+    /// The totals of one function.
+    pub(super) fn function(&self, function: &FunctionName) -> Option<FunctionTotals> {
+        lock(&self.keeping.census).function(function)
+    }
+
     /// A record is in, maybe in place of another.
     pub(super) fn note_put(&self, key: &EntryKey, record: &[u8], replaced: Option<&[u8]>) -> Result<(), StoreError> {
         {

@@ -159,6 +159,15 @@ pub trait Store: Send + Sync + 'static {
     /// not known.
     fn get(&self, key: &EntryKey) -> Result<Found, Absent>;
 
+    /// The record of an entry, without a look at what it names. The default asks for the whole entry.
+    ///
+    /// # Errors
+    /// As [`get`](Store::get).
+    fn peek(&self, key: &EntryKey) -> Result<Listed, Absent> {
+        let found = self.get(key)?;
+        Ok(Listed::new(*key, found.record.to_vec()))
+    }
+
     /// Stores an entry in place of the one its key may have had. The answer is what failed after the entry was in, such as
     /// making it safe or removing what it replaces. An entry that [is costly](NewEntry::is_costly) outlives a killed process
     /// once this returns, if entries outlive the program at all; others may be lost.
@@ -203,6 +212,16 @@ pub trait Store: Send + Sync + 'static {
     fn functions(&self, after: Option<&FunctionTotals>) -> Result<Vec<FunctionTotals>, StoreError> {
         let _ = after;
         Err(StoreError::new("listing functions", "this store keeps no totals"))
+    }
+
+    /// What is kept of one function: of a closure (`by_hand`) or one with an attribute. `None` where nothing is, or where no
+    /// totals are kept, which is the default.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn function(&self, name: &str, by_hand: bool) -> Result<Option<FunctionTotals>, StoreError> {
+        let _ = (name, by_hand);
+        Ok(None)
     }
 
     /// Takes up when entries were used and what calls came to. Told now and then; the default forgets it.

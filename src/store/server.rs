@@ -264,7 +264,8 @@ impl Shared {
         let catalog = &self.catalog;
         let mut failed = |error: StoreError| reply(Reply::Failed(&error.to_string()));
         match &request {
-            Request::Get { .. } | Request::Ready | Request::Page { .. } | Request::Functions { .. } => {}
+            Request::Get { .. } | Request::Ready | Request::Page { .. } => {}
+            Request::Functions { .. } | Request::Function(_) => {}
             Request::Reduce { most: 0, .. } => {}
             _ if caller.session != READER => {}
             _ => return failed(StoreError::new("answering", "it is open for reading only")),
@@ -318,6 +319,9 @@ impl Shared {
                 Err(error) => failed(error),
             },
             Request::Functions { after } => reply(Reply::Functions(catalog.functions(after.as_ref()))),
+            Request::Function(function) => {
+                reply(Reply::Functions(catalog.function(&function).into_iter().collect()));
+            }
             Request::Uses(uses) => match catalog.note_uses(&uses) {
                 Ok(()) => reply(Reply::Done),
                 Err(error) => failed(error),

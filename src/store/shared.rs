@@ -38,6 +38,14 @@ macro_rules! is_a_store {
                 (**self).functions(after)
             }
 
+            fn function(&self, name: &str, by_hand: bool) -> Result<Option<FunctionTotals>, StoreError> {
+                (**self).function(name, by_hand)
+            }
+
+            fn peek(&self, key: &EntryKey) -> Result<Listed, Absent> {
+                (**self).peek(key)
+            }
+
             fn note_uses(&self, uses: &Uses) -> Result<(), StoreError> {
                 (**self).note_uses(uses)
             }

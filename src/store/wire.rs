@@ -76,6 +76,8 @@ pub(super) enum Request<'r> {
     Functions {
         after: Option<FunctionName>,
     },
+    /// One function of that list.
+    Function(FunctionName),
     Uses(Uses),
     /// Limits that hold while the session does.
     Limit(Caps),
@@ -171,6 +173,11 @@ impl<'r> Request<'r> {
                 out.push(after.as_ref().map_or(2, |after| u8::from(after.by_hand)));
                 put_block(&mut out, after.as_ref().map_or(&[], |after| after.name.as_bytes()));
             }
+            Request::Function(function) => {
+                out.push(15);
+                out.push(u8::from(function.by_hand));
+                put_block(&mut out, function.name.as_bytes());
+            }
             Request::Uses(uses) => {
                 out.push(12);
                 uses.encode(&mut out);
@@ -230,6 +237,10 @@ impl<'r> Request<'r> {
             }
             12 => Request::Uses(Uses::take(&mut reader)?),
             13 => Request::Limit(take_caps(&mut reader)?),
+            15 => {
+                let by_hand = reader.u8()? != 0;
+                Request::Function(FunctionName { name: reader.text()?.to_owned(), by_hand })
+            }
             14 => Request::Reduce { caps: take_caps(&mut reader)?, most: reader.u64()? },
             _ => return None,
         };
@@ -355,6 +366,7 @@ mod tests {
             Request::Page { function: Some(Prefix::of("f")), after: None },
             Request::Page { function: None, after: Some(key) },
             Request::Functions { after: None },
+            Request::Function(name.clone()),
             Request::Functions { after: Some(name.clone()) },
             Request::Uses(Uses { entries: vec![(key, used)], functions: vec![(name.clone(), Calls::default())] }),
             Request::Limit(Caps::NONE),
