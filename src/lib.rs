@@ -80,7 +80,8 @@ pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use larder_macros::{cached, main, task};
 pub use memory::{
-    Cached, CachedFn, Memory, MemoryBuilder, Metadata, MissReason, MmapMode, NotStoredReason, Stats, Validity,
+    ArgumentChange, ArgumentInfo, Cached, CachedFn, Explanation, Memory, MemoryBuilder, Metadata, MissReason, MmapMode,
+    NotStoredReason, Shelved, Stats, Validity,
 };
 pub use panics::Panic;
 #[cfg(feature = "tracing")]

@@ -70,11 +70,19 @@ pub(super) fn look_at<T: Serialize + ?Sized>(value: &T) -> Look {
     looking.look
 }
 
-/// Whether `value` is the `Err` of a `Result`, as serde spells it, whatever alias the program gives the type.
-///
-/// Only the first thing the value says of itself is heard.
-pub(crate) fn is_err<T: Serialize + ?Sized>(value: &T) -> bool {
-    struct First(bool);
+/// What a value is at its top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Top {
+    /// The `Err` of a `Result`.
+    Err,
+    /// The `None` of an `Option`.
+    None,
+    Other,
+}
+
+/// What a value is at its top, by any alias and in any codec: as serde writes it.
+pub(crate) fn top_of<T: Serialize + ?Sized>(value: &T) -> Top {
+    struct First(Top);
     impl Visit for First {
         type Frame = ();
         const FOR_PEOPLE: bool = false;
@@ -89,13 +97,16 @@ pub(crate) fn is_err<T: Serialize + ?Sized>(value: &T) -> bool {
             Err(Halt::Enough)
         }
         fn none(&mut self) -> Step {
+            self.0 = Top::None;
             Err(Halt::Enough)
         }
         fn unit_variant(&mut self, _: &'static str, _: &'static str) -> Step {
             Err(Halt::Enough)
         }
         fn begin(&mut self, group: Group) -> Result<(), Halt> {
-            self.0 = group == Group::NewtypeVariant("Result", "Err");
+            if group == Group::NewtypeVariant("Result", "Err") {
+                self.0 = Top::Err;
+            }
             Err(Halt::Enough)
         }
         fn item(&mut self, (): &mut (), _: Option<&'static str>) -> Step {
@@ -105,7 +116,7 @@ pub(crate) fn is_err<T: Serialize + ?Sized>(value: &T) -> bool {
             Err(Halt::Enough)
         }
     }
-    let mut first = First(false);
+    let mut first = First(Top::Other);
     // The walk always ends early; what it met first is the answer.
     let _ = walk(value, &mut first);
     first.0

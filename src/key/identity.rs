@@ -12,6 +12,7 @@ pub(crate) struct Identity {
     name: Cow<'static, str>,
     code: Code,
     version: u64,
+    signature: Signature,
     digest: [u8; 32],
 }
 
@@ -25,6 +26,7 @@ pub(crate) enum Code {
 }
 
 /// Which arguments are in a key: the forms alone would not tell `ignore(a)` from `ignore(b)`.
+#[derive(Clone, Copy, Debug)]
 struct Signature {
     parameters: u32,
     ignored: u32,
@@ -84,7 +86,13 @@ impl Identity {
         sink.put(&signature.parameters.to_le_bytes());
         sink.put(&signature.ignored.to_le_bytes());
         let digest = sink.digest();
-        Identity { name, code, version, digest }
+        Identity { name, code, version, signature, digest }
+    }
+
+    /// The same function with other code, as far as its parameters are the same.
+    pub(crate) fn with_code(&self, fingerprint: Option<[u8; 32]>, version: u64) -> Identity {
+        let code = fingerprint.map_or(Code::GivenByHand, Code::Fingerprint);
+        Identity::new(self.name.clone(), code, version, self.signature)
     }
 
     pub(crate) fn name(&self) -> &str {

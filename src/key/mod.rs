@@ -168,6 +168,12 @@ impl MadeOf {
         }
     }
 
+    /// The key of the same arguments for another function, or another code of this one.
+    pub(crate) fn key_of(&self, function: &Identity) -> Option<Key> {
+        let forms = self.0.get(32..)?;
+        Some(Key(Purpose::Key.digest_of(&[&function.digest()[..], forms])))
+    }
+
     /// The digest of each argument in the key.
     pub(crate) fn digests(&self) -> impl Iterator<Item = [u8; 32]> {
         let mut reader = Reader::new(&self.0);

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{Computation, Keyed, Subject};
+use super::cached::TaskArguments;
+use super::call::{Arguments, KeyTexts, Keyed, Subject};
 use super::claim::{Guard, Met};
+use super::computation::Computation;
 use super::offload::Lane;
 use super::reason::MissReason;
 use super::stats::Source;
@@ -51,7 +53,7 @@ impl<T: AsyncTask> Cached<T> {
         T::Output: Send,
     {
         let call = Call { memory: self.memory.clone(), subject: Arc::clone(&self.subject) };
-        call.run(args, T::compute)
+        call.run(TaskArguments::<T>(args), |args| T::compute(args.0))
     }
 }
 
@@ -76,12 +78,13 @@ enum Start<O> {
 }
 
 /// Where the result of a call belongs.
+#[derive(Clone)]
 struct Place {
     shelves: Arc<Shelves>,
     key: Key,
     entry: EntryKey,
     /// A kilobyte that would make the future larger.
-    made_of: Box<MadeOf>,
+    made_of: Arc<MadeOf>,
 }
 
 /// A claim that goes with the computation from thread to thread.
@@ -94,14 +97,14 @@ where
 {
     async fn run<A, F>(self, args: A, compute: impl FnOnce(A) -> F) -> O
     where
-        A: Serialize,
+        A: Arguments,
         F: Future<Output = O>,
     {
         let place = match self.start(&args) {
             Start::Done(output) => return output,
             Start::Unkeyed(reason) => {
-                let texts = self.computation().told_texts(&args);
-                return self.timed(&texts, reason, || compute(args)).await.0;
+                self.computation().begins(&self.computation().told_texts(&args), reason, None);
+                return self.timed(|| compute(args)).await.0;
             }
             Start::Beyond(place) => place,
         };
@@ -125,8 +128,11 @@ where
         };
         // So it ends if it is dropped or panics.
         ends(End::NotStored);
-        let texts = self.subject.texts(&args);
-        let (output, took) = self.timed(&texts, reason, || compute(args)).await;
+        let texts = self.subject.key_texts(&args);
+        let keyed = Keyed { key: place.key, entry: place.entry, made_of: &place.made_of };
+        let why = self.computation().told_why(&place.shelves, &keyed, &args, reason);
+        self.computation().begins(&self.computation().told_texts(&args), reason, why);
+        let (output, took) = self.timed(|| compute(args)).await;
         let (output, stored) = self.keep(place, output, texts, took, claim).await;
         if stored {
             ends(End::Stored);
@@ -135,7 +141,7 @@ where
     }
 
     /// Does what takes no waiting.
-    fn start<A: Serialize>(&self, args: &A) -> Start<O> {
+    fn start<A: Arguments>(&self, args: &A) -> Start<O> {
         let Some(shelves) = &self.memory.inner.place else { return Start::Unkeyed(MissReason::Disabled) };
         let mut made_of = MadeOf::default();
         let Some(key) = self.subject.key(&self.memory, args, &mut made_of) else {
@@ -145,10 +151,10 @@ where
             return Start::Done(output);
         }
         let entry = self.subject.prefix.entry(&key);
-        Start::Beyond(Place { shelves: Arc::clone(shelves), key, entry, made_of: Box::new(made_of) })
+        Start::Beyond(Place { shelves: Arc::clone(shelves), key, entry, made_of: Arc::new(made_of) })
     }
 
-    fn hot_value<A: Serialize>(&self, shelves: &Shelves, key: &Key, args: &A) -> Option<O> {
+    fn hot_value<A: Arguments>(&self, shelves: &Shelves, key: &Key, args: &A) -> Option<O> {
         let output = self.subject.hot_value(&self.memory, shelves, key)?;
         self.subject.say_loaded(&self.memory, Source::Hot, args);
         Some(output)
@@ -159,8 +165,11 @@ where
         let who = Claimant::unique();
         let (mut lane, mut waiting) = (Lane::Work, Waiting::Not);
         loop {
-            let (call, shelves, key, entry) = (self.clone(), Arc::clone(&place.shelves), place.key, place.entry);
-            let job = move || call.subject.seek(&call.memory, shelves, &key, &entry, who, waiting);
+            let (call, Place { shelves, key, entry, made_of }) = (self.clone(), place.clone());
+            let job = move || {
+                let keyed = Keyed { key, entry, made_of: &made_of };
+                call.subject.seek(&call.memory, shelves, &keyed, who, waiting)
+            };
             match lane.run(job).await {
                 Met::Loaded(output, source) => return Ok((output, source)),
                 Met::Missing(claim, reason) => return Err((claim, reason)),
@@ -171,14 +180,7 @@ where
     }
 
     /// Stores an output and ends the claim; gives it back, and whether others can now look it up.
-    async fn keep(
-        &self,
-        place: Place,
-        output: O,
-        texts: Vec<String>,
-        took: Duration,
-        claim: Option<Claim>,
-    ) -> (O, bool) {
+    async fn keep(&self, place: Place, output: O, texts: KeyTexts, took: Duration, claim: Option<Claim>) -> (O, bool) {
         let call = self.clone();
         let job = move || {
             let Place { shelves, key, entry, made_of } = place;
@@ -192,11 +194,10 @@ where
         Lane::Work.run(job).await
     }
 
-    async fn timed<F>(&self, texts: &[String], reason: MissReason, compute: impl FnOnce() -> F) -> (O, Duration)
+    async fn timed<F>(&self, compute: impl FnOnce() -> F) -> (O, Duration)
     where
         F: Future<Output = O>,
     {
-        self.computation().begins(texts, reason);
         let start = Instant::now();
         let output = compute().await;
         let took = start.elapsed();

@@ -54,6 +54,7 @@ use std::sync::LazyLock;
 use std::{fs, io};
 
 pub use blob::Compression;
+pub(crate) use catalog::now_ms;
 pub use census::FunctionTotals;
 pub use claims::{Claimant, Claimed, Claims, End, Patience};
 pub use disk::DiskStore;
@@ -63,6 +64,7 @@ pub(crate) use entry_key::Prefix;
 pub use limits::{Limits, Reduced, Size};
 pub use listed::Listed;
 pub use record::RecordInfo;
+pub(crate) use tombstone::at as time_at;
 pub use tombstone::{Removal, Tombstone};
 pub(crate) use types::Value;
 pub use types::{Absent, Found, NewEntry, StoreError};
