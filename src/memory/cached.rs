@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,8 +20,9 @@ use crate::task::{Function, Task};
 ///
 /// Made by [`Memory::cached`]; cheap to keep, and to share among threads.
 pub struct Cached<T: Function> {
-    memory: Memory,
-    subject: Subject<T::Output, T::Stored>,
+    pub(super) memory: Memory,
+    /// Shared with calls that are awaited, which go on without this.
+    pub(super) subject: Arc<Subject<T::Output, T::Stored>>,
 }
 
 impl<T: Function> Cached<T> {
@@ -35,7 +37,7 @@ impl<T: Function> Cached<T> {
             restore: T::restore,
             sharing: T::sharing().filter(|_| is_fixed::<T::Stored>()),
         };
-        Cached { memory, subject }
+        Cached { memory, subject: Arc::new(subject) }
     }
 
     /// The result of a call if it can be loaded now.

@@ -2,12 +2,14 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::claim::{Guard, Met};
 use super::hot::{Hot, HotValue};
 use super::lookup::{self, Looked};
 use super::report;
@@ -18,7 +20,7 @@ use crate::codec::{self, CodecError, CodecId, Large};
 use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
 use crate::panics;
 use crate::store::entry::{Argument, Origin};
-use crate::store::{Absent, Bytes, Claimant, Claimed, End, EntryKey, Found, Lookup, NewEntry, Patience, Prefix, Store};
+use crate::store::{Absent, Bytes, Claimant, Claimed, End, EntryKey, Found, Lookup, NewEntry, Patience, Prefix};
 use crate::task::Parameter;
 use crate::task::probe::Sharing;
 
@@ -41,24 +43,10 @@ pub(super) struct Subject<O, V> {
 }
 
 /// The key of the call at hand, with what its record says of it.
-struct Keyed<'k> {
-    key: Key,
-    entry: EntryKey,
-    made_of: &'k MadeOf,
-}
-
-/// A claim, ended when this goes, whatever happens.
-struct Guard<'s> {
-    store: &'s dyn Store,
-    key: EntryKey,
-    who: Claimant,
-    end: End,
-}
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        self.store.release(&self.key, self.who, self.end);
-    }
+pub(super) struct Keyed<'k> {
+    pub(super) key: Key,
+    pub(super) entry: EntryKey,
+    pub(super) made_of: &'k MadeOf,
 }
 
 impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
@@ -86,24 +74,32 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             return Ok(Computation { subject: self, memory }.unkeyed(args, compute, MissReason::Disabled));
         };
         let mut made_of = MadeOf::default();
-        let key = match key::key(&self.identity, &args, self.layout, &mut made_of) {
-            Ok(key) => key,
-            Err(refused) => {
-                memory.inner.reporter.warn_once(&format!("key {}", self.identity.name()), || {
-                    format!(
-                        "an argument of `{}` cannot be serialized, so its calls are computed each time: {refused}; give \
-                         its type a form that serde can write, or leave it out of the key with `ignore(..)`",
-                        self.identity.name()
-                    )
-                });
-                return Ok(Computation { subject: self, memory }.unkeyed(args, compute, MissReason::NoKey));
-            }
+        let Some(key) = self.key(memory, &args, &mut made_of) else {
+            return Ok(Computation { subject: self, memory }.unkeyed(args, compute, MissReason::NoKey));
         };
-        if let Some(output) = self.hot_value(memory, shelves, &key, &args) {
+        if let Some(output) = self.hot_value(memory, shelves, &key) {
+            self.say_loaded(memory, Source::Hot, &args);
             return Ok(output);
         }
         let keyed = Keyed { key, entry: self.prefix.entry(&key), made_of: &made_of };
         self.beyond_hot(memory, shelves, &keyed, args, compute, waiting)
+    }
+
+    /// The key of a call, and in `made_of` what it was made of. Whoever asked is told where there is none.
+    #[inline]
+    pub(super) fn key<A: Serialize>(&self, memory: &Memory, args: &A, made_of: &mut MadeOf) -> Option<Key> {
+        let refused = match key::key(&self.identity, args, self.layout, made_of) {
+            Ok(key) => return Some(key),
+            Err(refused) => refused,
+        };
+        memory.inner.reporter.warn_once(&format!("key {}", self.identity.name()), || {
+            format!(
+                "an argument of `{}` cannot be serialized, so its calls are computed each time: {refused}; give its type \
+                 a form that serde can write, or leave it out of the key with `ignore(..)`",
+                self.identity.name()
+            )
+        });
+        None
     }
 
     /// The result of a call if it can be loaded, without a claim and without a miss if it cannot.
@@ -112,15 +108,20 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let shelves = memory.inner.place.as_ref()?;
         let mut made_of = MadeOf::default();
         let key = key::key(&self.identity, args, self.layout, &mut made_of).ok()?;
-        if let Some(output) = self.hot_value(memory, shelves, &key, args) {
-            return Some(output);
-        }
-        let found = shelves.store.get(&self.prefix.entry(&key)).ok()?;
-        self.load(memory, shelves, &key, args, found).ok()
+        let (output, source) = match self.hot_value(memory, shelves, &key) {
+            Some(output) => (output, Source::Hot),
+            None => {
+                let found = shelves.store.get(&self.prefix.entry(&key)).ok()?;
+                self.load(memory, shelves, &key, found).ok()?
+            }
+        };
+        self.say_loaded(memory, source, args);
+        Some(output)
     }
 
+    /// The result of a call, if it is in memory.
     #[inline]
-    fn hot_value<A: Serialize>(&self, memory: &Memory, shelves: &Shelves, key: &Key, args: &A) -> Option<O> {
+    pub(super) fn hot_value(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Option<O> {
         let hot = shelves.hot.get(key)?;
         let value = match (&hot.value, &self.sharing) {
             (HotValue::Decoded(any), Some(sharing)) => (sharing.copy)(&**any)?,
@@ -128,7 +129,6 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             (HotValue::Decoded(_), None) => return None,
         };
         memory.inner.counters.hit(Source::Hot, hot.compute_nanos);
-        self.say_loaded(memory, Source::Hot, args);
         Some((self.restore)(value))
     }
 
@@ -142,54 +142,63 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         compute: F,
         waiting: Waiting,
     ) -> Result<O, (A, F)> {
-        let computation = Computation { subject: self, memory };
-        let store = &*shelves.store;
         let who = Claimant::current();
-        let guard = |end| Guard { store, key: keyed.entry, who, end };
+        match self.seek(memory, shelves, &keyed.key, &keyed.entry, who, waiting) {
+            Met::Loaded(output, source) => {
+                self.say_loaded(memory, source, &args);
+                Ok(output)
+            }
+            Met::Missing(claim, reason) => {
+                let computation = Computation { subject: self, memory };
+                let (output, stored) = computation.keyed(shelves, keyed, args, compute, reason);
+                if let Some(claim) = claim {
+                    claim.end(stored);
+                }
+                Ok(output)
+            }
+            Met::Busy => Err((args, compute)),
+        }
+    }
+
+    /// Asks the store for the result of a call, or for the claim to compute it.
+    pub(super) fn seek<S: Deref<Target = Shelves>>(
+        &self,
+        memory: &Memory,
+        shelves: S,
+        key: &Key,
+        entry: &EntryKey,
+        who: Claimant,
+        waiting: Waiting,
+    ) -> Met<O, S> {
+        let store = &*shelves.store;
         loop {
-            let (claim, reason) = match waiting::get_or_claim(store, &keyed.entry, who, waiting) {
-                Lookup::Found(found) => match self.load(memory, shelves, &keyed.key, &args, found) {
-                    Ok(output) => return Ok(output),
-                    Err(reason) => match store.claim(&keyed.entry, who, Patience::AtMost(Duration::ZERO)) {
-                        Claimed::Mine => (Some(guard(End::NotStored)), reason),
+            return match waiting::get_or_claim(store, entry, who, waiting) {
+                Lookup::Found(found) => match self.load(memory, &shelves, key, found) {
+                    Ok((output, source)) => Met::Loaded(output, source),
+                    Err(reason) => match store.claim(entry, who, Patience::AtMost(Duration::ZERO)) {
+                        Claimed::Mine => Met::Missing(Some(Guard::new(shelves, *entry, who)), reason),
                         // Whoever has it is replacing what cannot be loaded.
-                        _ => (None, reason),
+                        _ => Met::Missing(None, reason),
                     },
                 },
-                Lookup::Mine(absent) => (Some(guard(End::NotStored)), self.miss_reason(memory, absent)),
-                Lookup::Claimed(Claimed::Ended(End::Stored)) => {
-                    // In memory, or on disk if it is too large for that; or gone again already.
-                    match self.hot_value(memory, shelves, &keyed.key, &args) {
-                        Some(output) => return Ok(output),
-                        None => continue,
-                    }
+                Lookup::Mine(absent) => {
+                    let claim = Guard::new(shelves, *entry, who);
+                    Met::Missing(Some(claim), self.miss_reason(memory, absent))
                 }
-                Lookup::Claimed(Claimed::Busy) => return Err((args, compute)),
-                Lookup::Claimed(_) => (None, MissReason::Claimed),
-                Lookup::Unclaimed(absent) => (None, self.miss_reason(memory, absent)),
+                Lookup::Claimed(Claimed::Ended(End::Stored)) => match self.hot_value(memory, &shelves, key) {
+                    Some(output) => Met::Loaded(output, Source::Hot),
+                    // On disk if it is too large for memory; or gone again already.
+                    None => continue,
+                },
+                Lookup::Claimed(Claimed::Busy) => Met::Busy,
+                Lookup::Claimed(_) => Met::Missing(None, MissReason::Claimed),
+                Lookup::Unclaimed(absent) => Met::Missing(None, self.miss_reason(memory, absent)),
             };
-            if let Some(news) = store.news() {
-                memory.inner.reporter.warn(&news);
-            }
-            let (output, stored) = computation.keyed(shelves, keyed, args, compute, reason);
-            if let Some(mut claim) = claim
-                && stored
-            {
-                claim.end = End::Stored;
-            }
-            return Ok(output);
         }
     }
 
     /// Takes what was found in the store into memory.
-    fn load<A: Serialize>(
-        &self,
-        memory: &Memory,
-        shelves: &Shelves,
-        key: &Key,
-        args: &A,
-        found: Found,
-    ) -> Result<O, MissReason> {
+    fn load(&self, memory: &Memory, shelves: &Shelves, key: &Key, found: Found) -> Result<(O, Source), MissReason> {
         let Found { codec, shape, compute_nanos, value } = found;
         let source = match &value {
             Bytes::Inline { .. } => Source::Index,
@@ -223,8 +232,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let value = value.ok_or(MissReason::Undecodable)?;
         memory.inner.counters.hit(source, compute_nanos);
         memory.inner.counters.loaded(len);
-        self.say_loaded(memory, source, args);
-        Ok((self.restore)(value))
+        Ok(((self.restore)(value), source))
     }
 
     /// The value, if the bytes are one and it is built as it was when it was stored.
@@ -273,7 +281,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     }
 
     #[inline]
-    fn say_loaded<A: Serialize>(&self, memory: &Memory, source: Source, args: &A) {
+    pub(super) fn say_loaded<A: Serialize>(&self, memory: &Memory, source: Source, args: &A) {
         lookup::ended(Looked::Hit);
         if memory.inner.reporter.is_verbose(2) {
             let call = self.call_text(&self.texts(args));
@@ -281,7 +289,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         }
     }
 
-    fn texts<A: Serialize>(&self, args: &A) -> Vec<String> {
+    pub(super) fn texts<A: Serialize>(&self, args: &A) -> Vec<String> {
         match self.layout {
             Layout::Tuple { .. } => describe::each(args),
             Layout::Single => vec![describe::value(args)],
@@ -322,15 +330,20 @@ struct Kept<'k> {
 }
 
 /// A call that has to be computed.
-struct Computation<'s, O, V> {
-    subject: &'s Subject<O, V>,
-    memory: &'s Memory,
+pub(super) struct Computation<'s, O, V> {
+    pub(super) subject: &'s Subject<O, V>,
+    pub(super) memory: &'s Memory,
 }
 
 impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
     fn unkeyed<A: Serialize>(&self, args: A, compute: impl FnOnce(A) -> O, reason: MissReason) -> O {
-        let texts = if self.memory.inner.reporter.is_verbose(1) { self.subject.texts(&args) } else { Vec::new() };
+        let texts = self.told_texts(&args);
         self.timed(&texts, reason, || compute(args)).0
+    }
+
+    /// The arguments' texts, where something is told of them.
+    pub(super) fn told_texts<A: Serialize>(&self, args: &A) -> Vec<String> {
+        if self.memory.inner.reporter.is_verbose(1) { self.subject.texts(args) } else { Vec::new() }
     }
 
     /// Computes and stores; answers whether others can now look the result up.
@@ -344,37 +357,63 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
     ) -> (O, bool) {
         let texts = self.subject.texts(&args);
         let (output, took) = self.timed(&texts, reason, || compute(args));
-        let value = match (self.subject.stored)(&output) {
-            Ok(value) => value,
-            Err(reason) => {
-                self.not_stored(reason);
-                return (output, false);
-            }
-        };
-        let origin = self.subject.origin(keyed, texts);
-        let stored = self.store(shelves, keyed, value, &origin, took);
+        let stored = self.keep(shelves, keyed, &output, texts, took);
         (output, stored)
     }
 
+    /// Stores what may be stored of an output; answers whether others can now look it up.
+    pub(super) fn keep(
+        &self,
+        shelves: &Shelves,
+        keyed: &Keyed<'_>,
+        output: &O,
+        texts: Vec<String>,
+        took: Duration,
+    ) -> bool {
+        match (self.subject.stored)(output) {
+            Ok(value) => {
+                let origin = self.subject.origin(keyed, texts);
+                self.store(shelves, keyed, value, &origin, took)
+            }
+            Err(reason) => {
+                self.not_stored(reason);
+                false
+            }
+        }
+    }
+
     fn timed(&self, texts: &[String], reason: MissReason, compute: impl FnOnce() -> O) -> (O, Duration) {
+        self.begins(texts, reason);
+        let start = Instant::now();
+        let output = compute();
+        let took = start.elapsed();
+        self.ended(took);
+        (output, took)
+    }
+
+    /// Counts and tells that the function is about to run.
+    pub(super) fn begins(&self, texts: &[String], reason: MissReason) {
         let inner = &self.memory.inner;
-        let identity = &self.subject.identity;
+        if let Some(news) = inner.place.as_ref().and_then(|shelves| shelves.store.news()) {
+            inner.reporter.warn(&news);
+        }
         inner.counters.miss(reason);
         lookup::ended(Looked::Miss(reason));
         if inner.reporter.is_verbose(2) {
             inner.reporter.line(&format!("[Memory] Computing {}: {reason}", self.subject.call_text(texts)));
         }
         if inner.reporter.is_verbose(1) {
-            inner.reporter.line(&report::calling(identity.name(), &self.subject.call_text(texts)));
+            inner.reporter.line(&report::calling(self.subject.identity.name(), &self.subject.call_text(texts)));
         }
-        let start = Instant::now();
-        let output = compute();
-        let took = start.elapsed();
+    }
+
+    /// Counts and tells that it has run.
+    pub(super) fn ended(&self, took: Duration) {
+        let inner = &self.memory.inner;
         inner.counters.computed(nanos(took));
         if inner.reporter.is_verbose(1) {
-            inner.reporter.line(&report::called(identity.short_name(), took));
+            inner.reporter.line(&report::called(self.subject.identity.short_name(), took));
         }
-        (output, took)
     }
 
     fn store(&self, shelves: &Shelves, keyed: &Keyed<'_>, value: &V, origin: &Origin<'_>, took: Duration) -> bool {

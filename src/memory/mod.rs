@@ -5,13 +5,20 @@
 //! call: whatever cannot be loaded is computed, whatever cannot be stored is returned, and each has its reason in
 //! [`Stats`].
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod cached;
 mod call;
+mod claim;
 mod global;
 mod hot;
 mod lookup;
+#[cfg(feature = "async")]
+mod offload;
 mod report;
 mod stats;
+#[cfg(feature = "async")]
+mod turns;
 mod validity;
 mod waiting;
 
@@ -114,6 +121,9 @@ impl Inner {
 struct Shelves {
     store: Box<dyn Store>,
     hot: HotTier,
+    /// Who awaits what.
+    #[cfg(feature = "async")]
+    turns: Arc<turns::Turns>,
     // Last: the directory is struck off the list once the store is closed.
     _listed: Option<Listed>,
 }
@@ -389,7 +399,7 @@ impl MemoryBuilder {
 
     /// A memory in front of this store. See [`Memory::with_store`].
     pub fn with_store(self, store: impl Store) -> Memory {
-        let shelves = Shelves { store: Box::new(store), hot: hot_tier(self.hot_bytes), _listed: None };
+        let shelves = Shelves::new(Box::new(store), self.hot_bytes, None);
         self.build(Some(Arc::new(shelves)))
     }
 
@@ -429,6 +439,16 @@ fn settle_all() {
 }
 
 impl Shelves {
+    fn new(store: Box<dyn Store>, hot_bytes: Option<u64>, listed: Option<Listed>) -> Shelves {
+        Shelves {
+            store,
+            hot: HotTier::new(hot_bytes.unwrap_or(DEFAULT_HOT_BYTES)),
+            #[cfg(feature = "async")]
+            turns: Arc::default(),
+            _listed: listed,
+        }
+    }
+
     /// The shelves of the directory, those already open in this process if there are any.
     fn open(path: &Path, setup: Setup, hot_bytes: Option<u64>) -> Result<Arc<Shelves>> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -443,15 +463,10 @@ impl Shelves {
             }
         }
         let store = Box::new(DiskStore::open_at(&opening.0, setup)?);
-        let listed = Some(Listed(opening.clone()));
-        let shelves = Arc::new(Shelves { store, hot: hot_tier(hot_bytes), _listed: listed });
+        let shelves = Arc::new(Shelves::new(store, hot_bytes, Some(Listed(opening.clone()))));
         list.insert(opening, Arc::downgrade(&shelves));
         // A memory in a `static` is never dropped.
         exit::at_exit(settle_all);
         Ok(shelves)
     }
-}
-
-fn hot_tier(bytes: Option<u64>) -> HotTier {
-    HotTier::new(bytes.unwrap_or(DEFAULT_HOT_BYTES))
 }

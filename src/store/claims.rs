@@ -16,22 +16,30 @@ use super::EntryKey;
 use crate::key::ByFirstBytes;
 use crate::lock::{lock, whole};
 
-/// Who makes a claim: a thread of a program.
+/// Who makes a claim: a thread of a program, or a computation that is bound to no thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Claimant {
     pub(crate) program: u64,
     pub(crate) thread: u64,
 }
 
+/// The claimants of this program so far.
+static CLAIMANTS: AtomicU64 = AtomicU64::new(1);
+
 impl Claimant {
     /// The calling thread. Two threads are never the same claimant, in whatever programs they are.
     pub fn current() -> Claimant {
-        static THREADS: AtomicU64 = AtomicU64::new(1);
         thread_local! {
-            static THREAD: u64 = THREADS.fetch_add(1, Relaxed);
+            static THREAD: u64 = CLAIMANTS.fetch_add(1, Relaxed);
         }
         // A thread that is just ending, with its own values gone, is told from others no more: it never waits then.
         Claimant { program: super::program(), thread: THREAD.try_with(|thread| *thread).unwrap_or(0) }
+    }
+
+    /// A claimant like no other: a computation that goes from thread to thread as it is awaited.
+    #[cfg(feature = "async")]
+    pub(crate) fn unique() -> Claimant {
+        Claimant { program: super::program(), thread: CLAIMANTS.fetch_add(1, Relaxed) }
     }
 }
 

@@ -1,0 +1,209 @@
+//! The road of a call that is awaited: that of [`call`](super::call), with its file work on [threads apart](super::offload).
+//!
+//! The key and the memory tier are asked on the spot. Beyond that, [one task at a time](super::turns) asks the store for a
+//! key. Its claim is the computation's, not a thread's; and it lies either in the future or in a job that is under way for
+//! it, so wherever the future is dropped, the claim ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::call::{Computation, Keyed, Subject};
+use super::claim::{Guard, Met};
+use super::offload::Lane;
+use super::stats::{MissReason, Source};
+use super::waiting::Waiting;
+use super::{Cached, Memory, Shelves};
+use crate::key::{Key, MadeOf};
+use crate::store::{Claimant, End, EntryKey};
+use crate::task::AsyncTask;
+
+/// Functions that are awaited. With the feature `async`.
+impl<T: AsyncTask> Cached<T> {
+    /// Loads the result of this call, or awaits its computation and stores it: [`call`](Cached::call) for an `async`
+    /// function. Arguments are a tuple, one element per parameter.
+    ///
+    /// It runs on any runtime, and nothing happens before it is awaited. The key is hashed and recent results are given
+    /// within the poll; files are read and written, and values encoded and decoded, on threads of their own (those of the
+    /// `blocking` crate, at most 64 at once for all memories). So the output must be `Send`; the future is `Send` if the
+    /// arguments and the function's own future are. It borrows from the arguments alone and can be spawned.
+    ///
+    /// Among the tasks of a program that make the same call at once, one computes and the others wait for it without a
+    /// thread; threads and other programs that make it are waited for too. An `Err` is returned and not stored, and each
+    /// of those who waited then computes for itself, one after the other. The time that a result is recorded with is that
+    /// from the first poll of the function to its end, waits included.
+    ///
+    /// A task waits for itself, for ever, if a function awaits its own call with the same arguments; or if a task begins a
+    /// call, does not go on polling it, and awaits the same call in another place. As in all `async` code, a call that
+    /// blocks its thread must not be made on an executor's: [`call`](Cached::call) may wait for a task of that executor.
+    ///
+    /// # Cancellation
+    /// Dropped before its end, the call leaves no claim: whoever waits for it computes. A result that was about to be
+    /// stored then may be stored or not.
+    ///
+    /// # Panics
+    /// If the function does; nothing is stored then, and the next call computes.
+    pub fn call_async<'a>(&self, args: T::Args<'a>) -> impl Future<Output = T::Output> + use<'a, T>
+    where
+        T::Output: Send,
+    {
+        let call = Call { memory: self.memory.clone(), subject: Arc::clone(&self.subject) };
+        call.run(args, T::compute)
+    }
+}
+
+/// What a call, and each job for it, needs of the wrapped function.
+struct Call<O, V> {
+    memory: Memory,
+    subject: Arc<Subject<O, V>>,
+}
+
+impl<O, V> Clone for Call<O, V> {
+    fn clone(&self) -> Call<O, V> {
+        Call { memory: self.memory.clone(), subject: Arc::clone(&self.subject) }
+    }
+}
+
+/// How far a call comes without waiting.
+enum Start<O> {
+    Done(O),
+    /// Nothing is to be looked up or stored.
+    Unkeyed(MissReason),
+    Beyond(Place),
+}
+
+/// Where the result of a call belongs.
+struct Place {
+    shelves: Arc<Shelves>,
+    key: Key,
+    entry: EntryKey,
+    /// A kilobyte that would make the future larger.
+    made_of: Box<MadeOf>,
+}
+
+/// A claim that goes with the computation from thread to thread.
+type Claim = Guard<Arc<Shelves>>;
+
+impl<O, V> Call<O, V>
+where
+    O: Send + 'static,
+    V: Serialize + DeserializeOwned + 'static,
+{
+    async fn run<A, F>(self, args: A, compute: impl FnOnce(A) -> F) -> O
+    where
+        A: Serialize,
+        F: Future<Output = O>,
+    {
+        let place = match self.start(&args) {
+            Start::Done(output) => return output,
+            Start::Unkeyed(reason) => {
+                let texts = self.computation().told_texts(&args);
+                return self.timed(&texts, reason, || compute(args)).await.0;
+            }
+            Start::Beyond(place) => place,
+        };
+        let turn = place.shelves.turns.take(place.entry).await;
+        if let Some(output) = self.hot_value(&place.shelves, &place.key, &args) {
+            return output;
+        }
+        let last = turn.last();
+        // Too large for memory if it was stored: then all who waited may read it at once.
+        let mut turn = (last != Some(End::Stored)).then_some(turn);
+        let mut ends = |end| turn.as_mut().map_or((), |turn| turn.set_end(end));
+        let (claim, reason) = match self.seek(&place).await {
+            Ok((output, source)) => {
+                ends(End::Stored);
+                self.subject.say_loaded(&self.memory, source, &args);
+                return output;
+            }
+            // Waited for in vain, as a thread would say.
+            Err((claim, MissReason::NeverSeen)) if last == Some(End::NotStored) => (claim, MissReason::Claimed),
+            Err(missing) => missing,
+        };
+        // So it ends if it is dropped or panics.
+        ends(End::NotStored);
+        let texts = self.subject.texts(&args);
+        let (output, took) = self.timed(&texts, reason, || compute(args)).await;
+        let (output, stored) = self.keep(place, output, texts, took, claim).await;
+        if stored {
+            ends(End::Stored);
+        }
+        output
+    }
+
+    /// Does what takes no waiting.
+    fn start<A: Serialize>(&self, args: &A) -> Start<O> {
+        let Some(shelves) = &self.memory.inner.place else { return Start::Unkeyed(MissReason::Disabled) };
+        let mut made_of = MadeOf::default();
+        let Some(key) = self.subject.key(&self.memory, args, &mut made_of) else {
+            return Start::Unkeyed(MissReason::NoKey);
+        };
+        if let Some(output) = self.hot_value(shelves, &key, args) {
+            return Start::Done(output);
+        }
+        let entry = self.subject.prefix.entry(&key);
+        Start::Beyond(Place { shelves: Arc::clone(shelves), key, entry, made_of: Box::new(made_of) })
+    }
+
+    fn hot_value<A: Serialize>(&self, shelves: &Shelves, key: &Key, args: &A) -> Option<O> {
+        let output = self.subject.hot_value(&self.memory, shelves, key)?;
+        self.subject.say_loaded(&self.memory, Source::Hot, args);
+        Some(output)
+    }
+
+    /// Asks the store until it has the result, or else the reason why not; with the claim, where it could be had.
+    async fn seek(&self, place: &Place) -> Result<(O, Source), (Option<Claim>, MissReason)> {
+        let who = Claimant::unique();
+        let (mut lane, mut waiting) = (Lane::Work, Waiting::Not);
+        loop {
+            let (call, shelves, key, entry) = (self.clone(), Arc::clone(&place.shelves), place.key, place.entry);
+            let job = move || call.subject.seek(&call.memory, shelves, &key, &entry, who, waiting);
+            match lane.run(job).await {
+                Met::Loaded(output, source) => return Ok((output, source)),
+                Met::Missing(claim, reason) => return Err((claim, reason)),
+                // A thread or another program has it. No thread of ours waits for long, and others have their turn.
+                Met::Busy => (lane, waiting) = (Lane::Wait, Waiting::AWhile),
+            }
+        }
+    }
+
+    /// Stores an output and ends the claim; gives it back, and whether others can now look it up.
+    async fn keep(
+        &self,
+        place: Place,
+        output: O,
+        texts: Vec<String>,
+        took: Duration,
+        claim: Option<Claim>,
+    ) -> (O, bool) {
+        let call = self.clone();
+        let job = move || {
+            let Place { shelves, key, entry, made_of } = place;
+            let keyed = Keyed { key, entry, made_of: &made_of };
+            let stored = call.computation().keep(&shelves, &keyed, &output, texts, took);
+            if let Some(claim) = claim {
+                claim.end(stored);
+            }
+            (output, stored)
+        };
+        Lane::Work.run(job).await
+    }
+
+    async fn timed<F>(&self, texts: &[String], reason: MissReason, compute: impl FnOnce() -> F) -> (O, Duration)
+    where
+        F: Future<Output = O>,
+    {
+        self.computation().begins(texts, reason);
+        let start = Instant::now();
+        let output = compute().await;
+        let took = start.elapsed();
+        self.computation().ended(took);
+        (output, took)
+    }
+
+    fn computation(&self) -> Computation<'_, O, V> {
+        Computation { subject: &self.subject, memory: &self.memory }
+    }
+}
