@@ -37,19 +37,20 @@ pub(crate) enum Shape {
     /// A method with a cache of its own, within itself.
     Method,
     /// A method of this type that can be delayed, with a type of its name in a constant beside it.
-    MethodOf(Type),
+    MethodOf(Box<Type>),
 }
 
 impl Shape {
     /// Tells from the function and its options, since the `impl` around a method is out of an attribute's sight.
-    fn of(kind: Kind, sig: &syn::Signature, options: &Options, problems: &mut Problems) -> Shape {
-        let by_itself = types::mentions_self(sig.inputs.to_token_stream()) || types::mentions_self(sig.output.to_token_stream());
+    pub(crate) fn of(kind: Kind, sig: &syn::Signature, options: &Options, problems: &mut Problems) -> Shape {
+        let by_itself =
+            types::mentions_self(sig.inputs.to_token_stream()) || types::mentions_self(sig.output.to_token_stream());
         if !by_itself && options.of.is_none() {
             return Shape::Free;
         }
         match &options.of {
             _ if kind == Kind::Cached && options.task.is_none() => Shape::Method,
-            Some(of) if !types::mentions_self(of.to_token_stream()) => Shape::MethodOf(of.clone()),
+            Some(of) if !types::mentions_self(of.to_token_stream()) => Shape::MethodOf(Box::new(of.clone())),
             written => {
                 let option = match kind {
                     Kind::Task => "#[larder::task(of = Type)]",
@@ -61,7 +62,10 @@ impl Shape {
                 );
                 match written {
                     Some(of) => problems.at(of, message),
-                    None => problems.at(sig.inputs.first().map_or(sig.output.to_token_stream(), ToTokens::to_token_stream), message),
+                    None => problems.at(
+                        sig.inputs.first().map_or(sig.output.to_token_stream(), ToTokens::to_token_stream),
+                        message,
+                    ),
                 }
                 Shape::Method
             }
@@ -100,7 +104,7 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> Tok
         problems.at(task, "an `async` function is awaited, not sent to a worker: leave `task` out");
     }
     let own = match &shape {
-        Shape::MethodOf(own) => Some(own),
+        Shape::MethodOf(own) => Some(&**own),
         Shape::Free | Shape::Method => None,
     };
     let expansion = Expansion { function: &function, signature: &signature, options: &options, ignored, own };
@@ -183,6 +187,10 @@ mod test {
         assert!(expanded(Kind::Task, "", "fn f() -> std::io::Result<u8> {}").contains(ok_side));
         assert!(expanded(Kind::Task, "", "fn f() -> Outcome<u8> {}").contains("typeValue=Outcome<u8>;"));
         assert!(expanded(Kind::Task, "", "fn f() {}").contains("typeValue=();"));
+        let said = "typeValue=<Outcome<u8>as::larder::__private::probe::ResultLike>::Ok;";
+        assert!(expanded(Kind::Task, "result", "fn f() -> Outcome<u8> {}").contains(said));
+        let whole = "typeStored=std::io::Result<u8>;";
+        assert!(expanded(Kind::Task, "store(err)", "fn f() -> std::io::Result<u8> {}").contains(whole));
     }
 
     #[test]
@@ -196,6 +204,24 @@ mod test {
         let text = expanded(Kind::Task, "", "fn r#match(r#type: u64) {}");
         assert!(text.contains(r#""::","match""#), "{text}");
         assert!(text.contains(r#"Parameter::new("type","u64")"#), "{text}");
+    }
+
+    #[test]
+    fn where_a_function_stands_is_told_by_itself() {
+        let free = expanded(Kind::Cached, "", "fn f(x: u64) {}");
+        assert!(free.contains("structf{}"), "{free}");
+        let generic = expanded(Kind::Cached, "", "fn f<T: Clone>(x: T) {}");
+        assert!(generic.contains("structf<T:?::core::marker::Sized>{"), "{generic}");
+        assert!(generic.contains("get_global::<f<T>>().call("), "{generic}");
+        for (options, method) in [("", "fn f(&self) {}"), ("", "fn f() -> Self {}"), ("of = Self", "fn f() {}")] {
+            let text = expanded(Kind::Cached, options, method);
+            assert!(text.contains("__LARDER_METHOD.call(") && !text.contains("structf"), "{text}");
+        }
+        for (kind, options) in [(Kind::Task, "of = Model"), (Kind::Cached, "task, of = Model")] {
+            let text = expanded(kind, options, "fn f(&self, other: Option<Self>) -> Self {}");
+            assert!(text.contains("const__LARDER_TASK_OF_f:()="), "{text}");
+            assert!(text.contains("typeArgs<'larder>=(&'larderModel,Option<Model>,);typeOutput=Model;"), "{text}");
+        }
     }
 
     #[test]

@@ -37,7 +37,8 @@ impl Instance {
             match &mut predicate {
                 WherePredicate::Lifetime(_) => continue,
                 WherePredicate::Type(ty) => {
-                    ty.bounds = std::mem::take(&mut ty.bounds).into_iter().filter(|bound| !is_lifetime(bound)).collect();
+                    ty.bounds =
+                        std::mem::take(&mut ty.bounds).into_iter().filter(|bound| !is_lifetime(bound)).collect();
                 }
                 _ => {}
             }

@@ -20,9 +20,11 @@ use crate::types::Passing;
 /// The expansion of a sound method.
 pub(crate) fn expand(expansion: &Expansion<'_>, problems: &mut Problems) -> TokenStream {
     let Expansion { function, signature, options, .. } = expansion;
-    let by_value = signature.parameters.first().is_some_and(|first| first.name == "self" && !is_borrowed(&first.passing));
+    let by_value =
+        signature.parameters.first().is_some_and(|first| first.name == "self" && !is_borrowed(&first.passing));
     if by_value && let Some(key) = &options.key {
-        problems.at(key, "a method with a `key` of its own takes `&self`: its value is needed for the key and by the body");
+        problems
+            .at(key, "a method with a `key` of its own takes `&self`: its value is needed for the key and by the body");
     }
     let attrs = function.attrs.iter().map(expect_to_allow);
     let vis = &function.vis;
@@ -36,13 +38,14 @@ pub(crate) fn expand(expansion: &Expansion<'_>, problems: &mut Problems) -> Toke
     let road = road(expansion);
     let arguments = arguments(expansion);
     let key = key(expansion);
+    let call = format_ident!("{}", if key.is_some() { "call_keyed" } else { "call" });
     let (compute, sibling) = compute(expansion, by_value);
     quote! {
         #(#attrs)*
         #vis #sig {
             static __LARDER_METHOD: ::larder::__private::MethodCell = ::larder::__private::MethodCell::new(#code);
             #memory_item
-            __LARDER_METHOD.call(#memory, #road, #arguments, #key, #compute)
+            __LARDER_METHOD.#call(#memory, #road, #arguments, #key #compute)
         }
         #sibling
     }
@@ -76,8 +79,7 @@ fn road(expansion: &Expansion<'_>) -> TokenStream {
     let stored_type = results.stored_type();
     let stored = results.stored(&output);
     let restored = results.restored(&output);
-    let validity =
-        keys::validity_of(expansion.options).unwrap_or_else(|| quote! { ::larder::Validity::always() });
+    let validity = keys::validity_of(expansion.options).unwrap_or_else(|| quote! { ::larder::Validity::always() });
     quote! {
         #[allow(unused_qualifications, clippy::all, clippy::pedantic, clippy::nursery)]
         {
@@ -108,18 +110,16 @@ fn arguments(expansion: &Expansion<'_>) -> TokenStream {
     quote! { (#(#arguments,)*) }
 }
 
-/// How the key is given: `None`, or a closure.
-fn key(expansion: &Expansion<'_>) -> TokenStream {
-    let Some(key) = &expansion.options.key else { return quote! { ::larder::__private::OfArguments } };
+/// What makes the key, where it is not the arguments: a closure, as one more argument.
+fn key(expansion: &Expansion<'_>) -> Option<TokenStream> {
+    let key = expansion.options.key.as_ref()?;
     let args = format_ident!("args", span = Span::mixed_site());
     let with = format_ident!("with", span = Span::mixed_site());
     let given = keys::given(expansion.signature, key, &args, &with, Receiver::Kept);
-    quote! {
-        ::larder::__private::GivenKey(
-            #[allow(unused_variables, clippy::all, clippy::pedantic, clippy::nursery)]
-            |#args, #with| { #given }
-        )
-    }
+    Some(quote! {
+        #[allow(unused_variables, clippy::all, clippy::pedantic, clippy::nursery)]
+        |#args, #with| { #given },
+    })
 }
 
 /// The body as a closure; where the method takes its value by itself, as a method beside it.

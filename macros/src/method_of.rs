@@ -5,8 +5,8 @@
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
-use syn::ext::IdentExt;
 use syn::Type;
+use syn::ext::IdentExt;
 
 use crate::attribute::Kind;
 use crate::cached::{body, body_name, front_signature, memory};

@@ -54,8 +54,12 @@ impl<'o> Results<'o> {
         let failed = self.failed(&quote! { #output });
         let stored = self.stored(&output);
         let restored = self.restored(&output);
-        let from_value = if self.apart { from_ok(&output) } else { quote! { #output } };
-        let into_value = self.into_value(&output);
+        let from_value = if self.apart {
+            from_ok(&output)
+        } else {
+            quote! { #output }
+        };
+        let into_value = self.split(&output);
         quote! {
             fn failed(#output: &Self::Output) -> ::core::primitive::bool {
                 #failed
@@ -113,7 +117,11 @@ impl<'o> Results<'o> {
 
     /// The output that the stored value stands for.
     pub(crate) fn restored(&self, stored: &Ident) -> TokenStream {
-        if self.apart && !self.store_err { from_ok(stored) } else { quote! { #stored } }
+        if self.apart && !self.store_err {
+            from_ok(stored)
+        } else {
+            quote! { #stored }
+        }
     }
 
     /// Whether the output that `output` refers to is an `Err`.
@@ -148,7 +156,7 @@ impl<'o> Results<'o> {
         }
     }
 
-    fn into_value(&self, output: &Ident) -> TokenStream {
+    fn split(&self, output: &Ident) -> TokenStream {
         let probes = quote! {
             #[allow(unused_imports)]
             use ::larder::__private::probe::{BoxedError as _, DebugError as _, DisplayError as _, SilentError as _};

@@ -3,7 +3,10 @@
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{FnArg, GenericParam, Pat, PatIdent, PatType, Receiver, ReceiverKind, ReturnType, Safety, Type, TypeTuple, parse_quote};
+use syn::{
+    FnArg, GenericParam, Pat, PatIdent, PatType, Receiver, ReceiverKind, ReturnType, Safety, Type, TypeTuple,
+    parse_quote,
+};
 
 use crate::attribute::{Kind, Shape};
 use crate::instance::Instance;
@@ -189,9 +192,16 @@ mod test {
     use super::*;
 
     fn problems(kind: Kind, text: &str) -> Vec<String> {
+        problems_with(kind, "", text)
+    }
+
+    fn problems_with(kind: Kind, options: &str, text: &str) -> Vec<String> {
         let mut problems = Problems::default();
-        let signature = Signature::check(kind, &syn::parse_str(text).expect("a signature"), &mut problems);
-        signature.ignored(&[], &mut problems);
+        let options = Options::parse(kind, options.parse().expect("tokens"), &mut problems);
+        let sig = syn::parse_str(text).expect("a signature");
+        let shape = Shape::of(kind, &sig, &options, &mut problems);
+        let signature = Signature::check(kind, &shape, &options, &sig, &mut problems);
+        signature.ignored(&options.ignore, &mut problems);
         problems.messages()
     }
 
@@ -208,25 +218,62 @@ mod test {
             "fn f() -> fmt::Result",
             "fn f(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8, l: u8, m: u8, n: u8, \
              o: u8, p: u8)",
+            "fn f<'a, T: Clone, const N: usize>(x: &'a [T; N]) -> T where T: Copy",
         ] {
             assert_eq!(problems(Kind::Task, text), Vec::<String>::new(), "{text}");
         }
     }
 
     #[test]
+    fn what_a_method_can_be() {
+        for text in [
+            "fn f(&self)",
+            "fn f(self)",
+            "fn f(mut self, x: Self) -> Option<Self>",
+            "fn f(&self, x: Option<&str>, y: Cow<'_, str>)",
+            "fn f<'a, T: Into<Self::Item<'a>>>(&'a self, x: T)",
+            "fn f(x: Vec<Self>)",
+        ] {
+            assert_eq!(problems(Kind::Cached, text), Vec::<String>::new(), "{text}");
+            let own = "a task has a type of its own, and for that a method has to say whose it is: write `#[larder::task(of = Type)]`";
+            assert!(problems(Kind::Task, text)[0].starts_with(own), "{text}");
+        }
+        for text in ["fn f(&self)", "fn f(self, x: &[Self]) -> Result<Self, ()>", "fn f<'a>(&'a self)", "fn f()"] {
+            assert_eq!(problems_with(Kind::Task, "of = Model", text), Vec::<String>::new(), "{text}");
+            assert_eq!(problems_with(Kind::Cached, "of = Model<f64>, task", text), Vec::<String>::new(), "{text}");
+        }
+        let own = "a method that is a task has no type parameters of its own";
+        assert!(problems_with(Kind::Task, "of = Model", "fn f<T>(&self, x: T)")[0].starts_with(own));
+    }
+
+    #[test]
+    fn what_awaits_can_have_a_cache_of_its_own() {
+        let found = problems(Kind::Cached, "async fn f(x: &str) -> Result<u8, E>");
+        if cfg!(feature = "async") {
+            assert_eq!(found, Vec::<String>::new());
+        } else {
+            assert!(found.len() == 1 && found[0].contains("needs the feature `async` of larder"), "{found:?}");
+        }
+        for (text, start) in [
+            ("async fn f<T>(x: T)", "an `async` function with a cache has concrete types"),
+            ("async fn f(&self)", "an `async` method cannot be cached"),
+        ] {
+            let found = problems(Kind::Cached, text);
+            assert!(found.len() == 1 && found[0].starts_with(start), "{text}: {found:#?}");
+        }
+    }
+
+    #[test]
     fn what_a_task_cannot_be() {
         for (text, start) in [
-            ("fn f(self)", "methods are not supported yet: make it a free function that takes the value as its first"),
-            ("fn f(&mut self)", "methods are not"),
-            ("fn f(self: Box<Self>)", "methods are not"),
-            ("async fn f()", "a task runs to its end"),
+            ("fn f(&mut self)", "what is remembered is not done again"),
+            ("fn f(self: Box<Self>)", "the value of a method is taken by `&self` or `self`"),
+            ("fn f(&self, x: &mut u8)", "a task cannot write"),
             ("unsafe fn f()", "tasks are called from safe code"),
             ("extern \"C\" fn f()", "a task is a plain Rust function"),
             ("const fn f()", "a cache cannot be asked at compile time"),
-            ("fn f<T>(x: T)", "a task has concrete types: leave `T` out"),
-            ("fn f<const N: usize>()", "a task has no const parameters: make `N` an"),
-            ("fn f<'a>()", "lifetime parameters are not needed"),
-            ("fn f() where u8: Copy", "concrete types need no `where`"),
+            ("fn f<'a, T: From<&'a str>>(x: &'a str, y: T)", "the type of the function has no lifetime"),
+            ("fn f(x: &'a str)", "an argument is borrowed for one call"),
             ("fn f(x: &mut u8)", "a task cannot write"),
             ("fn f(x: &'static str)", "an argument is borrowed for one call"),
             ("fn f(x: Option<&str>)", "a reference inside a type"),
@@ -237,13 +284,12 @@ mod test {
             ("fn f(x: &dyn Fn(&str))", "a `dyn` value cannot be sent"),
             ("fn f(x: fn(&str))", "a function pointer"),
             ("fn f(x: *const u8)", "a pointer means nothing"),
-            ("fn f(x: Vec<Self>)", "`Self` is not known"),
-            ("fn f(x: Self::Item)", "`Self` is not known"),
             ("fn f((a, b): (u8, u8))", "a parameter needs a name"),
             ("fn f(_: u8)", "a parameter needs a name"),
             ("fn f(ref x: u8)", "a parameter needs a name"),
             ("fn f(#[cfg(unix)] x: u8)", "a task has the same parameters"),
             ("fn f(x: u8) -> &str", "a stored result cannot borrow"),
+            ("fn f(&self) -> &str", "a stored result cannot borrow"),
             ("fn f(x: u8) -> Result<&'static str, E>", "a stored result cannot borrow"),
             ("fn f(x: u8) -> Result<u8, &str>", "an error outlives"),
             ("fn f(x: u8) -> Ref<'static, u8>", "a stored result cannot borrow"),
@@ -261,11 +307,13 @@ mod test {
             assert!(found.len() == 1 && found[0].starts_with(start), "{text}: {found:#?}");
             assert!(!found[0].ends_with('.') && !found[0].starts_with(char::is_uppercase), "{found:#?}");
         }
+        let awaited = problems(Kind::Task, "async fn f()");
+        assert!(awaited.len() == 1 && awaited[0].starts_with("a task runs to its end"), "{awaited:?}");
     }
 
     #[test]
     fn all_problems_of_a_signature_are_found() {
-        let text = "async fn f<'a, T>(self, (a, b): (T, &'a str), c: &mut u8) -> &'a T where T: Copy";
-        assert_eq!(problems(Kind::Task, text).len(), 9);
+        let text = "async unsafe fn f<'a>((a, b): (T, &'a str), c: &mut u8, d: Option<&u8>) -> &'a T";
+        assert_eq!(problems(Kind::Task, text).len(), 7);
     }
 }

@@ -3,7 +3,9 @@
 use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::visit::Visit;
-use syn::{Expr, GenericArgument, Generics, Lifetime, PathArguments, Type, TypeFnPtr, TypeImplTrait, TypePath, TypePtr};
+use syn::{
+    Expr, GenericArgument, Generics, Lifetime, PathArguments, Type, TypeFnPtr, TypeImplTrait, TypePath, TypePtr,
+};
 use syn::{TypeReference, TypeTraitObject};
 
 use crate::attribute::Shape;

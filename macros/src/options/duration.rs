@@ -42,7 +42,7 @@ fn seconds(text: &str) -> Result<u64, String> {
         return Err(format!("\"{text}\" is no length of time: {WRITE}"));
     }
     match number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)) {
-        Some(0) => Err("what expires at once is never loaded: give a longer time, or leave the attribute out".to_owned()),
+        Some(0) => Err("what expires at once is never loaded: give a longer time, or leave the option out".to_owned()),
         Some(seconds) => Ok(seconds),
         None => Err(format!("\"{text}\" is longer than can be counted: leave `expires_after` out")),
     }

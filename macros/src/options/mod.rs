@@ -67,7 +67,10 @@ impl Options {
         if options.key.is_some()
             && let Some(ignored) = options.ignore.first()
         {
-            problems.at(ignored, "`key` takes the place of all arguments, so there is nothing to ignore: keep one of the two");
+            problems.at(
+                ignored,
+                "`key` takes the place of all arguments, so there is nothing to ignore: keep one of the two",
+            );
         }
         options
     }
