@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::cached::TaskArguments;
-use super::call::{Arguments, KeyTexts, Keyed, Subject};
+use super::arguments::{ArgsOf, Arguments};
+use super::call::{Keyed, Subject};
 use super::claim::{Guard, Met};
 use super::computation::Computation;
 use super::offload::Lane;
@@ -53,7 +53,7 @@ impl<T: AsyncTask> Cached<T> {
         T::Output: Send,
     {
         let call = Call { memory: self.memory.clone(), subject: Arc::clone(&self.subject) };
-        call.run(TaskArguments::<T>(args), |args| T::compute(args.0))
+        call.run(ArgsOf::<T>(args), |ArgsOf(args)| T::compute(args))
     }
 }
 
@@ -128,7 +128,7 @@ where
         };
         // So it ends if it is dropped or panics.
         ends(End::NotStored);
-        let texts = self.subject.key_texts(&args);
+        let texts = self.subject.texts(&args);
         let keyed = Keyed { key: place.key, entry: place.entry, made_of: &place.made_of };
         let why = self.computation().told_why(&place.shelves, &keyed, &args, reason);
         self.computation().begins(&self.computation().told_texts(&args), reason, why);
@@ -180,7 +180,14 @@ where
     }
 
     /// Stores an output and ends the claim; gives it back, and whether others can now look it up.
-    async fn keep(&self, place: Place, output: O, texts: KeyTexts, took: Duration, claim: Option<Claim>) -> (O, bool) {
+    async fn keep(
+        &self,
+        place: Place,
+        output: O,
+        texts: Vec<String>,
+        took: Duration,
+        claim: Option<Claim>,
+    ) -> (O, bool) {
         let call = self.clone();
         let job = move || {
             let Place { shelves, key, entry, made_of } = place;

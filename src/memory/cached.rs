@@ -8,15 +8,18 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{Arguments, Results, Subject};
+#[cfg(unix)]
+use super::arguments::ArgsLent;
+use super::arguments::{ArgsOf, Plain};
+use super::call::{Results, Subject};
 use super::metadata::Metadata;
 use super::validity::Validity;
 use super::waiting::Waiting;
 use super::{Memory, NotStoredReason, lookup, store_failed};
-use crate::codec::{self, Top};
+use crate::codec;
 use crate::error::Result;
 use crate::key::{Identity, Layout};
-use crate::task::{Function, Task, WithKey};
+use crate::task::{Function, Task};
 
 /// A task function with a memory in front of it. joblib's `MemorizedFunc`.
 ///
@@ -82,7 +85,7 @@ impl<T: Function> Cached<T> {
     /// The result of a call if it can be loaded now.
     #[cfg(unix)]
     pub(crate) fn find(&self, args: &T::Args<'_>) -> Option<T::Output> {
-        self.subject.find(&self.memory, &BorrowedArguments::<T>(args))
+        self.subject.find(&self.memory, &ArgsLent::<T>(args))
     }
 
     /// The memory in front of the function.
@@ -111,7 +114,7 @@ impl<T: Task> Cached<T> {
     /// If the function does; nothing is stored then, and the next call computes.
     #[inline]
     pub fn call(&self, args: T::Args<'_>) -> T::Output {
-        self.subject.call(&self.memory, TaskArguments::<T>(args), |args| T::compute(args.0))
+        self.subject.call(&self.memory, ArgsOf::<T>(args), |ArgsOf(args)| T::compute(args))
     }
 
     /// As [`call`](Cached::call), but for a call that is under way elsewhere: then the arguments come back, or it is
@@ -124,13 +127,8 @@ impl<T: Task> Cached<T> {
         waiting: Waiting,
     ) -> std::result::Result<T::Output, T::Args<'a>> {
         lookup::begins();
-        let called = self.subject.call_unless_busy(
-            &self.memory,
-            TaskArguments::<T>(args),
-            |args: TaskArguments<'a, T>| compute(args.0),
-            waiting,
-        );
-        called.map_err(|(args, _)| args.0)
+        let compute = |ArgsOf(args): ArgsOf<'a, T>| compute(args);
+        self.subject.call_unless_busy(&self.memory, ArgsOf(args), compute, waiting).map_err(|(ArgsOf(args), _)| args)
     }
 }
 
@@ -140,52 +138,9 @@ impl<T: Function> fmt::Debug for Cached<T> {
     }
 }
 
-/// The arguments of a call of `T`.
-pub(super) struct TaskArguments<'a, T: Function>(pub(super) T::Args<'a>);
-
-impl<T: Function> Arguments for TaskArguments<'_, T> {
-    #[inline]
-    fn with_key<W: WithKey>(&self, with: W) -> W::Out {
-        T::with_key(&self.0, with)
-    }
-
-    fn with_arguments<W: WithKey>(&self, with: W) -> W::Out {
-        with.arguments(&self.0)
-    }
-}
-
-/// The same, lent.
-#[cfg(unix)]
-struct BorrowedArguments<'r, 'a, T: Function>(&'r T::Args<'a>);
-
-#[cfg(unix)]
-impl<T: Function> Arguments for BorrowedArguments<'_, '_, T> {
-    fn with_key<W: WithKey>(&self, with: W) -> W::Out {
-        T::with_key(self.0, with)
-    }
-
-    fn with_arguments<W: WithKey>(&self, with: W) -> W::Out {
-        with.arguments(self.0)
-    }
-}
-
-/// The argument of a closure.
-pub(super) struct OneArgument<'r, A: ?Sized>(pub(super) &'r A);
-
-impl<A: Serialize + ?Sized> Arguments for OneArgument<'_, A> {
-    #[inline]
-    fn with_key<W: WithKey>(&self, with: W) -> W::Out {
-        with.arguments(self.0)
-    }
-
-    fn with_arguments<W: WithKey>(&self, with: W) -> W::Out {
-        with.arguments(self.0)
-    }
-}
-
 /// Whether a clone of a `V` is a value of its own: one that shares what can change would let a caller change what the
 /// next one gets. Told by the type's name, so a struct that hides such a part is not seen; the attribute's page says so.
-fn is_fixed<V>() -> bool {
+pub(super) fn is_fixed<V>() -> bool {
     let name = std::any::type_name::<V>();
     !["Mutex<", "RwLock<", "Cell<", "::atomic::Atomic"].iter().any(|part| name.contains(part))
 }
@@ -209,10 +164,10 @@ impl Stores {
 }
 
 fn stored<R: Serialize, const ERR: bool, const NONE: bool>(output: &R) -> std::result::Result<&R, NotStoredReason> {
-    match codec::top_of(output) {
-        Top::Err if !ERR => Err(NotStoredReason::ErrorResult),
-        Top::None if !NONE => Err(NotStoredReason::NoneResult),
-        _ => Ok(output),
+    match () {
+        () if !ERR && codec::is_err(output) => Err(NotStoredReason::ErrorResult),
+        () if !NONE && codec::is_none(output) => Err(NotStoredReason::NoneResult),
+        () => Ok(output),
     }
 }
 
@@ -275,7 +230,7 @@ where
     /// If the closure does.
     #[inline]
     pub fn call(&self, argument: &A) -> R {
-        self.subject.call(&self.memory, OneArgument(argument), |argument| (self.function)(argument.0))
+        self.subject.call(&self.memory, Plain(argument), |Plain(argument)| (self.function)(argument))
     }
 
     /// Removes the entries of this name, in all versions, and answers how many.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::arguments::{Arguments, MakeKey};
 use super::claim::{Guard, Met};
 use super::computation::Computation;
 use super::lookup::{self, Looked};
@@ -16,13 +17,13 @@ use super::stats::Source;
 use super::validity::Validity;
 use super::waiting::{self, Waiting};
 use super::{Memory, Shelves};
-use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
+use crate::key::{Identity, Key, Layout, MadeOf, describe};
 use crate::store::census::Code;
 use crate::store::entry::{Argument, Origin};
 use crate::store::used::FunctionName;
 use crate::store::{Absent, Claimant, Claimed, End, EntryKey, Lookup, Patience, Prefix};
+use crate::task::Parameter;
 use crate::task::probe::Sharing;
-use crate::task::{Parameter, WithKey};
 use crate::walk::Halt;
 
 /// More codes of a function than these are not asked about a missing entry.
@@ -48,14 +49,6 @@ pub(super) struct Results<O, V> {
     pub(super) stored: fn(&O) -> Result<&V, NotStoredReason>,
     pub(super) restore: fn(V) -> O,
     pub(super) sharing: Option<Sharing<V>>,
-}
-
-/// The arguments of a call, as its key and its texts want them.
-pub(super) trait Arguments {
-    /// Gives `with` what the key is made of.
-    fn with_key<W: WithKey>(&self, with: W) -> W::Out;
-    /// Gives `with` the arguments themselves.
-    fn with_arguments<W: WithKey>(&self, with: W) -> W::Out;
 }
 
 /// The key of the call at hand, with what its record says of it.
@@ -146,7 +139,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     #[inline]
     pub(super) fn try_key<A: Arguments>(&self, args: &A, made_of: &mut MadeOf) -> Result<Key, Halt> {
-        args.with_key(MakesKey { identity: &self.identity, layout: self.layout, made_of })
+        args.key(MakeKey { function: &self.identity, layout: self.layout, made_of }).0
     }
 
     /// The result of a call if it can be loaded, without a claim and without a miss if it cannot.
@@ -314,25 +307,23 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         }
     }
 
-    /// The texts of the arguments.
     pub(super) fn texts<A: Arguments>(&self, args: &A) -> Vec<String> {
-        args.with_arguments(MakesTexts { layout: self.layout })
-    }
-
-    /// The texts of what is in the key.
-    pub(super) fn key_texts<A: Arguments>(&self, args: &A) -> KeyTexts {
-        args.with_key(MakesKeyTexts { layout: self.layout })
+        match self.layout {
+            Layout::Tuple { .. } => describe::each(args),
+            Layout::Single => vec![describe::value(args)],
+        }
     }
 
     pub(super) fn call_text(&self, texts: &[String]) -> String {
         format!("{}({})", self.identity.short_name(), describe::named(texts, self.parameters))
     }
 
-    /// What the key was made of.
-    pub(super) fn origin<'o>(&'o self, made_of: &MadeOf, texts: KeyTexts) -> Origin<'o> {
-        let kept: Vec<(&str, String)> = match texts {
-            KeyTexts::Given(text) => vec![("key", text)],
-            KeyTexts::Arguments(texts) => {
+    /// What the key was made of; `texts` are those of the arguments.
+    pub(super) fn origin<'o>(&'o self, made_of: &MadeOf, texts: Vec<String>) -> Origin<'o> {
+        let kept: Vec<(&str, String)> = match made_of.given() {
+            // It stands for all arguments.
+            Some(given) => vec![("key", given.to_owned())],
+            None => {
                 let name = |index: usize| self.parameters.get(index).map_or("", |parameter| parameter.name);
                 self.layout.kept(texts).map(|(index, text)| (name(index), text)).collect()
             }
@@ -348,70 +339,6 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             version: self.identity.version(),
             arguments,
         }
-    }
-}
-
-/// Makes the key of a call.
-struct MakesKey<'k> {
-    identity: &'k Identity,
-    layout: Layout,
-    made_of: &'k mut MadeOf,
-}
-
-impl WithKey for MakesKey<'_> {
-    type Out = Result<Key, Halt>;
-
-    #[inline]
-    fn arguments<A: Serialize + ?Sized>(self, args: &A) -> Self::Out {
-        key::key(self.identity, args, self.layout, self.made_of)
-    }
-
-    fn given<K: Serialize + ?Sized>(self, key: &K) -> Self::Out {
-        key::key(self.identity, key, Layout::Single, self.made_of)
-    }
-}
-
-/// Makes the short texts of arguments.
-struct MakesTexts {
-    layout: Layout,
-}
-
-impl WithKey for MakesTexts {
-    type Out = Vec<String>;
-
-    fn arguments<A: Serialize + ?Sized>(self, args: &A) -> Vec<String> {
-        match self.layout {
-            Layout::Tuple { .. } => describe::each(args),
-            Layout::Single => vec![describe::value(args)],
-        }
-    }
-
-    fn given<K: Serialize + ?Sized>(self, key: &K) -> Vec<String> {
-        vec![describe::value(key)]
-    }
-}
-
-/// The texts of what is in a key.
-pub(super) enum KeyTexts {
-    /// Of all arguments, those that are ignored too.
-    Arguments(Vec<String>),
-    /// Of what stands in their place.
-    Given(String),
-}
-
-struct MakesKeyTexts {
-    layout: Layout,
-}
-
-impl WithKey for MakesKeyTexts {
-    type Out = KeyTexts;
-
-    fn arguments<A: Serialize + ?Sized>(self, args: &A) -> KeyTexts {
-        KeyTexts::Arguments(MakesTexts { layout: self.layout }.arguments(args))
-    }
-
-    fn given<K: Serialize + ?Sized>(self, key: &K) -> KeyTexts {
-        KeyTexts::Given(describe::value(key))
     }
 }
 

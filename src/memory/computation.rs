@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{Arguments, KeyTexts, Keyed, Subject};
+use super::arguments::Arguments;
+use super::call::{Keyed, Subject};
 use super::load::Kept;
 use super::lookup::{self, Looked};
 use super::metadata::Metadata;
@@ -46,7 +47,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         compute: impl FnOnce(A) -> O,
         reason: MissReason,
     ) -> (O, bool) {
-        let texts = self.subject.key_texts(&args);
+        let texts = self.subject.texts(&args);
         self.begins(&self.told_texts(&args), reason, self.told_why(shelves, keyed, &args, reason));
         let (output, took) = self.timed(|| compute(args));
         let stored = self.keep(shelves, keyed, &output, texts, took);
@@ -71,7 +72,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         shelves: &Shelves,
         keyed: &Keyed<'_>,
         output: &O,
-        texts: KeyTexts,
+        texts: Vec<String>,
         took: Duration,
     ) -> bool {
         let calls = Calls { misses: 1, nanos_computing: nanos(took), ..Calls::default() };

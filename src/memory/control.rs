@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::cached::{OneArgument, TaskArguments};
-use super::call::{Arguments, Keyed, Subject};
+use super::arguments::{ArgsOf, Arguments, Plain};
+use super::call::{Keyed, Subject};
 use super::claim::Guard;
 use super::computation::Computation;
 use super::explain::Explanation;
@@ -53,7 +53,7 @@ impl<T: Function> Cached<T> {
     /// # Ok::<(), larder::Error>(())
     /// ```
     pub fn explain(&self, args: T::Args<'_>) -> Explanation {
-        self.subject.explain(&self.memory, &TaskArguments::<T>(args))
+        self.subject.explain(&self.memory, &ArgsOf::<T>(args))
     }
 
     /// Removes the entry of one call; answers whether there was one. The next such call computes.
@@ -61,7 +61,7 @@ impl<T: Function> Cached<T> {
     /// # Errors
     /// The store refuses; the entry is still there.
     pub fn forget(&self, args: T::Args<'_>) -> Result<bool> {
-        self.subject.forget(&self.memory, &TaskArguments::<T>(args))
+        self.subject.forget(&self.memory, &ArgsOf::<T>(args))
     }
 }
 
@@ -71,7 +71,7 @@ impl<T: Task> Cached<T> {
     /// # Panics
     /// If the function does; what was stored is still there then.
     pub fn call_forced(&self, args: T::Args<'_>) -> T::Output {
-        self.subject.call_forced(&self.memory, TaskArguments::<T>(args), |args| T::compute(args.0))
+        self.subject.call_forced(&self.memory, ArgsOf::<T>(args), |ArgsOf(args)| T::compute(args))
     }
 
     /// Computes the call past the cache: nothing is looked up, stored or counted. joblib's `MemorizedFunc.func`.
@@ -104,7 +104,7 @@ impl<T: Task> Cached<T> {
     /// # Ok::<(), larder::Error>(())
     /// ```
     pub fn call_and_shelve(&self, args: T::Args<'_>) -> std::result::Result<Shelved<T::Stored>, T::Output> {
-        self.subject.call_and_shelve(&self.memory, TaskArguments::<T>(args), |args| T::compute(args.0))
+        self.subject.call_and_shelve(&self.memory, ArgsOf::<T>(args), |ArgsOf(args)| T::compute(args))
     }
 }
 
@@ -122,7 +122,7 @@ where
 
     /// Says whether a call would be loaded and, if not, why it would be computed. See [`Cached::explain`].
     pub fn explain(&self, argument: &A) -> Explanation {
-        self.subject.explain(&self.memory, &OneArgument(argument))
+        self.subject.explain(&self.memory, &Plain(argument))
     }
 
     /// Removes the entry of one call; answers whether there was one.
@@ -130,7 +130,7 @@ where
     /// # Errors
     /// The store refuses; the entry is still there.
     pub fn forget(&self, argument: &A) -> Result<bool> {
-        self.subject.forget(&self.memory, &OneArgument(argument))
+        self.subject.forget(&self.memory, &Plain(argument))
     }
 
     /// Computes the call, whatever is stored, and stores its result in place of what was. See [`Cached::call_forced`].
@@ -138,7 +138,7 @@ where
     /// # Panics
     /// If the closure does.
     pub fn call_forced(&self, argument: &A) -> R {
-        self.subject.call_forced(&self.memory, OneArgument(argument), |argument| (self.function)(argument.0))
+        self.subject.call_forced(&self.memory, Plain(argument), |Plain(argument)| (self.function)(argument))
     }
 
     /// Computes the call past the cache. See [`Cached::call_uncached`].
@@ -154,8 +154,8 @@ where
     /// # Errors
     /// The output itself, where nothing of it is stored and it cannot be encoded either.
     pub fn call_and_shelve(&self, argument: &A) -> std::result::Result<Shelved<R>, R> {
-        let compute = |argument: OneArgument<'_, A>| (self.function)(argument.0);
-        self.subject.call_and_shelve(&self.memory, OneArgument(argument), compute)
+        let compute = |Plain(argument): Plain<&A>| (self.function)(argument);
+        self.subject.call_and_shelve(&self.memory, Plain(argument), compute)
     }
 }
 

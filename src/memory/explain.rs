@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{Arguments, Keyed, Subject};
+use super::arguments::Arguments;
+use super::call::{Keyed, Subject};
 use super::load::decode_found;
 use super::metadata::{ArgumentInfo, Metadata};
 use super::reason::MissReason;
@@ -190,7 +191,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             Err(refused) => return Explanation::NoKey(refused.to_string()),
         };
         let keyed = Keyed { key, entry: self.prefix.entry(&key), made_of: &made_of };
-        let origin = self.origin(&made_of, self.key_texts(args));
+        let origin = self.origin(&made_of, self.texts(args));
         match shelves.store.get(&keyed.entry) {
             Ok(found) => {
                 let known = || found.info().map(|info| Box::new(Metadata::of(&info)));
@@ -227,7 +228,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             | MissReason::Evicted
             | MissReason::AgedOut
             | MissReason::Forgotten => {
-                let origin = self.origin(keyed.made_of, self.key_texts(args));
+                let origin = self.origin(keyed.made_of, self.texts(args));
                 let absent = shelves.store.peek(&keyed.entry).err().unwrap_or(Absent::Never);
                 self.explain_absent(shelves, keyed, &origin, absent, LOOKED_AT)
             }

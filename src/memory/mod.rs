@@ -5,6 +5,7 @@
 //! call: whatever cannot be loaded is computed, whatever cannot be stored is returned, and each has its reason in
 //! [`Stats`].
 
+mod arguments;
 #[cfg(feature = "async")]
 mod asynchronous;
 mod cached;
@@ -15,6 +16,7 @@ mod control;
 mod explain;
 mod global;
 mod hot;
+mod instances;
 mod load;
 mod lookup;
 mod metadata;
@@ -41,12 +43,16 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[doc(hidden)]
+pub use arguments::{Made, MakeKey};
 pub use cached::{Cached, CachedFn};
 pub use explain::{ArgumentChange, Explanation};
-#[doc(hidden)]
-pub use global::CachedCell;
 #[cfg(unix)]
 pub(crate) use global::VARIABLE as GLOBAL_VARIABLE;
+#[doc(hidden)]
+pub use global::{CachedCell, global_memory};
+#[doc(hidden)]
+pub use instances::{Instances, MethodCell, MethodCode, NotInKey, Road};
 pub(crate) use lookup::{Asking, Looked};
 pub use metadata::{ArgumentInfo, Metadata};
 pub use reason::{MissReason, NotStoredReason};
