@@ -11,6 +11,7 @@ mod context;
 mod damage;
 mod endings;
 mod examples;
+mod explain;
 mod flips;
 mod holes;
 #[cfg(unix)]
@@ -19,6 +20,7 @@ mod joblib;
 mod kills;
 #[cfg(feature = "conformance")]
 mod laws;
+mod limits;
 mod location;
 mod memory;
 mod observers;
