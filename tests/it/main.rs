@@ -5,6 +5,10 @@
 mod arrays;
 #[cfg(feature = "async")]
 mod asynchronous;
+#[cfg(feature = "async")]
+mod awaited;
+#[cfg(feature = "async")]
+mod awaits;
 mod blobs;
 mod child;
 mod context;
