@@ -10,6 +10,8 @@ mod awaited;
 #[cfg(feature = "async")]
 mod awaits;
 mod blobs;
+#[cfg(feature = "async")]
+mod cancelled;
 mod child;
 mod context;
 mod damage;
