@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::arguments::{ArgsOf, Arguments};
 use super::call::{Computation, Keyed, Subject};
 use super::claim::{Guard, Met};
 use super::offload::Lane;
@@ -50,7 +51,7 @@ impl<T: AsyncTask> Cached<T> {
         T::Output: Send,
     {
         let call = Call { memory: self.memory.clone(), subject: Arc::clone(&self.subject) };
-        call.run(args, T::compute)
+        call.run(ArgsOf::<T>(args), |ArgsOf(args)| T::compute(args))
     }
 }
 
@@ -93,7 +94,7 @@ where
 {
     async fn run<A, F>(self, args: A, compute: impl FnOnce(A) -> F) -> O
     where
-        A: Serialize,
+        A: Arguments,
         F: Future<Output = O>,
     {
         let place = match self.start(&args) {
@@ -134,7 +135,7 @@ where
     }
 
     /// Does what takes no waiting.
-    fn start<A: Serialize>(&self, args: &A) -> Start<O> {
+    fn start<A: Arguments>(&self, args: &A) -> Start<O> {
         let Some(shelves) = &self.memory.inner.place else { return Start::Unkeyed(MissReason::Disabled) };
         let mut made_of = MadeOf::default();
         let Some(key) = self.subject.key(&self.memory, args, &mut made_of) else {

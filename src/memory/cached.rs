@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::arguments::{ArgsOf, Plain};
 use super::call::Subject;
 use super::waiting::Waiting;
-use super::{Memory, NotStoredReason, lookup, store_failed};
+use super::{Memory, NotStoredReason, Validity, lookup, store_failed};
 use crate::codec;
 use crate::error::Result;
 use crate::key::{Identity, Layout};
@@ -36,6 +37,7 @@ impl<T: Function> Cached<T> {
             stored: T::stored,
             restore: T::restore,
             sharing: T::sharing().filter(|_| is_fixed::<T::Stored>()),
+            validity: T::validity(),
         };
         Cached { memory, subject: Arc::new(subject) }
     }
@@ -43,7 +45,8 @@ impl<T: Function> Cached<T> {
     /// The result of a call if it can be loaded now.
     #[cfg(unix)]
     pub(crate) fn find(&self, args: &T::Args<'_>) -> Option<T::Output> {
-        self.subject.find(&self.memory, args)
+        use super::arguments::ArgsLent;
+        self.subject.find(&self.memory, &ArgsLent::<T>(args))
     }
 
     /// The memory in front of the function.
@@ -72,7 +75,7 @@ impl<T: Task> Cached<T> {
     /// If the function does; nothing is stored then, and the next call computes.
     #[inline]
     pub fn call(&self, args: T::Args<'_>) -> T::Output {
-        self.subject.call(&self.memory, args, T::compute)
+        self.subject.call(&self.memory, ArgsOf::<T>(args), |ArgsOf(args)| T::compute(args))
     }
 
     /// As [`call`](Cached::call), but for a call that is under way elsewhere: then the arguments come back, or it is
@@ -85,7 +88,8 @@ impl<T: Task> Cached<T> {
         waiting: Waiting,
     ) -> std::result::Result<T::Output, T::Args<'a>> {
         lookup::begins();
-        self.subject.call_unless_busy(&self.memory, args, compute, waiting).map_err(|(args, _)| args)
+        let compute = |ArgsOf(args): ArgsOf<'a, T>| compute(args);
+        self.subject.call_unless_busy(&self.memory, ArgsOf(args), compute, waiting).map_err(|(ArgsOf(args), _)| args)
     }
 }
 
@@ -97,7 +101,7 @@ impl<T: Function> fmt::Debug for Cached<T> {
 
 /// Whether a clone of a `V` is a value of its own: one that shares what can change would let a caller change what the
 /// next one gets. Told by the type's name, so a struct that hides such a part is not seen; the attribute's page says so.
-fn is_fixed<V>() -> bool {
+pub(super) fn is_fixed<V>() -> bool {
     let name = std::any::type_name::<V>();
     !["Mutex<", "RwLock<", "Cell<", "::atomic::Atomic"].iter().any(|part| name.contains(part))
 }
@@ -127,6 +131,7 @@ where
             restore: |value| value,
             // A type parameter is not known to be `Clone`: recent values are kept encoded.
             sharing: None,
+            validity: Validity::always(),
         };
         CachedFn { memory, subject, function, _argument: PhantomData }
     }
@@ -137,7 +142,7 @@ where
     /// If the closure does.
     #[inline]
     pub fn call(&self, argument: &A) -> R {
-        self.subject.call(&self.memory, argument, |argument| (self.function)(argument))
+        self.subject.call(&self.memory, Plain(argument), |Plain(argument)| (self.function)(argument))
     }
 
     /// Removes the entries of this name, in all versions, and answers how many.

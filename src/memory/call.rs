@@ -9,20 +9,22 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::arguments::{Arguments, MakeKey};
 use super::claim::{Guard, Met};
 use super::hot::{Hot, HotValue};
 use super::lookup::{self, Looked};
 use super::report;
 use super::stats::{MissReason, NotStoredReason, Source};
 use super::waiting::{self, Waiting};
-use super::{Memory, Shelves};
+use super::{Memory, Shelves, Validity};
 use crate::codec::{self, CodecError, CodecId, Large};
-use crate::key::{self, Identity, Key, Layout, MadeOf, describe};
+use crate::key::{Identity, Key, Layout, MadeOf, describe};
 use crate::panics;
 use crate::store::entry::{Argument, Origin};
 use crate::store::{Absent, Bytes, Claimant, Claimed, End, EntryKey, Found, Lookup, NewEntry, Patience, Prefix};
 use crate::task::Parameter;
 use crate::task::probe::Sharing;
+use crate::walk::Halt;
 
 /// A result that took this long is made safe from a killed process before the call returns: the flush costs some 130 us.
 const COSTLY: Duration = Duration::from_millis(10);
@@ -40,6 +42,8 @@ pub(super) struct Subject<O, V> {
     pub(super) stored: fn(&O) -> Result<&V, NotStoredReason>,
     pub(super) restore: fn(V) -> O,
     pub(super) sharing: Option<Sharing<V>>,
+    #[expect(dead_code, reason = "what is stored is looked at with it from the next change on")]
+    pub(super) validity: Validity,
 }
 
 /// The key of the call at hand, with what its record says of it.
@@ -52,7 +56,7 @@ pub(super) struct Keyed<'k> {
 impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     /// Answers one call, from wherever its result is.
     #[inline]
-    pub(super) fn call<A: Serialize>(&self, memory: &Memory, args: A, compute: impl FnOnce(A) -> O) -> O {
+    pub(super) fn call<A: Arguments>(&self, memory: &Memory, args: A, compute: impl FnOnce(A) -> O) -> O {
         match self.call_unless_busy(memory, args, compute, Waiting::AsThreadMay) {
             Ok(output) => output,
             // Only who does not wait is sent away.
@@ -63,7 +67,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     /// As [`call`](Subject::call); gives back what it was given if the same call is under way elsewhere and it is not to
     /// wait for it.
     #[inline]
-    pub(super) fn call_unless_busy<A: Serialize, F: FnOnce(A) -> O>(
+    pub(super) fn call_unless_busy<A: Arguments, F: FnOnce(A) -> O>(
         &self,
         memory: &Memory,
         args: A,
@@ -87,8 +91,8 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     /// The key of a call, and in `made_of` what it was made of. Whoever asked is told where there is none.
     #[inline]
-    pub(super) fn key<A: Serialize>(&self, memory: &Memory, args: &A, made_of: &mut MadeOf) -> Option<Key> {
-        let refused = match key::key(&self.identity, args, self.layout, made_of) {
+    pub(super) fn key<A: Arguments>(&self, memory: &Memory, args: &A, made_of: &mut MadeOf) -> Option<Key> {
+        let refused = match self.made(args, made_of) {
             Ok(key) => return Some(key),
             Err(refused) => refused,
         };
@@ -102,12 +106,17 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         None
     }
 
+    #[inline]
+    fn made<A: Arguments>(&self, args: &A, made_of: &mut MadeOf) -> Result<Key, Halt> {
+        args.key(MakeKey { function: &self.identity, layout: self.layout, made_of }).0
+    }
+
     /// The result of a call if it can be loaded, without a claim and without a miss if it cannot.
     #[cfg(unix)]
-    pub(super) fn find<A: Serialize>(&self, memory: &Memory, args: &A) -> Option<O> {
+    pub(super) fn find<A: Arguments>(&self, memory: &Memory, args: &A) -> Option<O> {
         let shelves = memory.inner.place.as_ref()?;
         let mut made_of = MadeOf::default();
-        let key = key::key(&self.identity, args, self.layout, &mut made_of).ok()?;
+        let key = self.made(args, &mut made_of).ok()?;
         let (output, source) = match self.hot_value(memory, shelves, &key) {
             Some(output) => (output, Source::Hot),
             None => {
@@ -301,17 +310,21 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     }
 
     fn origin<'o>(&'o self, keyed: &Keyed<'_>, texts: Vec<String>) -> Origin<'o> {
-        let kept = self.layout.kept(texts);
-        let arguments = keyed
-            .made_of
-            .digests()
-            .zip(kept)
-            .map(|(digest, (index, text))| Argument {
-                name: Cow::Borrowed(self.parameters.get(index).map_or("", |parameter| parameter.name)),
-                digest,
-                text: Cow::Owned(text),
-            })
-            .collect();
+        let digests = keyed.made_of.digests();
+        let arguments = match keyed.made_of.given() {
+            // It stands for all arguments.
+            Some(given) => digests
+                .map(|digest| Argument { name: Cow::Borrowed("key"), digest, text: Cow::Owned(given.to_owned()) })
+                .collect(),
+            None => digests
+                .zip(self.layout.kept(texts))
+                .map(|(digest, (index, text))| Argument {
+                    name: Cow::Borrowed(self.parameters.get(index).map_or("", |parameter| parameter.name)),
+                    digest,
+                    text: Cow::Owned(text),
+                })
+                .collect(),
+        };
         Origin {
             function: Cow::Borrowed(self.identity.name()),
             fingerprint: self.identity.fingerprint(),

@@ -5,6 +5,7 @@
 //! call: whatever cannot be loaded is computed, whatever cannot be stored is returned, and each has its reason in
 //! [`Stats`].
 
+mod arguments;
 #[cfg(feature = "async")]
 mod asynchronous;
 mod cached;
@@ -12,6 +13,7 @@ mod call;
 mod claim;
 mod global;
 mod hot;
+mod instances;
 mod lookup;
 #[cfg(feature = "async")]
 mod offload;
@@ -31,11 +33,15 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use cached::{Cached, CachedFn};
 #[doc(hidden)]
-pub use global::CachedCell;
+pub use arguments::{Made, MakeKey};
+pub use cached::{Cached, CachedFn};
 #[cfg(unix)]
 pub(crate) use global::VARIABLE as GLOBAL_VARIABLE;
+#[doc(hidden)]
+pub use global::{CachedCell, global_memory};
+#[doc(hidden)]
+pub use instances::{Instances, MethodCell, MethodCode, NotInKey, Road};
 pub(crate) use lookup::{Asking, Looked};
 #[cfg(unix)]
 pub(crate) use stats::lookups_in;

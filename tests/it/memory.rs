@@ -307,7 +307,7 @@ fn a_closure_and_a_function_of_one_name_are_apart() {
 
     let dir = tempfile::tempdir().unwrap();
     let memory = open(dir.path());
-    let name = <halved as larder::Task>::NAME;
+    let name = <halved as larder::Function>::NAME;
     miss!(memory, NeverSeen, memory.cached::<halved>().call((3.0,)), 1.5);
     miss!(memory, NeverSeen, memory.cached_fn(name, 0, |(x,): &(f64,)| x / 3.0).call(&(3.0,)), 1.0);
     hit!(memory, hits_hot, memory.cached::<halved>().call((3.0,)), 1.5);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use larder::Task;
+use larder::Function;
 
 struct Shown;
 
