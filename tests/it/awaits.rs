@@ -12,7 +12,7 @@ use std::thread;
 use futures::FutureExt;
 use futures::future::{join_all, join3};
 use larder::store::VolatileStore;
-use larder::{AsyncTask, Cached, Memory, MissReason, NotStoredReason};
+use larder::{Cached, Memory, MissReason, NotStoredReason};
 use smol::block_on;
 use smol::channel::unbounded;
 
@@ -78,6 +78,36 @@ fn who_waits_for_a_result_that_memory_does_not_keep_reads_it() {
             assert_eq!((stats.misses(), stats.hits_index, stats.hits()), (1, 99, 99), "{runtime:?}");
         });
     }
+}
+
+/// What memory does not keep is read by all who waited at once: one that is slow holds up no other.
+#[test]
+fn those_who_read_do_not_wait_for_each_other() {
+    ends(|| {
+        let store = HeldUp::new();
+        let memory = Memory::builder().memory_tier_bytes(0).with_store(Arc::clone(&store));
+        let cached = memory.cached::<staged>();
+        let (stage, director) = Stage::new();
+        let (polled, polls) = unbounded();
+        let (done, ended) = unbounded();
+        let tasks: Vec<_> = (0..3)
+            .map(|_| {
+                let (call, done) = (telling(boxed(&cached, 7, &stage), polled.clone()), done.clone());
+                smol::spawn(async move { done.send(call.await).await })
+            })
+            .collect();
+        for _ in &tasks {
+            polls.recv_blocking().unwrap();
+        }
+        director.came.recv_blocking().unwrap();
+        let (looked, go) = store.hold(Point::Looked);
+        director.order(Order::Answer);
+        looked.recv_blocking().unwrap();
+        let two = [ended.recv_blocking().unwrap(), ended.recv_blocking().unwrap()];
+        assert_eq!((two, ended.try_recv().is_err()), ([answer(7), answer(7)], true));
+        drop(go);
+        assert_eq!(ended.recv_blocking().unwrap(), answer(7));
+    });
 }
 
 #[test]
@@ -214,15 +244,9 @@ fn after_a_panic_the_next_one_computes() {
 }
 
 #[larder::cached]
-fn length(text: &str, again: &[u8]) -> usize {
+async fn length(text: &str, again: &[u8]) -> usize {
+    smol::future::yield_now().await;
     text.len() + again.len()
-}
-
-impl AsyncTask for length {
-    async fn compute((text, again): Self::Args<'_>) -> usize {
-        smol::future::yield_now().await;
-        text.len() + again.len()
-    }
 }
 
 #[test]
