@@ -5,7 +5,13 @@
 mod arrays;
 #[cfg(feature = "async")]
 mod asynchronous;
+#[cfg(feature = "async")]
+mod awaited;
+#[cfg(feature = "async")]
+mod awaits;
 mod blobs;
+#[cfg(feature = "async")]
+mod cancelled;
 mod child;
 mod context;
 mod damage;
