@@ -36,6 +36,7 @@ mod places;
 #[cfg(all(unix, feature = "auto-worker"))]
 mod processes;
 mod programs;
+mod shapes;
 mod sources;
 #[cfg(feature = "conformance")]
 mod stores;
