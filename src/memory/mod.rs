@@ -450,8 +450,8 @@ impl MemoryBuilder {
     /// `"10G"`, in powers of 1024. Held to on every write: what is worth the least goes first (see [`Limits`]), and a result
     /// larger than this is not stored at all. joblib's `bytes_limit`, which it holds to only when asked.
     ///
-    /// Limits hold as long as this memory is open, for all programs that use the cache; where several ask for limits,
-    /// the strictest holds. Default: none.
+    /// Limits hold as long as this program has the cache open, and for all programs that use it meanwhile; where several are
+    /// asked for, the strictest holds. Default: none.
     pub fn max_bytes(mut self, size: impl Into<Size>) -> MemoryBuilder {
         self.limits = self.limits.max_bytes(size);
         self
