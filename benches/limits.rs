@@ -110,8 +110,15 @@ fn large() {
     } {
         after = Some(last);
     }
-    println!("  at the end: {entries} entries, {bytes} bytes; the totals say {} and {}", totals[0].entries(), totals[0].bytes());
-    println!("  {costly} of them took 20 ms to compute; of the last {entries} stored that was {}", entries / COSTLY_EACH);
+    println!(
+        "  at the end: {entries} entries, {bytes} bytes; the totals say {} and {}",
+        totals[0].entries(),
+        totals[0].bytes()
+    );
+    println!(
+        "  {costly} of them took 20 ms to compute; of the last {entries} stored that was {}",
+        entries / COSTLY_EACH
+    );
 }
 
 /// Results that stand in the index.
