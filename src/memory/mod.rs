@@ -21,6 +21,7 @@ mod instances;
 mod load;
 mod lookup;
 mod metadata;
+mod namesakes;
 #[cfg(feature = "async")]
 mod offload;
 mod reason;

@@ -28,6 +28,8 @@ use crate::lock::lock;
 
 /// An owner that does not answer for so long is taken for stopped: what it cannot serve is computed.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// What goes through all entries takes some ten microseconds for each. An owner that was killed is seen at once even so.
+const TIMEOUT_FOR_ALL: Duration = Duration::from_secs(600);
 
 pub(super) struct Guest {
     dir: PathBuf,
@@ -100,6 +102,14 @@ impl Connection {
         if !frame::read(&mut self.stream, &mut self.message, LONGEST)? {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        Reply::parse(&self.message).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no answer"))
+    }
+
+    /// As [`ask`](Connection::ask), with more patience. One that fails is not used again, so it keeps that.
+    fn ask_for_all(&mut self, request: &Request<'_>) -> io::Result<Reply<'_>> {
+        self.stream.get_ref().0.set_read_timeout(Some(TIMEOUT_FOR_ALL))?;
+        self.ask(request)?;
+        self.stream.get_ref().0.set_read_timeout(Some(TIMEOUT))?;
         Reply::parse(&self.message).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no answer"))
     }
 }
@@ -231,14 +241,14 @@ impl Guest {
     }
 
     pub(super) fn clear_function(&self, name: &str, by_hand: bool) -> Result<u64, NoAnswer> {
-        self.ask(&Request::ClearFunction { by_hand, name }, |reply| match reply {
+        self.ask_for_all(&Request::ClearFunction { by_hand, name }, |reply| match reply {
             Reply::Count(count) => Some(count),
             _ => None,
         })
     }
 
     pub(super) fn clear(&self) -> Result<(), NoAnswer> {
-        self.ask(&Request::Clear, |reply| (reply == Reply::Done).then_some(()))
+        self.ask_for_all(&Request::Clear, |reply| (reply == Reply::Done).then_some(()))
     }
 
     pub(super) fn forget(&self, key: &EntryKey) -> Result<bool, NoAnswer> {
@@ -277,17 +287,31 @@ impl Guest {
         self.ask(&Request::Limit(caps), |reply| (reply == Reply::Done).then_some(()))
     }
 
-    /// Removes entries, `most` at once, so that no answer takes long; or none.
+    /// Removes entries, `most` at once, or none.
     pub(super) fn reduce(&self, caps: Caps, most: u64) -> Result<Reduced, NoAnswer> {
-        self.ask(&Request::Reduce { caps, most }, |reply| match reply {
+        self.ask_for_all(&Request::Reduce { caps, most }, |reply| match reply {
             Reply::Reduced(reduced) => Some(reduced),
             _ => None,
         })
     }
 
     fn ask<R>(&self, request: &Request<'_>, read: impl FnOnce(Reply<'_>) -> Option<R>) -> Result<R, NoAnswer> {
+        self.ask_by(Connection::ask, request, read)
+    }
+
+    /// Asks what an owner goes through all entries for.
+    fn ask_for_all<R>(&self, request: &Request<'_>, read: impl FnOnce(Reply<'_>) -> Option<R>) -> Result<R, NoAnswer> {
+        self.ask_by(Connection::ask_for_all, request, read)
+    }
+
+    fn ask_by<R>(
+        &self,
+        ask: for<'c> fn(&'c mut Connection, &Request<'_>) -> io::Result<Reply<'c>>,
+        request: &Request<'_>,
+        read: impl FnOnce(Reply<'_>) -> Option<R>,
+    ) -> Result<R, NoAnswer> {
         let answer = self.with(|connection| {
-            let reply = connection.ask(request)?;
+            let reply = ask(connection, request)?;
             if reply == Reply::TooLarge {
                 return Ok(Err(NoAnswer::Failed(StoreError::too_large())));
             }
