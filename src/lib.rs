@@ -108,6 +108,7 @@ pub mod __private {
     pub use crate::memory::{
         CachedCell, Instances, Made, MakeKey, MethodCell, MethodCode, NotInKey, Road, global_memory,
     };
+    pub use crate::task::dependency::Depended;
     pub use crate::task::method::Method;
     pub use crate::task::probe;
     pub use crate::task::registry::TaskEntry;
