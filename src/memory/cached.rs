@@ -254,8 +254,6 @@ impl<A: ?Sized, R, F> fmt::Debug for CachedFn<A, R, F> {
 fn clear<O, V>(memory: &Memory, subject: &Subject<O, V>) -> Result<u64> {
     let Some(shelves) = &memory.inner.place else { return Ok(0) };
     let by_hand = subject.identity.fingerprint().is_none();
-    let removed = shelves.store.clear_function(subject.identity.name(), by_hand);
-    // Keys do not tell their function apart in memory; what is still on disk is warm again with its next use.
-    shelves.hot.clear();
+    let removed = shelves.clear(|store| store.clear_function(subject.identity.name(), by_hand));
     removed.map_err(|error| store_failed(shelves, &error))
 }

@@ -151,8 +151,9 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let (output, source) = match self.hot_value(memory, shelves, &key) {
             Some(output) => (output, Source::Hot),
             None => {
+                let removals = shelves.removals();
                 let found = shelves.store.get(&self.prefix.entry(&key)).ok()?;
-                self.load(memory, shelves, &key, found).ok()?
+                self.load(memory, shelves, &key, found, removals).ok()?
             }
         };
         self.say_loaded(memory, source, args);
@@ -199,8 +200,9 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let store = &*shelves.store;
         let Keyed { key, entry, made_of } = keyed;
         loop {
+            let removals = shelves.removals();
             return match waiting::get_or_claim(store, entry, who, waiting) {
-                Lookup::Found(found) => match self.load(memory, &shelves, key, found) {
+                Lookup::Found(found) => match self.load(memory, &shelves, key, found, removals) {
                     Ok((output, source)) => Met::Loaded(output, source),
                     Err(reason) => match store.claim(entry, who, waiting.patience()) {
                         Claimed::Mine => {
@@ -210,7 +212,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                                 .shelves()
                                 .store
                                 .get(entry)
-                                .map(|found| self.load(memory, claim.shelves(), key, found));
+                                .map(|found| self.load(memory, claim.shelves(), key, found, removals));
                             match again {
                                 Ok(Ok((output, source))) => {
                                     claim.end(true);

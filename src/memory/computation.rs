@@ -149,7 +149,8 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         if shelves.hot.admits(bytes) {
             let asks = self.subject.validity.asks_metadata();
             let metadata = asks.then(|| Metadata::new(origin, &facts).into());
-            self.subject.keep(shelves, &keyed.key, value, &encoding.concat(), Kept { facts, metadata, bytes });
+            let kept = Kept { facts, metadata, bytes };
+            self.subject.keep(shelves, &keyed.key, value, &encoding.concat(), kept, shelves.removals());
         }
         if shelves.store.is_read_only() {
             self.not_stored(NotStoredReason::ReadOnly);

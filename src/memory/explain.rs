@@ -242,7 +242,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         self.judge(memory, hot.stored_at_ms, || hot.metadata.clone()).ok()?;
         Some(Metadata {
             stored_at: time_at(hot.stored_at_ms),
-            compute_time: Duration::from_nanos(hot.compute_nanos),
+            compute_time: Duration::from_nanos(hot.used.compute_nanos),
             value_bytes: hot.bytes,
             ..Metadata::unstored(origin)
         })

@@ -21,15 +21,20 @@ const OVERHEAD_BYTES: u64 = 128;
 /// A recent value, and what is to be known of its entry.
 pub(crate) struct Hot {
     pub(crate) value: HotValue,
-    pub(crate) compute_nanos: u64,
     pub(crate) bytes: u64,
     pub(crate) stored_at_ms: u64,
-    pub(crate) entry: EntryKey,
-    pub(crate) function: Arc<FunctionName>,
     /// Where the function's validity asks for it.
     pub(crate) metadata: Option<Arc<Metadata>>,
+    pub(crate) used: Arc<HotUse>,
+}
+
+/// How a recent value is used. Apart from it, so that what is still to be told keeps no value in memory.
+pub(crate) struct HotUse {
+    pub(crate) entry: EntryKey,
+    pub(crate) function: Arc<FunctionName>,
+    pub(crate) compute_nanos: u64,
     /// Since the store was told last.
-    pub(crate) uses: AtomicU64,
+    pub(crate) hits: AtomicU64,
 }
 
 pub(crate) enum HotValue {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::call::Subject;
-use super::hot::{Hot, HotValue};
+use super::hot::{Hot, HotUse, HotValue};
 use super::metadata::Metadata;
 use super::reason::MissReason;
 use super::stats::Source;
@@ -33,8 +33,8 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             return None;
         }
         let value = self.value_of(&hot)?;
-        memory.inner.counters.hit(Source::Hot, hot.compute_nanos);
-        if shelves.uses.hot(&hot) {
+        memory.inner.counters.hit(Source::Hot, hot.used.compute_nanos);
+        if shelves.uses.hot(&hot.used) {
             memory.tell_uses(shelves);
         }
         Some((self.restore)(value))
@@ -75,13 +75,14 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         })
     }
 
-    /// Takes what was found in the store into memory.
+    /// Takes what was found in the store into memory. `removals`: as they were before it was.
     pub(super) fn load(
         &self,
         memory: &Memory,
         shelves: &Shelves,
         key: &Key,
         found: Found,
+        removals: u64,
     ) -> Result<(O, Source), MissReason> {
         let metadata = self.judged(memory, &found)?;
         let len = found.value().len() as u64;
@@ -101,7 +102,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                     // Beside arrays that stay mapped there may be parts that do not.
                     let bytes = if codec == CodecId::Numbers { len.min(MAPPED_BYTES) } else { len };
                     let value = HotValue::Decoded(shared);
-                    shelves.hot.insert(*key, self.hot(key, value, &Kept { facts, metadata, bytes }));
+                    shelves.keep_found(*key, self.hot(key, value, &Kept { facts, metadata, bytes }), removals);
                 }
                 value
             }
@@ -114,7 +115,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                 };
                 let value = self.checked(shape, || codec::decode(codec, encoded));
                 if let Some(value) = &value {
-                    self.keep(shelves, key, value, encoded, Kept { facts, metadata, bytes: len });
+                    self.keep(shelves, key, value, encoded, Kept { facts, metadata, bytes: len }, removals);
                 }
                 value
             }
@@ -151,28 +152,30 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         checked(shape, decode)
     }
 
-    /// Keeps a value in memory.
-    pub(super) fn keep(&self, shelves: &Shelves, key: &Key, value: &V, encoded: &[u8], kept: Kept) {
+    /// Keeps a value in memory, that was found in the store when so much had been removed.
+    pub(super) fn keep(&self, shelves: &Shelves, key: &Key, value: &V, encoded: &[u8], kept: Kept, removals: u64) {
         if shelves.hot.admits(kept.bytes) {
             let Facts { codec, shape, .. } = kept.facts;
             let value = match self.shared(value) {
                 Some(shared) => HotValue::Decoded(shared),
                 None => HotValue::Encoded { codec, shape, bytes: encoded.into() },
             };
-            shelves.hot.insert(*key, self.hot(key, value, &kept));
+            shelves.keep_found(*key, self.hot(key, value, &kept), removals);
         }
     }
 
     fn hot(&self, key: &Key, value: HotValue, kept: &Kept) -> Hot {
         Hot {
             value,
-            compute_nanos: kept.facts.compute_nanos,
             bytes: kept.bytes,
             stored_at_ms: kept.facts.created_at_ms,
-            entry: self.prefix.entry(key),
-            function: Arc::clone(&self.function),
             metadata: kept.metadata.clone(),
-            uses: AtomicU64::new(0),
+            used: Arc::new(HotUse {
+                entry: self.prefix.entry(key),
+                function: Arc::clone(&self.function),
+                compute_nanos: kept.facts.compute_nanos,
+                hits: AtomicU64::new(0),
+            }),
         }
     }
 

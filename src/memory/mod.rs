@@ -315,10 +315,8 @@ impl Memory {
         let Some(shelves) = &self.inner.place else { return Ok(Reduced::default()) };
         // What is used in memory is worth keeping too.
         self.tell_uses(shelves);
-        let reduced = shelves.store.reduce(limits, dry);
-        if !dry {
-            shelves.hot.clear();
-        }
+        let reduce = |store: &dyn Store| store.reduce(limits, dry);
+        let reduced = if dry { reduce(&*shelves.store) } else { shelves.clear(reduce) };
         reduced.map_err(|error| store_failed(shelves, &error))
     }
 
@@ -328,11 +326,7 @@ impl Memory {
     /// The store refuses; what is then left is whole.
     pub fn clear(&self) -> Result<()> {
         let Some(shelves) = &self.inner.place else { return Ok(()) };
-        shelves.hot.clear();
-        let cleared = shelves.store.clear();
-        // What a call in flight put there meanwhile.
-        shelves.hot.clear();
-        cleared.map_err(|error| store_failed(shelves, &error))
+        shelves.clear(|store| store.clear()).map_err(|error| store_failed(shelves, &error))
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::load::{checked, decode_found};
 use super::metadata::Metadata;
-use super::{Memory, Shelves, store_failed};
+use super::{Memory, store_failed};
 use crate::codec::{self, CodecId, Encoded};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Absent, EntryKey};
@@ -98,12 +98,12 @@ impl<V> Shelved<V> {
         match &self.place {
             Place::Held { is_cleared, .. } => *is_cleared.get_or_init(|| ()),
             Place::Cache { key, .. } => {
-                let memory = self.memory()?;
+                let memory = match self.memory() {
+                    Err(error) if error.is_not_stored() => return Ok(()),
+                    memory => memory?,
+                };
                 let Some(shelves) = &memory.inner.place else { return Ok(()) };
-                shelves.hot.remove(&key.call());
-                let forgotten = shelves.store.forget(key);
-                shelves.hot.remove(&key.call());
-                forgotten.map_err(|error| store_failed(shelves, &error))?;
+                shelves.forget(key).map_err(|error| store_failed(shelves, &error))?;
             }
         }
         Ok(())
@@ -132,6 +132,10 @@ impl<V> Shelved<V> {
         match memory.get() {
             Some(memory) => Ok(memory),
             None => {
+                // Opening would make it.
+                if !location.exists() {
+                    return Err(self.lost("there is no such directory here"));
+                }
                 let opened = Memory::open(location)?;
                 Ok(memory.get_or_init(|| opened))
             }
@@ -140,15 +144,19 @@ impl<V> Shelved<V> {
 
     #[cold]
     fn gone(&self, absent: &Absent) -> Error {
-        let at = self.location().map_or_else(String::new, |path| format!(" in the cache `{}`", path.display()));
-        let why = match absent {
+        self.lost(&match absent {
             Absent::Never => "it was removed".to_owned(),
             Absent::Removed(tombstone) => {
                 format!("it was {} on {}", tombstone.why(), super::time::utc(tombstone.at()))
             }
             Absent::NotServed(error) | Absent::Unreadable(error) => error.to_string(),
             damaged => format!("it is damaged ({damaged:?})"),
-        };
+        })
+    }
+
+    #[cold]
+    fn lost(&self, why: &str) -> Error {
+        let at = self.location().map_or_else(String::new, |path| format!(" in the cache `{}`", path.display()));
         let what =
             format!("the shelved result of `{}` is not{at} any more: {why}; call the function again", self.function);
         Error::new(Kind::NotStored { what })
@@ -171,14 +179,15 @@ impl<V: Serialize + DeserializeOwned> Shelved<V> {
             Place::Cache { key, .. } => {
                 let memory = self.memory()?;
                 let Some(shelves) = &memory.inner.place else { return Err(self.gone(&Absent::Never)) };
-                self.load(shelves, key)
+                let found = shelves.store.get(key).map_err(|absent| self.gone(&absent))?;
+                let value = decode_found(found).ok_or_else(|| self.other_type())?;
+                // What is loaded so is in use, and not the first to be evicted.
+                if shelves.uses.entry(key) {
+                    memory.tell_uses(shelves);
+                }
+                Ok(value)
             }
         }
-    }
-
-    fn load(&self, shelves: &Shelves, key: &EntryKey) -> Result<V> {
-        let found = shelves.store.get(key).map_err(|absent| self.gone(&absent))?;
-        decode_found(found).ok_or_else(|| self.other_type())
     }
 
     #[cold]
@@ -200,7 +209,8 @@ impl<V> Serialize for Shelved<V> {
                 Sent::Cache { function, location: location.clone(), key: key.as_bytes().to_vec() }.serialize(serializer)
             }
             Place::Cache { location: None, .. } => Err(S::Error::custom(
-                "this shelved result is in a store without a directory, so it cannot be found from elsewhere: use a memory                  of `Memory::open`, or send the result itself",
+                "this shelved result is in a store without a directory, so it cannot be found from elsewhere: use a memory of \
+                 `Memory::open`, or send the result itself",
             )),
             Place::Held { encoded, shape, .. } => {
                 let (codec, bytes) = (encoded.codec.as_byte(), encoded.bytes.clone());

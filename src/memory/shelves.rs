@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 
-use super::hot::HotTier;
+use super::hot::{Hot, HotTier};
 use super::uses::Gathered;
 use crate::error::Result;
+use crate::key::Key;
 use crate::lock::{lock, whole};
-use crate::store::{Access, DiskStore, Setup, Store, StoreError};
+use crate::store::{Access, DiskStore, EntryKey, Setup, Store, StoreError};
 use crate::sys::exit;
 
 const DEFAULT_HOT_BYTES: u64 = 64 << 20;
@@ -19,6 +21,8 @@ pub(crate) struct Shelves {
     pub(super) hot: HotTier,
     /// What is used, until the store is told.
     pub(super) uses: Gathered,
+    /// How often something was removed: what was found before that is not put into memory after it.
+    removals: AtomicU64,
     /// Who awaits what.
     #[cfg(feature = "async")]
     pub(super) turns: Arc<super::turns::Turns>,
@@ -70,11 +74,9 @@ impl Drop for Shelves {
 impl Shelves {
     /// Tells the store what was used.
     pub(super) fn tell_uses(&self) -> std::result::Result<(), StoreError> {
-        if self.store.is_read_only() {
-            return Ok(());
-        }
+        // Taken even where nobody can be told, or the list would grow for ever.
         let uses = self.uses.take();
-        if uses.is_empty() { Ok(()) } else { self.store.note_uses(&uses) }
+        if uses.is_empty() || self.store.is_read_only() { Ok(()) } else { self.store.note_uses(&uses) }
     }
 
     pub(super) fn new(store: Box<dyn Store>, hot_bytes: Option<u64>, listed: Option<Listed>) -> Shelves {
@@ -82,10 +84,48 @@ impl Shelves {
             store,
             hot: HotTier::new(hot_bytes.unwrap_or(DEFAULT_HOT_BYTES)),
             uses: Gathered::new(),
+            removals: AtomicU64::new(0),
             #[cfg(feature = "async")]
             turns: Arc::default(),
             _listed: listed,
         }
+    }
+
+    /// To be asked before the store is: says to [`keep_found`](Shelves::keep_found) whether what was found may be gone since.
+    pub(super) fn removals(&self) -> u64 {
+        self.removals.load(SeqCst)
+    }
+
+    /// Puts what was found in the store into memory, unless something was removed since.
+    pub(super) fn keep_found(&self, key: Key, hot: Hot, removals: u64) {
+        self.hot.insert(key, hot);
+        // Looked at behind it: a removal that is not seen here finds the value there.
+        if self.removals() != removals {
+            self.hot.remove(&key);
+        }
+    }
+
+    /// Removes an entry from the store and from memory.
+    pub(super) fn forget(&self, key: &EntryKey) -> std::result::Result<bool, StoreError> {
+        let forgotten = self.remove(|store| store.forget(key));
+        self.hot.remove(&key.call());
+        forgotten
+    }
+
+    /// Removes entries from the store, and all from memory: keys do not tell their function apart there, and what is still in the
+    /// store is warm again with its next use.
+    pub(super) fn clear<R>(
+        &self,
+        clear: impl FnOnce(&dyn Store) -> std::result::Result<R, StoreError>,
+    ) -> std::result::Result<R, StoreError> {
+        let cleared = self.remove(clear);
+        self.hot.clear();
+        cleared
+    }
+
+    fn remove<R>(&self, remove: impl FnOnce(&dyn Store) -> R) -> R {
+        self.removals.fetch_add(1, SeqCst);
+        remove(&*self.store)
     }
 
     /// The shelves of the directory, those already open in this process if there are any.
@@ -107,5 +147,84 @@ impl Shelves {
         // A memory in a `static` is never dropped.
         exit::at_exit(settle_all);
         Ok(shelves)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hot::{HotUse, HotValue};
+    use super::*;
+    use crate::store::used::{Calls, FunctionName};
+    use crate::store::{Absent, Claims, Found, NewEntry, VolatileStore};
+
+    struct ReadOnly(VolatileStore);
+
+    impl Store for ReadOnly {
+        fn get(&self, key: &EntryKey) -> std::result::Result<Found, Absent> {
+            self.0.get(key)
+        }
+
+        fn put(&self, entry: &NewEntry<'_>) -> std::result::Result<Option<StoreError>, StoreError> {
+            self.0.put(entry)
+        }
+
+        fn clear_function(&self, function: &str, by_hand: bool) -> std::result::Result<u64, StoreError> {
+            self.0.clear_function(function, by_hand)
+        }
+
+        fn forget(&self, key: &EntryKey) -> std::result::Result<bool, StoreError> {
+            self.0.forget(key)
+        }
+
+        fn clear(&self) -> std::result::Result<(), StoreError> {
+            self.0.clear()
+        }
+
+        fn claims(&self) -> &Claims {
+            self.0.claims()
+        }
+
+        fn is_read_only(&self) -> bool {
+            true
+        }
+    }
+
+    fn hot(entry: EntryKey) -> Hot {
+        let function = Arc::new(FunctionName { name: "f".to_owned(), by_hand: true });
+        let used = Arc::new(HotUse { entry, function, compute_nanos: 1, hits: AtomicU64::new(0) });
+        Hot { value: HotValue::Decoded(Arc::new(1)), bytes: 8, stored_at_ms: 0, metadata: None, used }
+    }
+
+    /// A call that had found a value just before it was forgotten put it back into memory, and it was loaded ever after.
+    #[test]
+    fn what_was_found_before_a_removal_is_not_kept_after_it() {
+        let shelves = Shelves::new(Box::<VolatileStore>::default(), None, None);
+        let entry = EntryKey::from_bytes([7; 40]);
+        let key = entry.call();
+        shelves.keep_found(key, hot(entry), shelves.removals());
+        assert!(shelves.hot.get(&key).is_some());
+        for remove in [
+            |shelves: &Shelves, entry: &EntryKey| drop(shelves.forget(entry)),
+            |shelves: &Shelves, _: &EntryKey| drop(shelves.clear(|store| store.clear())),
+        ] {
+            let before = shelves.removals();
+            remove(&shelves, &entry);
+            assert!(shelves.hot.get(&key).is_none());
+            shelves.keep_found(key, hot(entry), before);
+            assert!(shelves.hot.get(&key).is_none());
+        }
+    }
+
+    /// The list of what was used grew for as long as the program ran, and held the values.
+    #[test]
+    fn what_is_used_of_a_read_only_store_is_forgotten() {
+        let shelves = Shelves::new(Box::new(ReadOnly(VolatileStore::default())), None, None);
+        let (used, entry) = (hot(EntryKey::from_bytes([1; 40])).used, EntryKey::from_bytes([2; 40]));
+        shelves.uses.hot(&used);
+        shelves.uses.call(&used.function, Some(&entry), Calls::default());
+        assert_eq!(Arc::strong_count(&used), 2);
+        assert!(shelves.tell_uses().is_ok());
+        assert_eq!(Arc::strong_count(&used), 1);
+        assert!(shelves.uses.take().is_empty());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::hot::Hot;
+use super::hot::HotUse;
 use crate::lock::lock;
 use crate::store::used::{Calls, FunctionName, Used};
 use crate::store::{EntryKey, Uses, now_ms};
@@ -28,7 +28,7 @@ pub(super) struct Gathered {
 
 #[derive(Default)]
 struct Pending {
-    hot: Vec<Arc<Hot>>,
+    hot: Vec<Arc<HotUse>>,
     entries: HashMap<EntryKey, u64>,
     functions: HashMap<Arc<FunctionName>, Calls>,
 }
@@ -40,13 +40,13 @@ impl Gathered {
 
     /// An entry was used in memory. Answers whether it is time to tell.
     #[inline]
-    pub(super) fn hot(&self, hot: &Arc<Hot>) -> bool {
-        let before = hot.uses.fetch_add(1, Relaxed);
+    pub(super) fn hot(&self, hot: &Arc<HotUse>) -> bool {
+        let before = hot.hits.fetch_add(1, Relaxed);
         if before == 0 { self.first(hot) } else { before.is_multiple_of(LOOK_AFTER) && self.is_due() }
     }
 
     #[cold]
-    fn first(&self, hot: &Arc<Hot>) -> bool {
+    fn first(&self, hot: &Arc<HotUse>) -> bool {
         let mut pending = lock(&self.pending);
         pending.hot.push(Arc::clone(hot));
         let is_full = pending.hot.len() >= MOST;
@@ -69,6 +69,15 @@ impl Gathered {
         is_full || self.is_due()
     }
 
+    /// An entry was used, and no call came to it. Answers whether it is time to tell.
+    pub(super) fn entry(&self, entry: &EntryKey) -> bool {
+        let mut pending = lock(&self.pending);
+        *pending.entries.entry(*entry).or_default() += 1;
+        let is_full = pending.entries.len() >= MOST;
+        drop(pending);
+        is_full || self.is_due()
+    }
+
     fn is_due(&self) -> bool {
         self.started.elapsed().as_millis() as u64 >= self.told_at.load(Relaxed) + EVERY.as_millis() as u64
     }
@@ -80,7 +89,7 @@ impl Gathered {
         let last_ms = now_ms();
         let mut uses = Uses::default();
         for hot in hot {
-            let hits = hot.uses.swap(0, Relaxed);
+            let hits = hot.hits.swap(0, Relaxed);
             uses.entries.push((hot.entry, Used { last_ms, hits }));
             let calls = Calls { hits, nanos_saved: hits.saturating_mul(hot.compute_nanos), ..Calls::default() };
             functions.entry(Arc::clone(&hot.function)).or_default().add(calls);
@@ -94,22 +103,13 @@ impl Gathered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::hot::HotValue;
 
     #[test]
     fn what_is_used_is_told_once() {
         let function = Arc::new(FunctionName { name: "f".to_owned(), by_hand: false });
         let entry = EntryKey::from_bytes([1; 40]);
-        let hot = Arc::new(Hot {
-            value: HotValue::Decoded(Arc::new(1)),
-            compute_nanos: 10,
-            bytes: 8,
-            stored_at_ms: 0,
-            entry,
-            function: Arc::clone(&function),
-            metadata: None,
-            uses: AtomicU64::new(0),
-        });
+        let hits = AtomicU64::new(0);
+        let hot = Arc::new(HotUse { entry, function: Arc::clone(&function), compute_nanos: 10, hits });
         let gathered = Gathered::new();
         for _ in 0..5 {
             gathered.hot(&hot);

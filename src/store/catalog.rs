@@ -123,14 +123,18 @@ impl Catalog {
         if !self.has_room_for(record) {
             return Err(StoreError::too_large());
         }
-        let replaced = self.index.insert(key, record)?;
+        let (replaced, noted) = {
+            let _alone = self.keeping.alone_with(key.as_bytes());
+            let replaced = self.index.insert(key, record)?;
+            let noted = self.note_put(key, record, replaced.as_deref());
+            (replaced, noted)
+        };
         // A record can come without a claim's end: told to a new owner by a program that told the last one already.
         self.claims.note_stored(key);
         let blob_of = |bytes: &[u8]| match entry::fields(bytes) {
             Ok((Record { place: entry::Place::Blob { name }, .. }, _)) => Some(name),
             _ => None,
         };
-        let noted = self.note_put(key, record, replaced.as_deref());
         let old = replaced.and_then(|bytes| blob_of(&bytes)).filter(|old| blob_of(record) != Some(*old));
         // A kill must not find the old blob gone and its record still there: that result may have been a costly one.
         let flushed = self.index.flush_after_store(costly || old.is_some());

@@ -12,7 +12,7 @@ use super::limits::{Caps, Reduced};
 use super::ranking::{Order, Ranked, Ranking};
 use super::tombstone::Removal;
 use super::types::StoreError;
-use crate::lock::lock;
+use crate::lock::{lock, try_lock};
 
 /// The limits of an owner and of those it serves.
 #[derive(Default)]
@@ -36,10 +36,12 @@ impl Limited {
 
     pub(super) fn end_of(&self, session: u64) {
         let mut wanted = lock(&self.wanted);
-        let is_over = wanted.remove(&session).is_some() && wanted.is_empty();
+        wanted.remove(&session);
+        let is_over = wanted.is_empty();
         drop(wanted);
-        if is_over {
-            self.forget_all();
+        // A removal by hand that was cut short may have left some. Where they are at work just now, nobody waits for that.
+        if is_over && let Some(mut rankings) = try_lock(&self.rankings) {
+            *rankings = Rankings::default();
         }
     }
 
@@ -49,7 +51,7 @@ impl Limited {
     }
 }
 
-/// Built when one is needed for the first time, and kept from then on: some 50 bytes for each entry.
+/// Built when one is needed for the first time, and kept from then on: some 50 bytes for each entry, twice that at most.
 #[derive(Default)]
 struct Rankings {
     by_worth: Option<Ranking>,
@@ -62,6 +64,13 @@ impl Rankings {
         for ranking in [&mut self.by_worth, &mut self.by_last_use].into_iter().flatten() {
             // Nobody has used it yet.
             ranking.push(ranking.order.score(&fields.facts, Default::default(), bytes_of(&fields, record)), *key);
+        }
+    }
+
+    /// Has those built anew at their next need that are longer than this: most of what stands there is out of date.
+    fn keep_to(&mut self, most: usize) {
+        for ranking in [&mut self.by_worth, &mut self.by_last_use] {
+            ranking.take_if(|ranking| ranking.len() > most);
         }
     }
 }
@@ -92,6 +101,7 @@ impl Catalog {
         }
         let mut rankings = lock(&self.keeping.limited.rankings);
         rankings.push(put, record);
+        rankings.keep_to(2 * usize::try_from(self.sums().0).unwrap_or(usize::MAX / 4) + 1024);
         self.reduce_to(caps, &mut rankings, u64::MAX, Some(put)).map(drop)
     }
 
@@ -132,17 +142,22 @@ impl Catalog {
                 () if entries > caps.entries => Removal::MaxEntries,
                 () => return Ok(reduced),
             };
+            let is_new = rankings.by_worth.is_none();
             let by_worth = self.ranked(&mut rankings.by_worth, Order::Worth)?;
-            if !self.remove_lowest(by_worth, f64::INFINITY, except, why, &mut reduced)? {
+            if self.remove_lowest(by_worth, f64::INFINITY, except, why, &mut reduced)? {
+                continue;
+            }
+            if is_new {
                 return Ok(reduced);
             }
+            // What was stored while nobody asked for limits is in none.
+            rankings.by_worth = None;
         }
     }
 
-    /// The ranking, built if there is none or most of it is out of date. Who asks a score finds what uses have added to it.
+    /// The ranking, built if there is none. Who asks a score finds what uses have added to it.
     fn ranked<'r>(&self, ranking: &'r mut Option<Ranking>, order: Order) -> Result<&'r mut Ranking, StoreError> {
-        let most = 2 * usize::try_from(self.sums().0).unwrap_or(usize::MAX / 4) + 1024;
-        let kept = ranking.take().filter(|ranking| ranking.len() <= most);
+        let kept = ranking.take();
         Ok(ranking.insert(match kept {
             Some(ranking) => ranking,
             None => {
@@ -221,5 +236,30 @@ impl Catalog {
             count(&mut reduced, bytes, nanos);
         }
         Ok(reduced)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::census::bytes_of;
+    use super::*;
+    use crate::codec::CodecId;
+    use crate::store::entry::{Facts, Origin, Place, Record};
+
+    /// In a cache that was full once and is not now, each store left a line in a ranking that nobody asked for.
+    #[test]
+    fn rankings_do_not_grow_with_every_store() {
+        let key = EntryKey::from_bytes([1; 40]);
+        let origin = Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new() };
+        let facts = Facts { codec: CodecId::Compact, shape: 0, created_at_ms: 1, compute_nanos: 1, value_bytes: 1 };
+        let record = Record { facts, place: Place::Inline { start: 0 } };
+        let bytes = entry::encode(&key, &record, &origin.encode(), &[b"x".as_slice().into()]);
+        assert!(bytes_of(&record, &bytes) > 0);
+        let mut rankings = Rankings { by_worth: Some(Ranking::new(Order::Worth)), by_last_use: None };
+        for _ in 0..10 {
+            rankings.push(&key, &bytes);
+            rankings.keep_to(8);
+        }
+        assert!(rankings.by_worth.is_none(), "it is built anew at its next need");
     }
 }

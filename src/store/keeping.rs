@@ -1,7 +1,8 @@
 //! What an owner knows beside its records: totals, uses, and what is left of entries that went.
 
-use std::sync::Mutex;
+use std::array;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
 
 use super::bytes::Reader;
 use super::catalog::{Catalog, now_ms};
@@ -22,8 +23,15 @@ const PAGE_BYTES: usize = 128 << 10;
 /// Under this name, which no function has, the totals say that they are those of the records beside them.
 const COMPLETE: &[u8] = b"";
 
+/// Keys are changed one at a time in so many groups.
+const GROUPS: usize = 64;
+
 pub(super) struct Keeping {
     census: Mutex<Census>,
+    /// Held while totals are written down: or older ones could be written over newer ones.
+    writing: Mutex<()>,
+    /// Held while a record and what is known beside it are changed: or a removal could be counted before what it removes.
+    groups: [Mutex<()>; GROUPS],
     pub(super) limited: Limited,
     tombstones: AtomicU64,
     /// The totals were written down, and no record came or went since.
@@ -47,12 +55,20 @@ impl Keeping {
         }
         let keeping = Keeping {
             census: Mutex::new(census),
+            writing: Mutex::default(),
+            groups: array::from_fn(|_| Mutex::default()),
             limited: Limited::default(),
             tombstones: AtomicU64::new(0),
             is_complete: AtomicBool::new(false),
         };
         keeping.bury_no_more_than(index, MOST_TOMBSTONES)?;
         Ok(keeping)
+    }
+
+    /// Has this the only one who changes the entry of a key.
+    pub(super) fn alone_with(&self, slot: &[u8]) -> MutexGuard<'_, ()> {
+        // The last bytes of a key are those of a digest; what is damaged may be shorter.
+        lock(&self.groups[usize::from(slot.last().copied().unwrap_or_default()) % GROUPS])
     }
 
     /// Drops tombstones that are too old, and the oldest beyond so many.
@@ -123,6 +139,7 @@ impl Catalog {
 
     /// Removes an entry, if its record is still this one, and its blob; answers whether it was.
     pub(super) fn take_out(&self, slot: &[u8], record: &[u8], why: Option<Removal>) -> Result<bool, StoreError> {
+        let _alone = self.keeping.alone_with(slot);
         if !self.index.remove_same(slot, record)? {
             return Ok(false);
         }
@@ -171,6 +188,7 @@ impl Catalog {
     /// Takes up what a program did, and writes the totals of its functions down.
     pub(super) fn note_uses(&self, uses: &Uses) -> Result<(), StoreError> {
         for (key, more) in &uses.entries {
+            let _alone = self.keeping.alone_with(key.as_bytes());
             // What went meanwhile needs no uses.
             if self.index.get(key)?.is_some() {
                 let mut used = self.used(key.as_bytes())?;
@@ -186,6 +204,7 @@ impl Catalog {
     }
 
     fn write_totals(&self) -> Result<(), StoreError> {
+        let _writing = lock(&self.keeping.writing);
         let changed = lock(&self.keeping.census).take_changed();
         for totals in changed {
             let mut name = vec![u8::from(totals.function.by_hand)];
@@ -199,18 +218,22 @@ impl Catalog {
 
     /// Writes all totals down, as those of an index that is closed as it should be.
     pub(super) fn write_all_totals(&self) -> Result<(), StoreError> {
-        self.write_totals()?;
         self.index.side_put(Side::Census, COMPLETE, b"1")?;
+        // Before the totals: what changes meanwhile is in them, or takes the mark away.
         self.keeping.is_complete.store(true, Relaxed);
-        Ok(())
+        self.write_totals()
     }
 
     /// Removes every entry, and what is known of those that went.
     pub(super) fn clear(&self) -> Result<(), StoreError> {
-        self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error))?;
-        self.index.clear()?;
-        *lock(&self.keeping.census) = Census::default();
-        self.keeping.tombstones.store(0, Relaxed);
+        {
+            // Nobody has more than one of them, so in any order.
+            let _alone = self.keeping.groups.each_ref().map(lock);
+            self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error))?;
+            self.index.clear()?;
+            *lock(&self.keeping.census) = Census::default();
+            self.keeping.tombstones.store(0, Relaxed);
+        }
         self.keeping.limited.forget_all();
         self.index.flush()
     }

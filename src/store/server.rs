@@ -188,11 +188,11 @@ impl Shared {
             if is_main {
                 connections.sessions.remove(&session);
                 self.catalog.claims.checked_in(program);
-                self.catalog.keeping.limited.end_of(session);
             }
-            // Another connection's request may have been read after the session's end: its claim is nobody's.
+            // Another connection's request may have been read after the session's end: its claim or limit is nobody's.
             if session != READER && !connections.sessions.contains(&session) {
                 self.catalog.claims.release_program(session);
+                self.catalog.keeping.limited.end_of(session);
             }
         }
         if let Some((_, Some(thread))) = connections.open.remove(&id) {

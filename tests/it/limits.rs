@@ -237,3 +237,31 @@ fn totals_are_right_after_a_kill() {
         assert!((1..=51).contains(&listed.0), "{listed:?}");
     }
 }
+
+/// A removal that came between a store and its count was counted as nothing, and what it had removed then for ever.
+#[test]
+fn totals_are_right_whoever_stores_and_removes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let memory = no_tier(|builder| builder.max_entries(2), dir.path());
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let one = memory.cached_fn("one", 1, |x: &u64| *x);
+                    (0..1500).for_each(|round| assert_eq!(one.call_forced(&(round % 3)), round % 3));
+                });
+            }
+            scope.spawn(|| {
+                let one = memory.cached_fn("one", 1, |x: &u64| *x);
+                (0..1500).for_each(|round| drop(one.forget(&(round % 3)).unwrap()));
+            });
+            scope.spawn(|| {
+                let one = memory.cached_fn("one", 1, |x: &u64| *x);
+                (0..200).for_each(|_| drop(one.clear().unwrap()));
+                (0..20).for_each(|_| memory.clear().unwrap());
+            });
+        });
+    }
+    let (told, listed) = counted(dir.path());
+    assert_eq!(told, listed);
+}
