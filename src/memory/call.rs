@@ -26,7 +26,7 @@ use crate::task::Parameter;
 use crate::task::probe::Sharing;
 
 /// A result that took this long is made safe from a killed process before the call returns: the flush costs some 130 us.
-const COSTLY: Duration = Duration::from_millis(10);
+pub(super) const COSTLY: Duration = Duration::from_millis(10);
 
 /// What a mapped value counts for in the memory tier: it takes no memory of its own, but a system has only some 65,000
 /// mappings for a process.
@@ -454,7 +454,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         let costly = took >= COSTLY;
         let parts = &encoding.borrowed();
         let mapped = encoding.mapped;
-        let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped, costly };
+        let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped, costly, created_at_ms: None };
         match shelves.store.put(&entry) {
             Ok(late) => {
                 self.memory.inner.counters.stored(bytes);
