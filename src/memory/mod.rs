@@ -12,6 +12,7 @@ mod call;
 mod claim;
 mod global;
 mod hot;
+mod inventory;
 mod lookup;
 #[cfg(feature = "async")]
 mod offload;
@@ -20,6 +21,7 @@ mod report;
 mod stats;
 #[cfg(feature = "async")]
 mod turns;
+mod upkeep;
 mod validity;
 mod waiting;
 
@@ -37,6 +39,7 @@ pub use cached::{Cached, CachedFn};
 pub use global::CachedCell;
 #[cfg(unix)]
 pub(crate) use global::VARIABLE as GLOBAL_VARIABLE;
+pub use inventory::{ArgumentInfo, CodeInfo, Entries, EntryInfo, FunctionInfo, Totals};
 pub(crate) use lookup::{Asking, Looked};
 pub use reason::{MissReason, NotStoredReason};
 pub use stats::Stats;
@@ -330,6 +333,7 @@ pub struct MemoryBuilder {
     hot_bytes: Option<u64>,
     compression: Compression,
     mmap_mode: MmapMode,
+    must_exist: bool,
     /// `None`: stderr.
     sink: Option<Sink>,
 }
@@ -363,6 +367,13 @@ impl MemoryBuilder {
         self
     }
 
+    /// Whether a directory that is no cache yet is an error, and left as it is. Default: it becomes one, if it is empty or
+    /// missing. For programs that look after a cache which others make.
+    pub fn must_exist(mut self, must_exist: bool) -> MemoryBuilder {
+        self.must_exist = must_exist;
+        self
+    }
+
     /// Takes the lines that otherwise go to stderr: reports and warnings, without the final line break. Called from
     /// whatever thread makes the call; it must not call this memory.
     pub fn report_to(mut self, sink: impl Fn(&str) + Send + Sync + 'static) -> MemoryBuilder {
@@ -389,7 +400,11 @@ impl MemoryBuilder {
 
     fn open_path(self, path: &Path) -> Result<Memory> {
         let setup = self.setup(Access::ReadWrite)?;
-        location::prepare(path)?;
+        if self.must_exist {
+            location::check(path)?
+        } else {
+            location::prepare(path)?
+        }
         let shelves = Shelves::open(path, setup, self.hot_bytes)?;
         Ok(self.build(Some(shelves)))
     }
@@ -426,6 +441,7 @@ impl fmt::Debug for MemoryBuilder {
             .field("memory_tier_bytes", &self.hot_bytes)
             .field("compress", &self.compression)
             .field("mmap_mode", &self.mmap_mode)
+            .field("must_exist", &self.must_exist)
             .finish_non_exhaustive()
     }
 }

@@ -43,11 +43,12 @@ mod shared;
 #[cfg(unix)]
 mod socket;
 mod sync;
-mod tombstone;
+pub(crate) mod tombstone;
+pub(crate) mod transfer;
 mod types;
-mod transfer;
+pub(crate) mod usage;
 pub(crate) mod used;
-mod verify;
+pub(crate) mod verify;
 mod volatile;
 #[cfg(unix)]
 mod wire;
@@ -69,12 +70,11 @@ pub use rebuild::{Rebuilt, rebuild};
 pub use record::RecordInfo;
 pub use tombstone::{Removal, Tombstone};
 pub use transfer::{Exported, Imported};
-pub(crate) use transfer::{export, import};
 pub(crate) use types::Value;
 pub use types::{Absent, Found, NewEntry, StoreError};
+pub use usage::DiskUsage;
 pub use used::Uses;
 pub use verify::{Damage, Damaged, Verified, VerifyProgress};
-pub(crate) use verify::verify;
 pub use volatile::VolatileStore;
 
 /// Values up to this many encoded bytes stand in their record; larger ones are files.

@@ -204,12 +204,7 @@ fn is_of(listed: &Listed, function: &str) -> bool {
 }
 
 /// Stores what is in a file and not yet there. `done` says what was done, however it ends.
-pub(crate) fn import(
-    store: &dyn Store,
-    reader: impl Read,
-    costly: Duration,
-    done: &mut Imported,
-) -> Result<(), Fault> {
+pub(crate) fn import(store: &dyn Store, reader: impl Read, costly: Duration, done: &mut Imported) -> Result<(), Fault> {
     let mut file = io::BufReader::new(reader);
     let mut start = [0; MAGIC.len() + 4];
     read(&mut file, &mut start).map_err(|fault| not_begun(fault, &start))?;
@@ -252,8 +247,7 @@ fn take_in(
     done: &mut Imported,
 ) -> Result<(), Fault> {
     let altered = || Fault::Damaged("is altered".to_owned());
-    let mut record = Vec::new();
-    record.reserve(len.min(STEP_BYTES) as usize);
+    let mut record = Vec::with_capacity(len.min(STEP_BYTES) as usize);
     file.take(len).read_to_end(&mut record).map_err(|error| Fault::Io("reading", error))?;
     if record.len() as u64 != len {
         return Err(cut());
@@ -332,8 +326,7 @@ mod tests {
     fn filled(names: &[&str]) -> VolatileStore {
         let store = VolatileStore::new();
         for (at, name) in names.iter().enumerate() {
-            let origin =
-                Origin { function: (*name).into(), fingerprint: None, version: 1, arguments: Vec::new() };
+            let origin = Origin { function: (*name).into(), fingerprint: None, version: 1, arguments: Vec::new() };
             let entry = NewEntry {
                 key: Prefix::of(name).entry(&Key::from_bytes([at as u8; 32])),
                 codec: CodecId::Compact,
