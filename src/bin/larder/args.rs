@@ -32,11 +32,9 @@ pub(crate) fn command() -> Command {
             Arg::new("cache")
                 .long("cache")
                 .value_name("DIR")
-                .env("LARDER_CACHE")
-                .hide_env_values(true)
                 .global(true)
                 .value_parser(value_parser!(PathBuf))
-                .help("The cache's directory"),
+                .help("The cache's directory; unset, the one that LARDER_CACHE names"),
         )
         .arg(flag("json", "Print one JSON document, whose fields docs/tool.md describes").global(true))
         .subcommand(
@@ -69,7 +67,13 @@ pub(crate) fn command() -> Command {
         .subcommand(
             Command::new("prune")
                 .about("Remove what is worth the least, down to limits")
-                .arg(Arg::new("max-bytes").long("max-bytes").value_name("SIZE").help("Keep at most so many bytes"))
+                .arg(
+                    Arg::new("max-bytes")
+                        .long("max-bytes")
+                        .value_name("SIZE")
+                        .allow_hyphen_values(true)
+                        .help("Keep at most so many bytes"),
+                )
                 .arg(
                     Arg::new("max-entries")
                         .long("max-entries")
