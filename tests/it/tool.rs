@@ -430,6 +430,41 @@ fn each_damage_is_found_and_repaired() {
     assert!(done(&cache, &["verify"]).starts_with("8 entries, "));
 }
 
+/// Flips a bit of one small result in the index.
+fn alter_a_record(cache: &Path) {
+    let index = sled::open(cache.join("index")).unwrap();
+    let small = |item: &sled::Result<(sled::IVec, sled::IVec)>| item.as_ref().unwrap().1.ends_with(b"the text of 3");
+    let (key, record) = index.iter().find(small).unwrap().unwrap();
+    let mut record = record.to_vec();
+    *record.last_mut().unwrap() ^= 1;
+    index.insert(key, record).unwrap();
+}
+
+#[test]
+fn damaged_records_are_found_and_not_taken_along() {
+    let dir = filled();
+    let cache = dir.path().join("cache");
+    alter_a_record(&cache);
+    let listed = json(&cache, &["ls", "small"]);
+    let damaged: Vec<_> =
+        listed["entries"].as_array().unwrap().iter().filter(|entry| !entry["damage"].is_null()).cloned().collect();
+    assert_eq!((damaged.len(), &damaged[0]["damage"]), (1, &"its record is damaged".into()));
+    let shown = done(&cache, &["show", damaged[0]["key"].as_str().unwrap()]);
+    assert!(shown.contains("`larder verify --repair` removes it"), "{shown}");
+    let found = parsed(&ends_with(1, &on(&cache, &["verify", "--json"])));
+    assert_eq!((&found["damaged"][0]["key"], found["damaged"].as_array().unwrap().len()), (&damaged[0]["key"], 1));
+    let exported = json(&cache, &["export", dir.path().join("all").to_str().unwrap()]);
+    assert_eq!((&exported["entries"], &exported["left_out"]), (&(SMALL + LARGE - 1).into(), &1.into()));
+    let rebuilt = json(&cache, &["rebuild"]);
+    assert_eq!((&rebuilt["kept"], &rebuilt["dropped"]), (&(SMALL + LARGE - 1).into(), &1.into()));
+    assert_eq!(fill(&open(&cache)), 1);
+
+    alter_a_record(&cache);
+    ends_with(1, &on(&cache, &["verify", "--repair"]));
+    done(&cache, &["verify"]);
+    assert_eq!(fill(&open(&cache)), 1);
+}
+
 #[test]
 fn a_rebuilt_index_has_all_that_was_sound() {
     let dir = filled();
@@ -571,9 +606,9 @@ fn a_file_that_was_cut_or_altered_anywhere_is_told() {
         4,
         &other,
         &["import", cut.to_str().unwrap(), "--create"],
-        "is cut short: export it again; 8 of its entries",
+        "is cut short: export it again; 7 of its entries",
     );
-    assert_eq!(fill(&open(&other)), 0, "what was whole is there");
+    assert_eq!(fill(&open(&other)), 1, "what was whole is there");
     fs::write(&cut, "day,rain\n").unwrap();
     refused(4, &other, &["import", cut.to_str().unwrap()], "is no exported file");
 }

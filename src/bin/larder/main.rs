@@ -49,7 +49,7 @@ fn run(matches: &ArgMatches, out: &mut Output) -> Result<u8, Failure> {
     let Some((command, args)) = matches.subcommand() else { return Err(Failure::usage("give a command")) };
     match command {
         "completions" => args::completions(args, out),
-        "rebuild" => rebuild::run(open::directory(matches)?, out),
+        "rebuild" => rebuild::run(&open::directory(matches)?, out),
         "import" => transfer::import(matches, args, out),
         _ => {
             let memory = open::memory(matches)?;

@@ -9,16 +9,18 @@ use larder::Memory;
 use crate::failure::{self, Failure, NOT_OPENED};
 
 /// The directory that was named.
-pub(crate) fn directory(matches: &ArgMatches) -> Result<&Path, Failure> {
-    let directory = matches.get_one::<PathBuf>("cache").filter(|path| !path.as_os_str().is_empty());
-    directory
-        .map(PathBuf::as_path)
+pub(crate) fn directory(matches: &ArgMatches) -> Result<PathBuf, Failure> {
+    let set = || std::env::var_os("LARDER_CACHE").filter(|set| !set.is_empty()).map(PathBuf::from);
+    matches
+        .get_one::<PathBuf>("cache")
+        .cloned()
+        .or_else(set)
         .ok_or_else(|| Failure::usage("no cache was named: give `--cache DIR`, or set LARDER_CACHE to the directory"))
 }
 
 /// Opens a cache that is there.
 pub(crate) fn memory(matches: &ArgMatches) -> Result<Memory, Failure> {
-    memory_at(directory(matches)?, true)
+    memory_at(&directory(matches)?, true)
 }
 
 /// Opens the cache in a directory: served by the program that uses it, or alone.

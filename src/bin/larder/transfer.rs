@@ -81,7 +81,7 @@ pub(crate) fn import(matches: &ArgMatches, args: &ArgMatches, out: &mut Output) 
             Failure::new(NOT_OPENED, words)
         })?)
     };
-    let memory = open::memory_at(open::directory(matches)?, !args.get_flag("create"))?;
+    let memory = open::memory_at(&open::directory(matches)?, !args.get_flag("create"))?;
     let done = memory.import(reader)?;
     if out.is_json() {
         out.document(&json!({
