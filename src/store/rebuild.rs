@@ -182,3 +182,89 @@ fn is_sound(key: &EntryKey, record: &[u8], blobs: &Blobs) -> bool {
         Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::CodecId;
+    use crate::key::Key;
+    use crate::store::entry::Origin;
+    use crate::store::used::{Calls, FunctionName, Used, Uses};
+    use crate::store::{Absent, DiskStore, NewEntry, Prefix, Removal, Store};
+
+    fn put(store: &DiskStore, key: EntryKey, value: &[u8]) {
+        let origin = Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new() };
+        let entry = NewEntry {
+            key,
+            codec: CodecId::Compact,
+            shape: 0,
+            compute_nanos: 5,
+            origin: &origin,
+            parts: &[value.into()],
+            mapped: false,
+            costly: false,
+            created_at_ms: Some(1_700_000_000_000),
+        };
+        assert!(matches!(store.put(&entry), Ok(None)));
+    }
+
+    #[test]
+    fn uses_calls_and_tombstones_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let [small, large, gone] = [1, 2, 3].map(|byte| Prefix::of("f").entry(&Key::from_bytes([byte; 32])));
+        let function = FunctionName { name: "f".to_owned(), by_hand: true };
+        let calls = Calls { hits: 7, misses: 3, nanos_saved: 35, nanos_computing: 15 };
+        {
+            let store = DiskStore::open(dir.path()).unwrap();
+            put(&store, small, b"small");
+            put(&store, large, &[7; 10_000]);
+            put(&store, gone, b"gone");
+            assert!(matches!(store.forget(&gone), Ok(true)));
+            let uses = Uses {
+                entries: vec![(small, Used { last_ms: 9, hits: 7 })],
+                functions: vec![(function.clone(), calls)],
+            };
+            store.note_uses(&uses).unwrap();
+        }
+        let rebuilt = rebuild(dir.path()).unwrap();
+        assert_eq!((rebuilt.kept, rebuilt.taken_in, rebuilt.dropped, rebuilt.unread), (2, 0, 0, None));
+        let store = DiskStore::open(dir.path()).unwrap();
+        let page = store.page(None, None).unwrap();
+        assert_eq!((page.len(), page[0].hits()), (2, 7));
+        let totals = store.function("f", true).unwrap().unwrap();
+        assert_eq!((totals.entries(), totals.tally.calls), (2, calls));
+        match store.get(&gone) {
+            Err(Absent::Removed(tombstone)) => assert_eq!(tombstone.why(), Removal::Forgotten),
+            met => panic!("{met:?}"),
+        }
+        assert_eq!(store.get(&large).unwrap().value(), [7; 10_000]);
+    }
+
+    #[test]
+    fn of_two_files_of_one_call_the_one_that_the_index_names_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Prefix::of("f").entry(&Key::from_bytes([1; 32]));
+        let spared = {
+            let store = DiskStore::open(dir.path()).unwrap();
+            put(&store, key, &[1; 10_000]);
+            let [name] = Blobs::new(dir.path().join("blobs"), dir.path().join("temp"), Compression::Off, false)
+                .names()
+                .unwrap()[..]
+            else {
+                panic!("one blob")
+            };
+            let path =
+                Blobs::new(dir.path().join("blobs"), dir.path().join("temp"), Compression::Off, false).path(&name);
+            let bytes = fs::read(&path).unwrap();
+            put(&store, key, &[2; 10_000]);
+            (path, bytes)
+        };
+        // What it replaced was not removed in time.
+        fs::create_dir_all(spared.0.parent().unwrap()).unwrap();
+        fs::write(&spared.0, spared.1).unwrap();
+        let rebuilt = rebuild(dir.path()).unwrap();
+        assert_eq!((rebuilt.kept, rebuilt.taken_in), (1, 0));
+        assert!(!spared.0.exists());
+        assert_eq!(DiskStore::open(dir.path()).unwrap().get(&key).unwrap().value(), [2; 10_000]);
+    }
+}
