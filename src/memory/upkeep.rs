@@ -91,7 +91,7 @@ impl Memory {
     }
 
     /// Reads every record and every file of the cache, and compares their digests. Takes as long as hashing them on one
-    /// thread does, and memory that does not depend on what is there. Nothing is changed.
+    /// thread does, and memory that does not depend on what is there, but for a list of what is damaged. Nothing is changed.
     ///
     /// Works while other programs use the cache: an entry that goes meanwhile is not damaged. `on_progress` is called after
     /// each entry.

@@ -14,11 +14,8 @@ pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Resul
     let function = args.get_one::<String>("function");
     let is_of = |name: &str| function.is_none_or(|function| function == name);
     let there = memory.functions()?.into_iter().filter(|known| is_of(&known.name)).map(|known| known.entries).sum();
-    if !args.get_flag("yes") && !is_wanted(there, function)? {
-        out.line("nothing was removed")?;
-        return Ok(0);
-    }
     let removed = match function {
+        _ if !args.get_flag("yes") && !is_wanted(there, function)? => 0,
         Some(function) => memory.clear_function(function)?,
         None => {
             memory.clear()?;
