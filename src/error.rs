@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     InvalidOption { what: String },
     /// A cache location cannot be used. A retry can help where the words say so.
     Location { path: PathBuf, what: String, reason: LocationReason, source: Option<Box<dyn StdError + Send + Sync>> },
+    /// A stored result is wanted that is not there, or is something else.
+    NotStored { what: String },
     /// A program has no entry for worker processes, or does not come to it. A retry cannot help.
     #[cfg(unix)]
     WorkerEntry { what: String },
@@ -115,6 +117,11 @@ impl Error {
     /// Whether a file of [exported](crate::Memory::export) entries is damaged, or could not be read or written.
     pub fn is_exported_file(&self) -> bool {
         matches!(*self.kind, Kind::ExportedFile { .. })
+    }
+
+    /// Whether a [shelved](crate::Shelved) result is not there any more, or is of another type.
+    pub fn is_not_stored(&self) -> bool {
+        matches!(*self.kind, Kind::NotStored { .. })
     }
 
     /// Whether worker processes cannot be had since the program lacks [`init`](crate::init), or does not come to it.
@@ -203,7 +210,7 @@ impl From<Failure> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.kind {
-            Kind::InvalidOption { what } => f.write_str(what),
+            Kind::InvalidOption { what } | Kind::NotStored { what } => f.write_str(what),
             #[cfg(unix)]
             Kind::WorkerEntry { what } | Kind::Worker { what } => f.write_str(what),
             Kind::Location { path, what, source, .. } => {
@@ -248,7 +255,7 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.kind {
-            Kind::InvalidOption { .. } | Kind::Stopped { .. } => None,
+            Kind::InvalidOption { .. } | Kind::NotStored { .. } | Kind::Stopped { .. } => None,
             #[cfg(unix)]
             Kind::WorkerEntry { .. } | Kind::Worker { .. } => None,
             // In the text too: most programs print an error and not its chain.

@@ -80,8 +80,8 @@ pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use larder_macros::{cached, main, task};
 pub use memory::{
-    ArgumentInfo, Cached, CachedFn, CodeInfo, Entries, EntryInfo, FunctionInfo, Memory, MemoryBuilder, Metadata,
-    MissReason, MmapMode, NotStoredReason, Stats, Totals, Validity,
+    ArgumentChange, ArgumentInfo, Cached, CachedFn, CodeInfo, Entries, EntryInfo, Explanation, FunctionInfo, Memory,
+    MemoryBuilder, Metadata, MissReason, MmapMode, NotStoredReason, Shelved, Stats, Totals, Validity,
 };
 pub use panics::Panic;
 #[cfg(feature = "tracing")]
@@ -108,11 +108,16 @@ pub use worker::init;
 /// What the attributes expand to. Not for people: anything here may change in any release.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::memory::CachedCell;
+    pub use crate::memory::{
+        CachedCell, Instances, Made, MakeKey, MethodCell, MethodCode, NotInKey, Road, global_memory,
+    };
+    pub use crate::task::method::Method;
     pub use crate::task::probe;
     pub use crate::task::registry::TaskEntry;
     pub use crate::task::remote::Remote;
     pub use inventory;
+    pub use larder_macros::delayed;
+    pub use serde::de::DeserializeOwned;
 }
 
 #[cfg(doctest)]

@@ -2,12 +2,14 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::Type;
 
+use crate::expand::Expansion;
 use crate::function::Function;
 use crate::options::Options;
 use crate::problems::Problems;
 use crate::signature::Signature;
-use crate::{cached, task};
+use crate::{cached, method, method_of, task, types};
 
 /// Which attribute was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,57 @@ impl Kind {
     }
 }
 
+/// Where a function stands, as far as its expansion cares.
+pub(crate) enum Shape {
+    /// A function with a type of its name beside it.
+    Free,
+    /// A method with a cache of its own, within itself.
+    Method,
+    /// A method of this type that can be delayed, with a type of its name in a constant beside it.
+    MethodOf(Box<Type>),
+}
+
+impl Shape {
+    /// Tells from the function and its options, since the `impl` around a method is out of an attribute's sight.
+    pub(crate) fn of(kind: Kind, sig: &syn::Signature, options: &Options, problems: &mut Problems) -> Shape {
+        let by_itself =
+            types::mentions_self(sig.inputs.to_token_stream()) || types::mentions_self(sig.output.to_token_stream());
+        if !by_itself && options.of.is_none() {
+            return Shape::Free;
+        }
+        match &options.of {
+            _ if kind == Kind::Cached && options.task.is_none() => Shape::Method,
+            Some(of) if !types::mentions_self(of.to_token_stream()) => Shape::MethodOf(Box::new(of.clone())),
+            written => {
+                let option = match kind {
+                    Kind::Task => "#[larder::task(of = Type)]",
+                    Kind::Cached => "#[larder::cached(task, of = Type)]",
+                };
+                let message = format!(
+                    "a task has a type of its own, and for that a method has to say whose it is: write `{option}` with the \
+                     type of the `impl`"
+                );
+                match written {
+                    Some(of) => problems.at(of, message),
+                    None => problems.at(
+                        sig.inputs.first().map_or(sig.output.to_token_stream(), ToTokens::to_token_stream),
+                        message,
+                    ),
+                }
+                Shape::Method
+            }
+        }
+    }
+
+    /// A type in words that mean the same outside of an `impl`, where it will stand there.
+    pub(crate) fn spelled_out(&self, ty: &Type) -> Type {
+        match self {
+            Shape::MethodOf(own) => types::without_self(ty, own),
+            Shape::Free | Shape::Method => ty.clone(),
+        }
+    }
+}
+
 /// Expands an attribute. Where something is wrong, the function is handed back unchanged beside the messages, so that
 /// its callers do not fail to compile as well.
 pub(crate) fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> TokenStream {
@@ -42,15 +95,34 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> Tok
         }
     };
     function.refuse_second_attribute(&mut problems);
-    let signature = Signature::check(kind, &function.sig, &mut problems);
+    let shape = Shape::of(kind, &function.sig, &options, &mut problems);
+    let signature = Signature::check(kind, &shape, &options, &function.sig, &mut problems);
     let ignored = signature.ignored(&options.ignore, &mut problems);
-    if let Some(problems) = problems.into_tokens() {
-        let function = function.into_token_stream();
-        return quote! { #function #problems };
+    if function.sig.asyncness.is_some()
+        && let Some(task) = &options.task
+    {
+        problems.at(task, "an `async` function is awaited, not sent to a worker: leave `task` out");
     }
-    match kind {
-        Kind::Task => task::expand(&function, &signature, &options, ignored),
-        Kind::Cached => cached::expand(&function, &signature, &options, ignored),
+    let own = match &shape {
+        Shape::MethodOf(own) => Some(&**own),
+        Shape::Free | Shape::Method => None,
+    };
+    let expansion = Expansion { function: &function, signature: &signature, options: &options, ignored, own };
+    let expanded = match &shape {
+        _ if !problems.is_empty() => TokenStream::new(),
+        Shape::Free => match kind {
+            Kind::Task => task::expand(&expansion),
+            Kind::Cached => cached::expand(&expansion),
+        },
+        Shape::Method => method::expand(&expansion, &mut problems),
+        Shape::MethodOf(own) => method_of::expand(kind, &expansion, own),
+    };
+    match problems.into_tokens() {
+        None => expanded,
+        Some(problems) => {
+            let function = function.into_token_stream();
+            quote! { #function #problems }
+        }
     }
 }
 
@@ -115,6 +187,10 @@ mod test {
         assert!(expanded(Kind::Task, "", "fn f() -> std::io::Result<u8> {}").contains(ok_side));
         assert!(expanded(Kind::Task, "", "fn f() -> Outcome<u8> {}").contains("typeValue=Outcome<u8>;"));
         assert!(expanded(Kind::Task, "", "fn f() {}").contains("typeValue=();"));
+        let said = "typeValue=<Outcome<u8>as::larder::__private::probe::ResultLike>::Ok;";
+        assert!(expanded(Kind::Task, "result", "fn f() -> Outcome<u8> {}").contains(said));
+        let whole = "typeStored=std::io::Result<u8>;";
+        assert!(expanded(Kind::Task, "store(err)", "fn f() -> std::io::Result<u8> {}").contains(whole));
     }
 
     #[test]
@@ -128,6 +204,24 @@ mod test {
         let text = expanded(Kind::Task, "", "fn r#match(r#type: u64) {}");
         assert!(text.contains(r#""::","match""#), "{text}");
         assert!(text.contains(r#"Parameter::new("type","u64")"#), "{text}");
+    }
+
+    #[test]
+    fn where_a_function_stands_is_told_by_itself() {
+        let free = expanded(Kind::Cached, "", "fn f(x: u64) {}");
+        assert!(free.contains("structf{}"), "{free}");
+        let generic = expanded(Kind::Cached, "", "fn f<T: Clone>(x: T) {}");
+        assert!(generic.contains("structf<T:?::core::marker::Sized>{"), "{generic}");
+        assert!(generic.contains("get_global::<f<T>>().call("), "{generic}");
+        for (options, method) in [("", "fn f(&self) {}"), ("", "fn f() -> Self {}"), ("of = Self", "fn f() {}")] {
+            let text = expanded(Kind::Cached, options, method);
+            assert!(text.contains("__LARDER_METHOD.call(") && !text.contains("structf"), "{text}");
+        }
+        for (kind, options) in [(Kind::Task, "of = Model"), (Kind::Cached, "task, of = Model")] {
+            let text = expanded(kind, options, "fn f(&self, other: Option<Self>) -> Self {}");
+            assert!(text.contains("const__LARDER_TASK_OF_f:()="), "{text}");
+            assert!(text.contains("typeArgs<'larder>=(&'larderModel,Option<Model>,);typeOutput=Model;"), "{text}");
+        }
     }
 
     #[test]

@@ -1,25 +1,30 @@
-//! What both attributes emit: the type of the function's name, its `Task` implementation, its entry in the registry.
+//! What both attributes emit: the type of the function's name, its implementations, its entry in the registry.
 //!
 //! Every path is absolute (`::core::option::Option`, `::larder::..`): the tokens land in scopes where a user may have
 //! given any name a meaning of their own. Arguments are called `argument_0` and so on for the same reason: a parameter
 //! may be called like its function, and would hide it.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote};
+use syn::Type;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
-use crate::fingerprint;
 use crate::function::Function;
+use crate::options::Options;
+use crate::results::Results;
 use crate::signature::Signature;
-use crate::{spelling, types};
+use crate::{fingerprint, keys, spelling};
 
 /// A sound function and its options, ready to be expanded.
+#[derive(Clone, Copy)]
 pub(crate) struct Expansion<'f> {
     pub(crate) function: &'f Function,
     pub(crate) signature: &'f Signature,
-    pub(crate) version: u64,
+    pub(crate) options: &'f Options,
     pub(crate) ignored: u32,
+    /// The type whose method it is.
+    pub(crate) own: Option<&'f Type>,
 }
 
 impl Expansion<'_> {
@@ -33,6 +38,11 @@ impl Expansion<'_> {
         let name = &self.signature.name;
         let bare = name.unraw();
         let doc = format!("The task of the function [`{bare}`](fn@{bare}).");
+        let (parameters, marker) = match self.own {
+            // The type is in the parameters, so that what is implemented is as private as the type.
+            Some(_) => (Some(quote! { <Of> }), Some(quote! { __larder: ::core::marker::PhantomData<fn(&Of)> })),
+            None => (self.signature.instance.declared(), self.signature.instance.marker()),
+        };
         quote! {
             #(#cfgs)*
             #[allow(non_camel_case_types, dead_code, unreachable_pub)]
@@ -40,76 +50,109 @@ impl Expansion<'_> {
             #[allow(clippy::pedantic, clippy::restriction)]
             #[doc = #doc]
             #hidden
-            #vis struct #name {}
+            #vis struct #name #parameters { #marker }
         }
     }
 
-    /// The `Task` implementation; `body` is the name and the item of the code past the cache, where there is a cache.
-    pub(crate) fn implementation(&self, body: Option<(&Ident, TokenStream)>) -> TokenStream {
-        let cfgs = self.function.cfgs();
+    /// The type's name with its arguments.
+    pub(crate) fn ty(&self) -> TokenStream {
         let name = &self.signature.name;
+        let arguments = match self.own {
+            Some(own) => Some(quote! { <#own> }),
+            None => self.signature.instance.arguments(),
+        };
+        quote! { #name #arguments }
+    }
+
+    /// The implementations of `Function` and of `Task` or `AsyncTask`; `body` is how the code past the cache is called,
+    /// where there is a cache.
+    pub(crate) fn implementation(&self, body: Option<&Ident>) -> TokenStream {
+        let ty = self.ty();
+        let (bound, clause) = (self.signature.instance.bound(), self.signature.instance.clause(None));
         let constants = self.constants();
         let types = self.types();
-        let arguments = self.arguments();
-        let pattern = quote! { (#(#arguments,)*) };
-        let results = if types::is_called_result(&self.signature.output) { fallible() } else { plain() };
-        let (compute, body) = match body {
-            Some((code, item)) => {
-                let compute = quote! {
-                    fn compute(#pattern: Self::Args<'_>) -> Self::Output {
-                        #code(#(#arguments),*)
-                    }
-                };
-                (Some(compute), Some(item))
-            }
-            None => (None, None),
-        };
-        // The body stands beside the implementation, out of reach of its `allow`s: a user's code is linted as usual.
+        let results = self.results();
+        let (value, stored, results) = (results.value(), results.stored_type(), results.methods());
+        let with_key = keys::with_key(self.signature, self.options);
+        let validity = keys::validity(self.options);
+        let called = self.called(body);
         quote! {
-            #(#cfgs)*
-            const _: () = {
-                #body
+            #[automatically_derived]
+            #[allow(deprecated, unreachable_code, unused_qualifications, non_local_definitions)]
+            #[allow(clippy::all, clippy::pedantic, clippy::nursery)]
+            impl #bound ::larder::Function for #ty #clause {
+                #constants
+                #types
+                type Value = #value;
+                type Stored = #stored;
+                #with_key
+                #validity
+                #results
 
-                #[automatically_derived]
-                #[allow(deprecated, unreachable_code, unused_qualifications)]
-                #[allow(clippy::all, clippy::pedantic, clippy::nursery)]
-                impl ::larder::Function for #name {
-                    #constants
-                    #types
-                    #results
-
-                    fn copy_args<'larder>(
-                        args: &Self::Args<'larder>,
-                    ) -> ::core::option::Option<Self::Args<'larder>> {
-                        #[allow(unused_imports)]
-                        use ::larder::__private::probe::{Copies as _, CopiesNot as _};
-                        (&::larder::__private::probe::CopyProbe(args)).copied()
-                    }
-
-                    fn sharing() -> ::core::option::Option<::larder::__private::probe::Sharing<Self::Stored>> {
-                        #[allow(unused_imports)]
-                        use ::larder::__private::probe::{Shares as _, SharesNot as _};
-                        (&::larder::__private::probe::SharingProbe::<Self::Stored>::new()).sharing()
-                    }
+                fn copy_args<'larder>(
+                    args: &Self::Args<'larder>,
+                ) -> ::core::option::Option<Self::Args<'larder>> {
+                    #[allow(unused_imports)]
+                    use ::larder::__private::probe::{Copies as _, CopiesNot as _};
+                    (&::larder::__private::probe::CopyProbe(args)).copied()
                 }
 
-                #[automatically_derived]
-                #[allow(deprecated, unreachable_code, unused_qualifications)]
-                #[allow(clippy::all, clippy::pedantic, clippy::nursery)]
-                impl ::larder::Task for #name {
-                    fn call(#pattern: Self::Args<'_>) -> Self::Output {
-                        #name(#(#arguments),*)
+                fn sharing() -> ::core::option::Option<::larder::__private::probe::Sharing<Self::Stored>> {
+                    #[allow(unused_imports)]
+                    use ::larder::__private::probe::{Shares as _, SharesNot as _};
+                    (&::larder::__private::probe::SharingProbe::<Self::Stored>::new()).sharing()
+                }
+            }
+
+            #called
+        }
+    }
+
+    /// How it is called.
+    fn called(&self, body: Option<&Ident>) -> TokenStream {
+        let ty = self.ty();
+        let (bound, clause) = (self.signature.instance.bound(), self.signature.instance.clause(None));
+        let arguments = self.arguments();
+        let pattern = quote! { (#(#arguments,)*) };
+        let body = body.map(|body| self.path_of(body));
+        let call = self.path_of(&self.signature.name);
+        let lints = quote! {
+            #[automatically_derived]
+            #[allow(deprecated, unreachable_code, unused_qualifications, non_local_definitions)]
+            #[allow(clippy::all, clippy::pedantic, clippy::nursery)]
+        };
+        if self.function.sig.asyncness.is_some() {
+            return quote! {
+                #lints
+                impl #bound ::larder::AsyncTask for #ty #clause {
+                    async fn compute(#pattern: Self::Args<'_>) -> Self::Output {
+                        #body(#(#arguments),*).await
                     }
-                    #compute
                 }
             };
         }
+        let compute = body.map(|body| {
+            quote! {
+                fn compute(#pattern: Self::Args<'_>) -> Self::Output {
+                    #body(#(#arguments),*)
+                }
+            }
+        });
+        quote! {
+            #lints
+            impl #bound ::larder::Task for #ty #clause {
+                fn call(#pattern: Self::Args<'_>) -> Self::Output {
+                    #call(#(#arguments),*)
+                }
+                #compute
+            }
+        }
     }
 
-    /// The entry by which another process finds the function.
+    /// The entry by which another process finds the function. Which instances of a generic function there are, only its
+    /// users know: they register them.
     pub(crate) fn entry(&self) -> TokenStream {
-        let cfgs = self.function.cfgs();
-        let name = &self.signature.name;
+        let ty = self.ty();
         let arguments = self.arguments();
         let owned = self.signature.parameters.iter().map(|parameter| {
             let owned = parameter.passing.owned();
@@ -121,48 +164,75 @@ impl Expansion<'_> {
             let reference = parameter.passing.reference();
             quote! { #reference #argument }
         });
-        quote! {
-            #(#cfgs)*
-            #[allow(deprecated, clippy::all, clippy::pedantic, clippy::nursery)]
-            const _: () = {
-                #[automatically_derived]
-                impl ::larder::__private::Remote for #name {
-                    type Owned = #owned;
-
-                    fn with(
-                        (#(#arguments,)*): Self::Owned,
-                        call: &mut dyn for<'larder> ::core::ops::FnMut(Self::Args<'larder>),
-                    ) {
-                        call((#(#passed,)*))
-                    }
-                }
-
+        let generic = self.signature.instance.is_generic();
+        let bound = self.signature.instance.bound();
+        let decoded = generic.then(|| quote! { #owned: ::larder::__private::DeserializeOwned });
+        let clause = self.signature.instance.clause(decoded);
+        let submit = (!generic).then(|| {
+            quote! {
                 ::larder::__private::inventory::submit! {
-                    ::larder::__private::TaskEntry::new::<#name>()
+                    ::larder::__private::TaskEntry::new::<#ty>()
                 }
-            };
+            }
+        });
+        quote! {
+            #[automatically_derived]
+            #[allow(non_local_definitions)]
+            impl #bound ::larder::__private::Remote for #ty #clause {
+                type Owned = #owned;
+
+                fn with(
+                    (#(#arguments,)*): Self::Owned,
+                    call: &mut dyn for<'larder> ::core::ops::FnMut(Self::Args<'larder>),
+                ) {
+                    call((#(#passed,)*))
+                }
+            }
+
+            #submit
         }
     }
 
-    fn constants(&self) -> TokenStream {
-        let name = self.signature.name.unraw().to_string();
-        let Expansion { version, ignored, .. } = self;
-        let fingerprint = fingerprint::of_function(self.function);
+    pub(crate) fn fingerprint(&self) -> TokenStream {
+        let fingerprint = fingerprint::of_function(self.function, self.options);
+        quote! { [#(#fingerprint),*] }
+    }
+
+    /// The list of parameters, for those who describe a call.
+    pub(crate) fn parameters(&self) -> TokenStream {
         let parameters = self.signature.parameters.iter().map(|parameter| {
             let name = parameter.bare_name();
             let type_name = spelling::of(parameter.ty.to_token_stream());
             quote! { ::larder::Parameter::new(#name, #type_name) }
         });
+        quote! { &[#(#parameters),*] }
+    }
+
+    pub(crate) fn arguments(&self) -> Vec<Ident> {
+        let count = self.signature.parameters.len();
+        (0..count).map(|index| format_ident!("argument_{}", index, span = Span::mixed_site())).collect()
+    }
+
+    fn constants(&self) -> TokenStream {
+        let mut path = vec![self.signature.name.unraw().to_string()];
+        path.extend(self.own.map(|own| spelling::of(own.to_token_stream())));
+        let path = path.iter().rev().map(|part| quote! { "::", #part });
+        let Expansion { ignored, .. } = self;
+        let version = self.options.version;
+        let fingerprint = self.fingerprint();
+        let parameters = self.parameters();
+        let depends = keys::depends(self.options);
         quote! {
-            const NAME: &'static ::core::primitive::str = ::core::concat!(::core::module_path!(), "::", #name);
-            const FINGERPRINT: [::core::primitive::u8; 32] = [#(#fingerprint),*];
+            const NAME: &'static ::core::primitive::str = ::core::concat!(::core::module_path!(), #(#path),*);
+            const FINGERPRINT: [::core::primitive::u8; 32] = #fingerprint;
             const VERSION: ::core::primitive::u64 = #version;
-            const PARAMETERS: &'static [::larder::Parameter] = &[#(#parameters),*];
+            const PARAMETERS: &'static [::larder::Parameter] = #parameters;
             const IGNORED: ::core::primitive::u32 = #ignored;
+            #depends
         }
     }
 
-    /// `Args`, `Output` and `Value`, each of the user's own tokens: a missing serde trait is reported where they are.
+    /// `Args` and `Output`, each of the user's own tokens: a missing serde trait is reported where they are.
     fn types(&self) -> TokenStream {
         let arguments = self.signature.parameters.iter().map(|parameter| {
             let argument = parameter.passing.argument();
@@ -170,16 +240,22 @@ impl Expansion<'_> {
         });
         let arguments = self.tuple(quote! { #(#arguments,)* });
         let output = &self.signature.output;
-        let value = if types::is_called_result(output) {
-            quote_spanned! { output.span() => <#output as ::larder::__private::probe::ResultLike>::Ok }
-        } else {
-            output.to_token_stream()
-        };
         quote! {
             type Args<'larder> = #arguments;
             type Output = #output;
-            type Value = #value;
-            type Stored = Self::Value;
+        }
+    }
+
+    fn results(&self) -> Results<'_> {
+        Results::new(&self.signature.output, self.options, !self.signature.instance.is_generic())
+    }
+
+    /// A function of this one's place and instance, to be called.
+    fn path_of(&self, name: &Ident) -> TokenStream {
+        let turbofish = self.signature.instance.turbofish();
+        match self.own {
+            Some(own) => quote! { <#own>::#name },
+            None => quote! { #name #turbofish },
         }
     }
 
@@ -188,82 +264,6 @@ impl Expansion<'_> {
         let mut tuple = Group::new(proc_macro2::Delimiter::Parenthesis, elements);
         tuple.set_span(self.function.sig.paren_token.span.join());
         tuple
-    }
-
-    fn arguments(&self) -> Vec<Ident> {
-        let count = self.signature.parameters.len();
-        (0..count).map(|index| format_ident!("argument_{}", index, span = Span::mixed_site())).collect()
-    }
-}
-
-/// How a `Result` is stored: its `Ok` side alone.
-fn fallible() -> TokenStream {
-    quote! {
-        fn failed(output: &Self::Output) -> ::core::primitive::bool {
-            ::larder::__private::probe::ResultLike::as_result(output).is_err()
-        }
-
-        fn stored(
-            output: &Self::Output,
-        ) -> ::core::result::Result<&Self::Stored, ::larder::NotStoredReason> {
-            ::larder::__private::probe::ResultLike::as_result(output)
-                .map_err(|_| ::larder::NotStoredReason::ErrorResult)
-        }
-
-        fn restore(stored: Self::Stored) -> Self::Output {
-            ::larder::__private::probe::ResultLike::from_ok(stored)
-        }
-
-        fn into_value(output: Self::Output) -> ::core::result::Result<Self::Value, ::larder::TaskError> {
-            #[allow(unused_imports)]
-            use ::larder::__private::probe::{BoxedError as _, DebugError as _, DisplayError as _, SilentError as _};
-            ::larder::__private::probe::ResultLike::into_result(output)
-                .map_err(|error| (&&&&::larder::__private::probe::ErrorProbe::new(error)).task_error())
-        }
-
-        fn from_value(value: Self::Value) -> Self::Output {
-            ::larder::__private::probe::ResultLike::from_ok(value)
-        }
-    }
-}
-
-/// How anything else is stored: whole. It may still be a `Result` under another name; its `Err` is not stored, and is
-/// reported by whatever text the whole output has.
-fn plain() -> TokenStream {
-    quote! {
-        fn failed(output: &Self::Output) -> ::core::primitive::bool {
-            #[allow(unused_imports)]
-            use ::larder::__private::probe::{Fails as _, FailsNot as _};
-            (&::larder::__private::probe::FailedProbe(output)).failed()
-        }
-
-        fn stored(
-            output: &Self::Output,
-        ) -> ::core::result::Result<&Self::Stored, ::larder::NotStoredReason> {
-            if Self::failed(output) {
-                ::core::result::Result::Err(::larder::NotStoredReason::ErrorResult)
-            } else {
-                ::core::result::Result::Ok(output)
-            }
-        }
-
-        fn restore(stored: Self::Stored) -> Self::Output {
-            stored
-        }
-
-        fn into_value(output: Self::Output) -> ::core::result::Result<Self::Value, ::larder::TaskError> {
-            #[allow(unused_imports)]
-            use ::larder::__private::probe::{BoxedError as _, DebugError as _, DisplayError as _, SilentError as _};
-            if Self::failed(&output) {
-                ::core::result::Result::Err((&&&&::larder::__private::probe::ErrorProbe::new(output)).task_error())
-            } else {
-                ::core::result::Result::Ok(output)
-            }
-        }
-
-        fn from_value(value: Self::Value) -> Self::Output {
-            value
-        }
     }
 }
 

@@ -15,12 +15,18 @@
 
 mod attribute;
 mod cached;
+mod delayed;
 mod expand;
 mod fingerprint;
 mod function;
+mod instance;
+mod keys;
 mod main_function;
+mod method;
+mod method_of;
 mod options;
 mod problems;
+mod results;
 mod signature;
 mod spelling;
 mod task;
@@ -166,4 +172,11 @@ pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
     main_function::expand(options.into(), item.into()).into()
+}
+
+/// Packs one call; what `larder::delayed!` expands to where the path of a function has more than names. Not for people.
+#[doc(hidden)]
+#[proc_macro]
+pub fn delayed(call: TokenStream) -> TokenStream {
+    delayed::expand(call.into()).into()
 }

@@ -26,6 +26,11 @@ impl Problems {
         }
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.is_none()
+    }
+
     /// The problems as `compile_error!` items, if there are any.
     pub(crate) fn into_tokens(self) -> Option<TokenStream> {
         self.found.map(|found| found.to_compile_error())

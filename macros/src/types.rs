@@ -1,11 +1,14 @@
 //! The types in a signature: which are refused, and how an argument is passed and owned.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::visit::{self, Visit};
-use syn::{Expr, GenericArgument, Lifetime, PathArguments, Type, TypeFnPtr, TypeImplTrait, TypePath, TypePtr};
+use syn::visit::Visit;
+use syn::{
+    Expr, GenericArgument, Generics, Lifetime, PathArguments, Type, TypeFnPtr, TypeImplTrait, TypePath, TypePtr,
+};
 use syn::{TypeReference, TypeTraitObject};
 
+use crate::attribute::Shape;
 use crate::problems::Problems;
 
 /// How a parameter takes its argument.
@@ -18,9 +21,14 @@ pub(crate) enum Passing {
 
 impl Passing {
     /// Sorts a parameter's type, and refuses what a task cannot take.
-    pub(crate) fn check(ty: &Type, problems: &mut Problems) -> Passing {
+    ///
+    /// A method with a cache of its own sends nothing, and its types are never spelled out: there serde has the say alone.
+    pub(crate) fn check(ty: &Type, shape: &Shape, generics: &Generics, problems: &mut Problems) -> Passing {
+        let sent = !matches!(shape, Shape::Method);
         let Type::Reference(reference) = bare(ty) else {
-            refuse(ty, Place::Argument, problems);
+            if sent {
+                refuse(ty, Place::Argument, problems);
+            }
             return Passing::Value(bare(ty).clone());
         };
         if reference.mutability.is_some() {
@@ -28,10 +36,14 @@ impl Passing {
                 "a task cannot write to its arguments: take a value or a `&` reference, and return what changed";
             problems.at(reference, message);
         }
-        if let Some(lifetime) = &reference.lifetime {
-            problems.at(lifetime, "an argument is borrowed for one call: leave the lifetime out");
+        if sent {
+            // A lifetime of the function's own is the call's, whatever it is called.
+            let own = |lifetime: &&Lifetime| generics.lifetimes().any(|one| one.lifetime == **lifetime);
+            if let Some(lifetime) = reference.lifetime.as_ref().filter(|lifetime| !own(lifetime)) {
+                problems.at(lifetime, "an argument is borrowed for one call: leave the lifetime out");
+            }
+            refuse(&reference.elem, Place::Argument, problems);
         }
-        refuse(&reference.elem, Place::Argument, problems);
         Passing::Borrowed(bare(&reference.elem).clone())
     }
 
@@ -70,13 +82,13 @@ pub(crate) fn is_called_result(ty: &Type) -> bool {
     matches!(bare(ty), Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Result"))
 }
 
-/// Refuses return types that cannot be stored.
-pub(crate) fn check_output(ty: &Type, problems: &mut Problems) {
+/// Refuses return types that cannot be stored; `result` says that it is a `Result` by whatever name.
+pub(crate) fn check_output(ty: &Type, result: bool, problems: &mut Problems) {
     match bare(ty) {
         Type::Never(never) => {
             problems.at(never, "a function that never returns has no result to store: give it a return type");
         }
-        Type::Path(path) if is_called_result(ty) => {
+        Type::Path(path) if result || is_called_result(ty) => {
             let Some(last) = path.path.segments.last() else { return };
             let PathArguments::AngleBracketed(arguments) = &last.arguments else { return };
             // Only the first argument is stored; an error may hold what cannot be, `Box<dyn Error>` above all.
@@ -93,7 +105,7 @@ pub(crate) fn check_output(ty: &Type, problems: &mut Problems) {
 }
 
 /// A type out of the invisible groups that `macro_rules!` puts around `$t:ty`, and out of parentheses.
-fn bare(ty: &Type) -> &Type {
+pub(crate) fn bare(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => bare(&group.elem),
         Type::Paren(paren) => bare(&paren.elem),
@@ -180,15 +192,43 @@ impl Visit<'_> for Refusal<'_> {
         }
     }
 
-    fn visit_type_path(&mut self, path: &TypePath) {
-        if path.path.segments.first().is_some_and(|first| first.ident == "Self") {
-            self.problems.at(path, "`Self` is not known to a free function: name the type");
-        }
-        visit::visit_type_path(self, path);
-    }
-
     /// Array lengths and const arguments are no types; a `&` in them is an operator.
     fn visit_expr(&mut self, _: &Expr) {}
+}
+
+/// Whether `Self` is in a signature: only what stands in an `impl` or a trait can say it.
+pub(crate) fn mentions_self(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Ident(word) => word == "Self" || word == "self",
+        TokenTree::Group(group) => mentions_self(group.stream()),
+        _ => false,
+    })
+}
+
+/// The type with another one's name for `Self`, for where there is no `Self`.
+pub(crate) fn without_self(ty: &Type, own: &Type) -> Type {
+    // What does not parse was no type before either, and is reported as it stands.
+    syn::parse2(replaced(ty.to_token_stream(), own)).unwrap_or_else(|_| ty.clone())
+}
+
+fn replaced(tokens: TokenStream, own: &Type) -> TokenStream {
+    let mut trees = tokens.into_iter().peekable();
+    let mut all = TokenStream::new();
+    while let Some(tree) = trees.next() {
+        match tree {
+            TokenTree::Ident(word) if word == "Self" => match trees.peek() {
+                Some(TokenTree::Punct(next)) if next.as_char() == ':' => all.extend(quote! { <#own> }),
+                _ => all.extend(quote! { #own }),
+            },
+            TokenTree::Group(group) => {
+                let mut other = Group::new(group.delimiter(), replaced(group.stream(), own));
+                other.set_span(group.span());
+                all.extend([TokenTree::Group(other)]);
+            }
+            other => all.extend([other]),
+        }
+    }
+    all
 }
 
 fn is_static(lifetime: &Lifetime) -> bool {

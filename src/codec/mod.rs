@@ -29,7 +29,7 @@ use crate::key::canonical::canonical;
 use crate::panics;
 use crate::sys::map::Mapped;
 use numbers::AsBytes;
-pub(crate) use shape::{is_err, shape_of};
+pub(crate) use shape::{is_err, is_none, shape_of};
 
 /// Which codec wrote some bytes. The numbers are on disk for ever (docs/format.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -71,11 +71,25 @@ pub(super) fn look_at<T: Serialize + ?Sized>(value: &T) -> Look {
 }
 
 /// Whether `value` is the `Err` of a `Result`, as serde spells it, whatever alias the program gives the type.
-///
-/// Only the first thing the value says of itself is heard.
 pub(crate) fn is_err<T: Serialize + ?Sized>(value: &T) -> bool {
-    struct First(bool);
-    impl Visit for First {
+    first(value) == Some(First::Err)
+}
+
+/// Whether `value` is `None`, as serde spells it.
+pub(crate) fn is_none<T: Serialize + ?Sized>(value: &T) -> bool {
+    first(value) == Some(First::None)
+}
+
+/// What a value says of itself first, as far as anyone asks.
+#[derive(PartialEq, Eq)]
+enum First {
+    Err,
+    None,
+}
+
+fn first<T: Serialize + ?Sized>(value: &T) -> Option<First> {
+    struct Hearing(Option<First>);
+    impl Visit for Hearing {
         type Frame = ();
         const FOR_PEOPLE: bool = false;
 
@@ -89,13 +103,14 @@ pub(crate) fn is_err<T: Serialize + ?Sized>(value: &T) -> bool {
             Err(Halt::Enough)
         }
         fn none(&mut self) -> Step {
+            self.0 = Some(First::None);
             Err(Halt::Enough)
         }
         fn unit_variant(&mut self, _: &'static str, _: &'static str) -> Step {
             Err(Halt::Enough)
         }
         fn begin(&mut self, group: Group) -> Result<(), Halt> {
-            self.0 = group == Group::NewtypeVariant("Result", "Err");
+            self.0 = (group == Group::NewtypeVariant("Result", "Err")).then_some(First::Err);
             Err(Halt::Enough)
         }
         fn item(&mut self, (): &mut (), _: Option<&'static str>) -> Step {
@@ -105,10 +120,10 @@ pub(crate) fn is_err<T: Serialize + ?Sized>(value: &T) -> bool {
             Err(Halt::Enough)
         }
     }
-    let mut first = First(false);
+    let mut hearing = Hearing(None);
     // The walk always ends early; what it met first is the answer.
-    let _ = walk(value, &mut first);
-    first.0
+    let _ = walk(value, &mut hearing);
+    hearing.0
 }
 
 /// A digest of how `value` is built: names of types, fields and variants, kinds of numbers; not their content.

@@ -4,14 +4,18 @@ use std::borrow::Cow;
 
 use super::sink::Sink;
 use crate::digest::Purpose;
+use crate::memory::MethodCode;
 use crate::task::{Dependency, Function};
 
 /// A function as keys know it.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     name: Cow<'static, str>,
+    /// The name without its path, where the path's end is something else: types have paths as well.
+    short: Option<&'static str>,
     code: Code,
     version: u64,
+    signature: Signature,
     digest: [u8; 32],
 }
 
@@ -25,6 +29,7 @@ pub(crate) enum Code {
 }
 
 /// Which arguments are in a key: the forms alone would not tell `ignore(a)` from `ignore(b)`.
+#[derive(Clone, Copy, Debug)]
 struct Signature {
     parameters: u32,
     ignored: u32,
@@ -37,14 +42,14 @@ pub(crate) fn path_of<T: Function>() -> &'static str {
 }
 
 /// The digest that stands for a function's code: its own, or one of it and of all it depends on.
-fn code_of<T: Function>() -> [u8; 32] {
-    if T::DEPENDS.is_empty() {
-        return T::FINGERPRINT;
+fn code_with(fingerprint: [u8; 32], depends: &[Dependency]) -> Code {
+    if depends.is_empty() {
+        return Code::Fingerprint(fingerprint);
     }
     let mut sink = Sink::new(Purpose::Dependencies);
-    sink.put(&T::FINGERPRINT);
-    put_dependencies(T::DEPENDS, &mut sink);
-    sink.digest()
+    sink.put(&fingerprint);
+    put_dependencies(depends, &mut sink);
+    Code::Fingerprint(sink.digest())
 }
 
 /// Each list behind its length, so that no two trees are one row of bytes.
@@ -62,7 +67,17 @@ fn put_dependencies(depends: &[Dependency], sink: &mut Sink) {
 impl Identity {
     pub(crate) fn of_task<T: Function>() -> Identity {
         let shape = Signature { parameters: T::PARAMETERS.len() as u32, ignored: T::IGNORED };
-        Identity::new(Cow::Borrowed(path_of::<T>()), Code::Fingerprint(code_of::<T>()), T::VERSION, shape)
+        let code = code_with(T::FINGERPRINT, T::DEPENDS);
+        let identity = Identity::new(Cow::Borrowed(path_of::<T>()), code, T::VERSION, shape);
+        Identity { short: T::NAME.rsplit("::").next(), ..identity }
+    }
+
+    /// A method: `path` knows its type and its instance.
+    pub(crate) fn of_method(path: &'static str, method: &MethodCode) -> Identity {
+        let shape = Signature { parameters: method.parameters.len() as u32, ignored: method.ignored };
+        let code = code_with(method.fingerprint, method.depends);
+        let identity = Identity::new(Cow::Borrowed(path), code, method.version, shape);
+        Identity { short: Some(method.name), ..identity }
     }
 
     pub(crate) fn by_hand(name: String, version: u64) -> Identity {
@@ -84,7 +99,13 @@ impl Identity {
         sink.put(&signature.parameters.to_le_bytes());
         sink.put(&signature.ignored.to_le_bytes());
         let digest = sink.digest();
-        Identity { name, code, version, digest }
+        Identity { name, short: None, code, version, signature, digest }
+    }
+
+    /// The same function with other code, as far as its parameters are the same.
+    pub(crate) fn with_code(&self, fingerprint: Option<[u8; 32]>, version: u64) -> Identity {
+        let code = fingerprint.map_or(Code::GivenByHand, Code::Fingerprint);
+        Identity { short: self.short, ..Identity::new(self.name.clone(), code, version, self.signature) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -93,7 +114,7 @@ impl Identity {
 
     /// The last part of the name's path.
     pub(crate) fn short_name(&self) -> &str {
-        self.name.rsplit("::").next().unwrap_or(&self.name)
+        self.short.unwrap_or_else(|| self.name.rsplit("::").next().unwrap_or(&self.name))
     }
 
     pub(crate) fn fingerprint(&self) -> Option<[u8; 32]> {

@@ -142,7 +142,10 @@ const MOST_BYTES: usize = 32 + 16 * (1 + canonical::INLINE_BYTES);
 
 /// What a key is made of: the function's digest and the forms of the arguments, each behind its length.
 #[derive(Default)]
-pub(crate) struct MadeOf(ArrayVec<u8, MOST_BYTES>);
+pub(crate) struct MadeOf {
+    forms: ArrayVec<u8, MOST_BYTES>,
+    given: Option<String>,
+}
 
 /// Stands in a form's length for "a digest follows".
 const DIGEST_FOLLOWS: u8 = u8::MAX;
@@ -150,7 +153,9 @@ const DIGEST_FOLLOWS: u8 = u8::MAX;
 impl MadeOf {
     #[inline]
     fn put(&mut self, bytes: &[u8]) -> Result<(), Halt> {
-        self.0.try_extend_from_slice(bytes).map_err(|_| Halt::Refused("there are more than 16 arguments".to_owned()))
+        self.forms
+            .try_extend_from_slice(bytes)
+            .map_err(|_| Halt::Refused("there are more than 16 arguments".to_owned()))
     }
 
     #[inline]
@@ -168,9 +173,20 @@ impl MadeOf {
         }
     }
 
+    /// The key of the same arguments for another function, or another code of this one.
+    pub(crate) fn key_of(&self, function: &Identity) -> Option<Key> {
+        let forms = self.forms.get(32..)?;
+        Some(Key(Purpose::Key.digest_of(&[&function.digest()[..], forms])))
+    }
+
+    /// The text of the value that stands for all arguments (`key = ..`), if one does.
+    pub(crate) fn given(&self) -> Option<&str> {
+        self.given.as_deref()
+    }
+
     /// The digest of each argument in the key.
     pub(crate) fn digests(&self) -> impl Iterator<Item = [u8; 32]> {
-        let mut reader = Reader::new(&self.0);
+        let mut reader = Reader::new(&self.forms);
         reader.take(32);
         std::iter::from_fn(move || match reader.u8()? {
             DIGEST_FOLLOWS => reader.array(),
@@ -202,5 +218,15 @@ pub(crate) fn key<A: Serialize + ?Sized>(
         Layout::Single => canonical::single(args, &mut take)?,
     }
     fits?;
-    Ok(Key(Purpose::Key.digest(&made_of.0)))
+    Ok(Key(Purpose::Key.digest(&made_of.forms)))
+}
+
+/// The key of a call of which `given` tells all that there is to tell. See [`key`].
+///
+/// # Errors
+/// A value that refuses to be serialized, in its own words.
+pub(crate) fn given<K: Serialize + ?Sized>(function: &Identity, given: &K, made_of: &mut MadeOf) -> Result<Key, Halt> {
+    let key = key(function, given, Layout::Single, made_of)?;
+    made_of.given = Some(describe::value(given));
+    Ok(key)
 }

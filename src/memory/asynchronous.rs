@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{Computation, Keyed, Subject};
+use super::arguments::{ArgsOf, Arguments};
+use super::call::{Keyed, Subject};
 use super::claim::{Guard, Met};
+use super::computation::Computation;
 use super::offload::Lane;
 use super::reason::MissReason;
 use super::stats::Source;
@@ -28,30 +30,51 @@ impl<T: AsyncTask> Cached<T> {
     ///
     /// It runs on any runtime, and nothing happens before it is awaited. The key is hashed and recent results are given
     /// within the poll; files are read and written, and values encoded and decoded, on threads of their own (those of the
-    /// `blocking` crate, at most 64 at once for all memories). So the output must be `Send`; the future is `Send` if the
-    /// arguments and the function's own future are. It borrows from the arguments alone and can be spawned.
+    /// `blocking` crate, at most 64 of them for all memories). So the output must be `Send`; the future is `Send` if the
+    /// arguments and the function's own future are. It borrows from the arguments alone, so that it can be spawned.
     ///
     /// Among the tasks of a program that make the same call at once, one computes and the others wait for it without a
     /// thread; threads and other programs that make it are waited for too. An `Err` is returned and not stored, and each
-    /// of those who waited then computes for itself, one after the other. The time that a result is recorded with is that
-    /// from the first poll of the function to its end, waits included.
+    /// of those who waited then computes for itself, one after the other. The time that is recorded with a result is that
+    /// from the function's first poll to its end, waits included.
     ///
-    /// A task waits for itself, for ever, if a function awaits its own call with the same arguments; or if a task begins a
-    /// call, does not go on polling it, and awaits the same call in another place. As in all `async` code, a call that
-    /// blocks its thread must not be made on an executor's: [`call`](Cached::call) may wait for a task of that executor.
+    /// A function must not await its own call with the same arguments: it would wait for itself, for ever. So would a task
+    /// that begins a call, polls it no further, and awaits the same call elsewhere. And a thread that an executor needs must
+    /// not make a [`call`](Cached::call), which may wait for the executor's own tasks.
     ///
     /// # Cancellation
-    /// Dropped before its end, the call leaves no claim: whoever waits for it computes. A result that was about to be
-    /// stored then may be stored or not.
+    /// Dropped before its end, the call leaves no claim, and the next of those who wait for it computes. A result that was
+    /// about to be stored just then may be stored or not.
     ///
     /// # Panics
     /// If the function does; nothing is stored then, and the next call computes.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::Memory;
+    ///
+    /// #[larder::cached]
+    /// async fn fetch(page: u32) -> Result<String, std::io::Error> {
+    ///     Ok(format!("page {page}")) // imagine a server here
+    /// }
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let memory = Memory::open(dir.path())?;
+    /// let cached = memory.cached::<fetch>();
+    /// # futures::executor::block_on(async {
+    /// assert_eq!(cached.call_async((7,)).await?, "page 7"); // fetched, stored
+    /// assert_eq!(cached.call_async((7,)).await?, "page 7"); // loaded
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// assert_eq!((memory.stats().misses(), memory.stats().hits()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn call_async<'a>(&self, args: T::Args<'a>) -> impl Future<Output = T::Output> + use<'a, T>
     where
         T::Output: Send,
     {
         let call = Call { memory: self.memory.clone(), subject: Arc::clone(&self.subject) };
-        call.run(args, T::compute)
+        call.run(ArgsOf::<T>(args), |ArgsOf(args)| T::compute(args))
     }
 }
 
@@ -76,12 +99,13 @@ enum Start<O> {
 }
 
 /// Where the result of a call belongs.
+#[derive(Clone)]
 struct Place {
     shelves: Arc<Shelves>,
     key: Key,
     entry: EntryKey,
     /// A kilobyte that would make the future larger.
-    made_of: Box<MadeOf>,
+    made_of: Arc<MadeOf>,
 }
 
 /// A claim that goes with the computation from thread to thread.
@@ -94,14 +118,14 @@ where
 {
     async fn run<A, F>(self, args: A, compute: impl FnOnce(A) -> F) -> O
     where
-        A: Serialize,
+        A: Arguments,
         F: Future<Output = O>,
     {
         let place = match self.start(&args) {
             Start::Done(output) => return output,
             Start::Unkeyed(reason) => {
-                let texts = self.computation().told_texts(&args);
-                return self.timed(&texts, reason, || compute(args)).await.0;
+                self.computation().begins(&self.computation().told_texts(&args), reason, None);
+                return self.timed(|| compute(args)).await.0;
             }
             Start::Beyond(place) => place,
         };
@@ -126,7 +150,10 @@ where
         // So it ends if it is dropped or panics.
         ends(End::NotStored);
         let texts = self.subject.texts(&args);
-        let (output, took) = self.timed(&texts, reason, || compute(args)).await;
+        let keyed = Keyed { key: place.key, entry: place.entry, made_of: &place.made_of };
+        let why = self.computation().told_why(&place.shelves, &keyed, &args, reason);
+        self.computation().begins(&self.computation().told_texts(&args), reason, why);
+        let (output, took) = self.timed(|| compute(args)).await;
         let (output, stored) = self.keep(place, output, texts, took, claim).await;
         if stored {
             ends(End::Stored);
@@ -135,7 +162,7 @@ where
     }
 
     /// Does what takes no waiting.
-    fn start<A: Serialize>(&self, args: &A) -> Start<O> {
+    fn start<A: Arguments>(&self, args: &A) -> Start<O> {
         let Some(shelves) = &self.memory.inner.place else { return Start::Unkeyed(MissReason::Disabled) };
         let mut made_of = MadeOf::default();
         let Some(key) = self.subject.key(&self.memory, args, &mut made_of) else {
@@ -145,10 +172,10 @@ where
             return Start::Done(output);
         }
         let entry = self.subject.prefix.entry(&key);
-        Start::Beyond(Place { shelves: Arc::clone(shelves), key, entry, made_of: Box::new(made_of) })
+        Start::Beyond(Place { shelves: Arc::clone(shelves), key, entry, made_of: Arc::new(made_of) })
     }
 
-    fn hot_value<A: Serialize>(&self, shelves: &Shelves, key: &Key, args: &A) -> Option<O> {
+    fn hot_value<A: Arguments>(&self, shelves: &Shelves, key: &Key, args: &A) -> Option<O> {
         let output = self.subject.hot_value(&self.memory, shelves, key)?;
         self.subject.say_loaded(&self.memory, Source::Hot, args);
         Some(output)
@@ -159,8 +186,11 @@ where
         let who = Claimant::unique();
         let (mut lane, mut waiting) = (Lane::Work, Waiting::Not);
         loop {
-            let (call, shelves, key, entry) = (self.clone(), Arc::clone(&place.shelves), place.key, place.entry);
-            let job = move || call.subject.seek(&call.memory, shelves, &key, &entry, who, waiting);
+            let (call, Place { shelves, key, entry, made_of }) = (self.clone(), place.clone());
+            let job = move || {
+                let keyed = Keyed { key, entry, made_of: &made_of };
+                call.subject.seek(&call.memory, shelves, &keyed, who, waiting)
+            };
             match lane.run(job).await {
                 Met::Loaded(output, source) => return Ok((output, source)),
                 Met::Missing(claim, reason) => return Err((claim, reason)),
@@ -192,11 +222,10 @@ where
         Lane::Work.run(job).await
     }
 
-    async fn timed<F>(&self, texts: &[String], reason: MissReason, compute: impl FnOnce() -> F) -> (O, Duration)
+    async fn timed<F>(&self, compute: impl FnOnce() -> F) -> (O, Duration)
     where
         F: Future<Output = O>,
     {
-        self.computation().begins(texts, reason);
         let start = Instant::now();
         let output = compute().await;
         let took = start.elapsed();

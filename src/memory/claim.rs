@@ -31,6 +31,11 @@ impl<S: Deref<Target = Shelves>> Guard<S> {
         Guard { shelves, key, who, end: End::NotStored }
     }
 
+    /// Where the claim is.
+    pub(super) fn shelves(&self) -> &Shelves {
+        &self.shelves
+    }
+
     /// The computation came to its end.
     pub(super) fn end(mut self, stored: bool) {
         self.end = if stored { End::Stored } else { End::NotStored };

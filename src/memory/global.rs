@@ -93,6 +93,11 @@ impl<T: Function> CachedCell<T> {
     /// The wrapper, made with the global memory at the first call.
     #[inline]
     pub fn get_global(&self) -> &Cached<T> {
-        self.get(|| Memory::global().clone())
+        self.get(global_memory)
     }
+}
+
+/// A handle of the global memory, for those who keep one.
+pub fn global_memory() -> Memory {
+    Memory::global().clone()
 }

@@ -2,26 +2,36 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
+use super::metadata::Metadata;
 use crate::codec::CodecId;
 use crate::key::{ByFirstBytes, Key};
+use crate::store::EntryKey;
+use crate::store::used::FunctionName;
 
 /// A value larger than this share of the tier would push out all else.
 const LARGEST_SHARE: u64 = 16;
 /// About what an entry costs beside its value.
 const OVERHEAD_BYTES: u64 = 128;
 
-#[derive(Clone)]
+/// A recent value, and what is to be known of its entry.
 pub(crate) struct Hot {
     pub(crate) value: HotValue,
     pub(crate) compute_nanos: u64,
     pub(crate) bytes: u64,
+    pub(crate) stored_at_ms: u64,
+    pub(crate) entry: EntryKey,
+    pub(crate) function: Arc<FunctionName>,
+    /// Where the function's validity asks for it.
+    pub(crate) metadata: Option<Arc<Metadata>>,
+    /// Since the store was told last.
+    pub(crate) uses: AtomicU64,
 }
 
-#[derive(Clone)]
 pub(crate) enum HotValue {
     /// A value that can be cloned.
     Decoded(Arc<dyn Any + Send + Sync>),
@@ -30,7 +40,7 @@ pub(crate) enum HotValue {
 }
 
 pub(crate) struct HotTier {
-    cache: Cache<Key, Hot, ByBytes, ByFirstBytes>,
+    cache: Cache<Key, Arc<Hot>, ByBytes, ByFirstBytes>,
     largest: u64,
 }
 
@@ -53,7 +63,7 @@ impl HotTier {
     }
 
     #[inline]
-    pub(crate) fn get(&self, key: &Key) -> Option<Hot> {
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Hot>> {
         self.cache.get(key)
     }
 
@@ -64,8 +74,12 @@ impl HotTier {
 
     pub(crate) fn insert(&self, key: Key, hot: Hot) {
         if self.admits(hot.bytes) {
-            self.cache.insert(key, hot);
+            self.cache.insert(key, Arc::new(hot));
         }
+    }
+
+    pub(crate) fn remove(&self, key: &Key) {
+        self.cache.remove(key);
     }
 
     pub(crate) fn clear(&self) {
@@ -76,8 +90,8 @@ impl HotTier {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Key, Hot> for ByBytes {
-    fn weight(&self, _: &Key, hot: &Hot) -> u64 {
+impl Weighter<Key, Arc<Hot>> for ByBytes {
+    fn weight(&self, _: &Key, hot: &Arc<Hot>) -> u64 {
         hot.bytes + OVERHEAD_BYTES
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 use std::vec::IntoIter;
 
-use super::{Memory, Shelves, store_failed};
+use super::{ArgumentInfo, Memory, Shelves, store_failed};
 use crate::codec::CodecId;
 use crate::error::{Error, Result};
 use crate::key::hex;
@@ -111,18 +111,6 @@ pub struct EntryInfo {
     pub damage: Option<Damage>,
 }
 
-/// An argument of a call, as its entry knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ArgumentInfo {
-    /// The parameter's name.
-    pub name: String,
-    /// The digest of the value's canonical form, as 64 hexadecimal digits.
-    pub digest: String,
-    /// A short text of the value.
-    pub text: String,
-}
-
 impl From<FunctionTotals> for FunctionInfo {
     fn from(totals: FunctionTotals) -> FunctionInfo {
         let FunctionTotals { function, tally } = totals;
@@ -152,11 +140,6 @@ impl EntryInfo {
         let record = &listed.record;
         let (fields, origin) = entry::fields(record).map_or((None, &[][..]), |(fields, origin)| (Some(fields), origin));
         let origin = Origin::parse(origin);
-        let argument = |argument: &entry::Argument<'_>| ArgumentInfo {
-            name: argument.name.to_string(),
-            digest: hex(&argument.digest),
-            text: argument.text.to_string(),
-        };
         let facts = fields.map(|fields| fields.facts);
         EntryInfo {
             entry: listed.key,
@@ -165,7 +148,7 @@ impl EntryInfo {
             by_hand: origin.as_ref().is_some_and(|origin| origin.fingerprint.is_none()),
             version: origin.as_ref().map_or(0, |origin| origin.version),
             fingerprint: origin.as_ref().and_then(|origin| origin.fingerprint).map(|fingerprint| hex(&fingerprint)),
-            arguments: origin.map_or_else(Vec::new, |origin| origin.arguments.iter().map(argument).collect()),
+            arguments: origin.map_or_else(Vec::new, |origin| origin.arguments.iter().map(ArgumentInfo::of).collect()),
             stored_at: tombstone::at(facts.map_or(0, |facts| facts.created_at_ms)),
             compute_time: Duration::from_nanos(facts.map_or(0, |facts| facts.compute_nanos)),
             bytes: fields.map_or(0, |fields| bytes_of(&fields, record)),
@@ -263,6 +246,8 @@ impl Memory {
     /// ```
     pub fn functions(&self) -> Result<Vec<FunctionInfo>> {
         let Some(shelves) = &self.inner.place else { return Ok(Vec::new()) };
+        // What this program did is known at once.
+        self.tell_uses(shelves);
         let mut all = Vec::new();
         let mut after = None;
         loop {
@@ -334,6 +319,9 @@ impl Memory {
     }
 
     fn entries_where(&self, function: Option<String>) -> Entries {
+        if let Some(shelves) = &self.inner.place {
+            self.tell_uses(shelves);
+        }
         Entries { memory: self.clone(), function, page: Vec::new().into_iter(), after: None, is_over: false }
     }
 

@@ -5,23 +5,33 @@
 //! call: whatever cannot be loaded is computed, whatever cannot be stored is returned, and each has its reason in
 //! [`Stats`].
 
+mod arguments;
 #[cfg(feature = "async")]
 mod asynchronous;
 mod cached;
 mod call;
 mod claim;
+mod computation;
+mod control;
+mod explain;
 mod global;
 mod hot;
+mod instances;
 mod inventory;
+mod load;
 mod lookup;
+mod metadata;
 #[cfg(feature = "async")]
 mod offload;
 mod reason;
 mod report;
+mod shelf;
 mod stats;
+mod time;
 #[cfg(feature = "async")]
 mod turns;
 mod upkeep;
+mod uses;
 mod validity;
 mod waiting;
 
@@ -30,26 +40,37 @@ use std::fmt;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use cached::{Cached, CachedFn};
 #[doc(hidden)]
-pub use global::CachedCell;
+pub use arguments::{Made, MakeKey};
+pub use cached::{Cached, CachedFn};
+pub use explain::{ArgumentChange, Explanation};
 #[cfg(unix)]
 pub(crate) use global::VARIABLE as GLOBAL_VARIABLE;
-pub use inventory::{ArgumentInfo, CodeInfo, Entries, EntryInfo, FunctionInfo, Totals};
+#[doc(hidden)]
+pub use global::{CachedCell, global_memory};
+#[doc(hidden)]
+pub use instances::{Instances, MethodCell, MethodCode, NotInKey, Road};
+pub use inventory::{CodeInfo, Entries, EntryInfo, FunctionInfo, Totals};
 pub(crate) use lookup::{Asking, Looked};
+pub use metadata::{ArgumentInfo, Metadata};
 pub use reason::{MissReason, NotStoredReason};
+pub use shelf::Shelved;
 pub use stats::Stats;
 #[cfg(unix)]
 pub(crate) use stats::lookups_in;
-pub use validity::{Metadata, Validity};
+pub use validity::Validity;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lock::{lock, whole};
-use crate::store::{Access, Compression, DiskStore, Setup, Store, location};
+use crate::store::used::{Calls, FunctionName};
+use crate::store::{
+    Access, Compression, DiskStore, EntryKey, Limits, Reduced, Setup, Size, Store, StoreError, location,
+};
 use crate::sys::exit;
 use crate::task::Function;
 #[cfg(unix)]
@@ -57,6 +78,7 @@ use crate::wire::message::MemoryAt;
 use hot::HotTier;
 use report::{Reporter, Sink};
 use stats::Counters;
+use uses::Gathered;
 pub(crate) use waiting::Waiting;
 
 const DEFAULT_HOT_BYTES: u64 = 64 << 20;
@@ -126,6 +148,8 @@ impl Inner {
 struct Shelves {
     store: Box<dyn Store>,
     hot: HotTier,
+    /// What is used, until the store is told.
+    uses: Gathered,
     /// Who awaits what.
     #[cfg(feature = "async")]
     turns: Arc<turns::Turns>,
@@ -243,6 +267,23 @@ impl Memory {
         CachedFn::new(self.clone(), name, version, function)
     }
 
+    /// A call came to this.
+    fn note_call(&self, shelves: &Shelves, function: &Arc<FunctionName>, entry: Option<&EntryKey>, calls: Calls) {
+        if shelves.uses.call(function, entry, calls) {
+            self.tell_uses(shelves);
+        }
+    }
+
+    /// Tells the store what was used since it was told last.
+    #[cold]
+    fn tell_uses(&self, shelves: &Shelves) {
+        if let Err(error) = shelves.tell_uses() {
+            self.inner.reporter.warn_once("uses", || {
+                format!("what is used of the cache could not be noted, so it counts as less used (this is said once): {error}")
+            });
+        }
+    }
+
     /// The directory, or `None` when disabled or in a store that has none.
     pub fn location(&self) -> Option<&Path> {
         self.inner.place.as_ref().and_then(|shelves| shelves.store.path())
@@ -280,6 +321,47 @@ impl Memory {
     #[cfg(unix)]
     pub(crate) fn add_counts(&self, counts: &[u64]) {
         self.inner.counters.add(counts);
+    }
+
+    /// Removes what is too much for these limits, what is worth the least first (see [`Limits`]), and says what it was. joblib's
+    /// `reduce_size`. [`MemoryBuilder::max_bytes`] and its like hold to limits by themselves.
+    ///
+    /// # Errors
+    /// A limit is zero or negative, or the store refuses; what is then left is whole.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::{Limits, Memory};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let memory = Memory::open(dir.path())?;
+    /// let square = memory.cached_fn("square", 1, |x: &f64| x * x);
+    /// (0..10).for_each(|x| drop(square.call(&f64::from(x))));
+    /// assert_eq!(memory.reduce_size(&Limits::new().max_entries(4))?.entries, 6);
+    /// # Ok::<(), larder::Error>(())
+    /// ```
+    pub fn reduce_size(&self, limits: &Limits) -> Result<Reduced> {
+        self.reduce(limits, false)
+    }
+
+    /// What [`reduce_size`](Memory::reduce_size) with these limits would remove now.
+    ///
+    /// # Errors
+    /// As [`reduce_size`](Memory::reduce_size).
+    pub fn would_reduce(&self, limits: &Limits) -> Result<Reduced> {
+        self.reduce(limits, true)
+    }
+
+    fn reduce(&self, limits: &Limits, dry: bool) -> Result<Reduced> {
+        limits.check()?;
+        let Some(shelves) = &self.inner.place else { return Ok(Reduced::default()) };
+        // What is used in memory is worth keeping too.
+        self.tell_uses(shelves);
+        let reduced = shelves.store.reduce(limits, dry);
+        if !dry {
+            shelves.hot.clear();
+        }
+        reduced.map_err(|error| store_failed(shelves, &error))
     }
 
     /// Removes every entry of every function.
@@ -334,6 +416,7 @@ pub struct MemoryBuilder {
     compression: Compression,
     mmap_mode: MmapMode,
     must_exist: bool,
+    limits: Limits,
     /// `None`: stderr.
     sink: Option<Sink>,
 }
@@ -374,6 +457,30 @@ impl MemoryBuilder {
         self
     }
 
+    /// The most bytes that the cache may hold: encoded results before compression, with their records. A number, or a text such as
+    /// `"10G"`, in powers of 1024. Held to on every write: what is worth the least goes first (see [`Limits`]), and a result
+    /// larger than this is not stored at all. joblib's `bytes_limit`, which it holds to only when asked.
+    ///
+    /// Limits hold as long as this program has the cache open, and for all programs that use it meanwhile; where several are
+    /// asked for, the strictest holds. Default: none.
+    pub fn max_bytes(mut self, size: impl Into<Size>) -> MemoryBuilder {
+        self.limits = self.limits.max_bytes(size);
+        self
+    }
+
+    /// The most entries that the cache may hold; as [`max_bytes`](MemoryBuilder::max_bytes). joblib's `items_limit`.
+    pub fn max_entries(mut self, entries: u64) -> MemoryBuilder {
+        self.limits = self.limits.max_entries(entries);
+        self
+    }
+
+    /// How long an entry is kept that nobody uses; as [`max_bytes`](MemoryBuilder::max_bytes). Its use in memory counts, and
+    /// is told to the cache within some seconds. joblib's `age_limit`.
+    pub fn max_age(mut self, age: Duration) -> MemoryBuilder {
+        self.limits = self.limits.max_age(age);
+        self
+    }
+
     /// Takes the lines that otherwise go to stderr: reports and warnings, without the final line break. Called from
     /// whatever thread makes the call; it must not call this memory.
     pub fn report_to(mut self, sink: impl Fn(&str) + Send + Sync + 'static) -> MemoryBuilder {
@@ -394,7 +501,14 @@ impl MemoryBuilder {
     /// # Errors
     /// As [`Memory::open_read_only`].
     pub fn open_read_only(self, location: impl AsRef<Path>) -> Result<Memory> {
-        let shelves = Shelves::open(location.as_ref(), self.setup(Access::ReadOnly)?, self.hot_bytes)?;
+        let setup = self.setup(Access::ReadOnly)?;
+        if !self.limits.is_none() {
+            return Err(Error::invalid_option(
+                "a cache that is open for reading only removes nothing: leave out `max_bytes`, `max_entries` and `max_age`, \
+                 or open it for writing",
+            ));
+        }
+        let shelves = Shelves::open(location.as_ref(), setup, self.hot_bytes)?;
         Ok(self.build(Some(shelves)))
     }
 
@@ -406,18 +520,27 @@ impl MemoryBuilder {
             location::prepare(path)?
         }
         let shelves = Shelves::open(path, setup, self.hot_bytes)?;
+        if !self.limits.is_none() {
+            shelves.store.limit(&self.limits).map_err(|error| store_failed(&shelves, &error))?;
+        }
         Ok(self.build(Some(shelves)))
     }
 
     fn setup(&self, access: Access) -> Result<Setup> {
         self.compression.check()?;
+        self.limits.check()?;
         Ok(Setup { access, compression: self.compression, maps: self.mmap_mode == MmapMode::Read })
     }
 
-    /// A memory in front of this store. See [`Memory::with_store`].
+    /// A memory in front of this store. See [`Memory::with_store`]. Limits that the store cannot hold to are warned of.
     pub fn with_store(self, store: impl Store) -> Memory {
         let shelves = Shelves::new(Box::new(store), self.hot_bytes, None);
-        self.build(Some(Arc::new(shelves)))
+        let limited = if self.limits.is_none() { Ok(()) } else { shelves.store.limit(&self.limits) };
+        let memory = self.build(Some(Arc::new(shelves)));
+        if let Err(error) = limited {
+            memory.inner.reporter.warn(&format!("the limits are not held to: {error}"));
+        }
+        memory
     }
 
     /// A memory that never stores and never loads. See [`Memory::disabled`].
@@ -442,6 +565,7 @@ impl fmt::Debug for MemoryBuilder {
             .field("compress", &self.compression)
             .field("mmap_mode", &self.mmap_mode)
             .field("must_exist", &self.must_exist)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
@@ -451,16 +575,35 @@ fn settle_all() {
     // Whoever holds the list just now is opening or closing, and cannot be waited for here.
     if let Ok(list) = OPEN.list.try_lock() {
         for shelves in list.values().filter_map(Weak::upgrade) {
+            // As in the end of a memory.
+            let _ = shelves.tell_uses();
             shelves.store.settle();
         }
     }
 }
 
+impl Drop for Shelves {
+    fn drop(&mut self) {
+        // Nobody is left to tell that it failed.
+        let _ = self.tell_uses();
+    }
+}
+
 impl Shelves {
+    /// Tells the store what was used.
+    fn tell_uses(&self) -> std::result::Result<(), StoreError> {
+        if self.store.is_read_only() {
+            return Ok(());
+        }
+        let uses = self.uses.take();
+        if uses.is_empty() { Ok(()) } else { self.store.note_uses(&uses) }
+    }
+
     fn new(store: Box<dyn Store>, hot_bytes: Option<u64>, listed: Option<Listed>) -> Shelves {
         Shelves {
             store,
             hot: HotTier::new(hot_bytes.unwrap_or(DEFAULT_HOT_BYTES)),
+            uses: Gathered::new(),
             #[cfg(feature = "async")]
             turns: Arc::default(),
             _listed: listed,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::store::Removal;
+
 /// Why a call was computed instead of loaded.
 ///
 /// Every miss has exactly one reason, the first that applies in this order. [`Cached::explain`](crate::Cached::explain) says
@@ -77,6 +79,17 @@ impl MissReason {
         MissReason::CodeChanged,
         MissReason::NeverSeen,
     ];
+}
+
+/// The reason of the miss that an entry leaves which was removed so.
+impl From<Removal> for MissReason {
+    fn from(why: Removal) -> MissReason {
+        match why {
+            Removal::MaxBytes | Removal::MaxEntries => MissReason::Evicted,
+            Removal::MaxAge => MissReason::AgedOut,
+            Removal::Forgotten => MissReason::Forgotten,
+        }
+    }
 }
 
 impl fmt::Display for MissReason {

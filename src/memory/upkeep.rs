@@ -1,52 +1,16 @@
-//! What is done to a cache by hand: made smaller, verified, taken elsewhere.
+//! What is done to a cache by hand: parts removed, all of it verified, taken elsewhere.
 
 use std::io::{Read, Write};
 
+use super::computation::COSTLY;
 use super::inventory::EntryInfo;
-use super::{Memory, Shelves, call, store_failed};
+use super::{Memory, Shelves, store_failed};
 use crate::error::{Error, Result};
 use crate::store::transfer::{self, Fault};
 use crate::store::verify::{self, Verified, VerifyProgress};
-use crate::store::{Exported, Imported, Limits, Reduced, StoreError};
+use crate::store::{Exported, Imported, StoreError};
 
 impl Memory {
-    /// Removes what is too much for these limits, what is worth the least first, and says what that was. joblib's
-    /// `reduce_size`; [`Limits`] says what is worth the least.
-    ///
-    /// Works while other programs use the cache. What they have in memory they keep until they end.
-    ///
-    /// # Errors
-    /// A limit is zero or no size; or the store fails in the middle, or cannot be reduced: what is then left is whole.
-    ///
-    /// # Examples
-    /// ```
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// let memory = larder::Memory::open(dir.path())?;
-    /// let square = memory.cached_fn("square", 1, |x: &f64| x * x);
-    /// for x in 0..10 {
-    ///     square.call(&f64::from(x));
-    /// }
-    /// let limits = larder::Limits::new().max_entries(3);
-    /// assert_eq!(memory.reduce_size_preview(&limits)?.entries, 7);
-    /// assert_eq!(memory.reduce_size(&limits)?.entries, 7);
-    /// assert_eq!(memory.totals()?.entries, 3);
-    /// # Ok::<(), larder::Error>(())
-    /// ```
-    pub fn reduce_size(&self, limits: &Limits) -> Result<Reduced> {
-        limits.check()?;
-        self.removing(|shelves| shelves.store.reduce(limits, false))
-    }
-
-    /// What [`reduce_size`](Memory::reduce_size) would remove now. Looks through all entries.
-    ///
-    /// # Errors
-    /// As [`reduce_size`](Memory::reduce_size).
-    pub fn reduce_size_preview(&self, limits: &Limits) -> Result<Reduced> {
-        limits.check()?;
-        let Some(shelves) = &self.inner.place else { return Ok(Reduced::default()) };
-        shelves.store.reduce(limits, true).map_err(|error| store_failed(shelves, &error))
-    }
-
     /// Removes one entry; answers whether it was there.
     ///
     /// # Errors
@@ -183,7 +147,7 @@ impl Memory {
             return Err(store_failed(shelves, &StoreError::new("importing", "it is open for reading only")));
         }
         let mut done = Imported::default();
-        transfer::import(&*shelves.store, reader, call::COSTLY, &mut done).map_err(|fault| {
+        transfer::import(&*shelves.store, reader, COSTLY, &mut done).map_err(|fault| {
             let Imported { imported, there_already, .. } = done;
             let so_far = format!("{imported} of its entries were imported before, {there_already} were here already");
             failed(shelves, fault, Some(&so_far))

@@ -112,7 +112,7 @@ impl Parallel {
         #[cfg(unix)]
         if parallel.backend_here() == Backend::Processes {
             if registry::entry::<T>().is_none() {
-                return Err(Error::invalid_option(isolation::not_registered(T::NAME)));
+                return Err(Error::invalid_option(isolation::not_registered::<T>()));
             }
             return gather.gather(parallel, calls, crossing::SentCalls::<T>::new(cached), label);
         }

@@ -245,7 +245,7 @@ impl Parallel {
     /// ```
     pub fn worker_init<T: Task>(mut self, call: Delayed<'_, T>) -> Parallel {
         let init = if registry::entry::<T>().is_none() {
-            Err(not_registered(T::NAME))
+            Err(not_registered::<T>())
         } else {
             call.encode()
                 .map(|args| WorkerInit { name: identity::path_of::<T>(), fingerprint: T::FINGERPRINT, args })
@@ -256,6 +256,16 @@ impl Parallel {
     }
 }
 
-pub(super) fn not_registered(task: &str) -> String {
+/// The words about a task that the registry does not have. The type of an instance of a generic function has arguments.
+pub(super) fn not_registered<T: Task>() -> String {
+    let task = T::NAME;
+    let path = identity::path_of::<T>();
+    if path.ends_with('>') {
+        let short = task.rsplit("::").next().unwrap_or(task);
+        return format!(
+            "this instance of `{task}` is not known to worker processes: write `larder::register!({short}::<..>)` with its \
+             types at the level of a module (the instance is `{path}`)"
+        );
+    }
     format!("`{task}` is not known to worker processes: write `#[cached(task)]` instead of `#[cached]`, or `#[task]`")
 }

@@ -183,6 +183,6 @@ impl Catalog {
 }
 
 /// Milliseconds since 1970; 0 on a machine whose clock stands before that.
-pub(super) fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

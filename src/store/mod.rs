@@ -58,6 +58,7 @@ use std::sync::LazyLock;
 use std::{fs, io};
 
 pub use blob::Compression;
+pub(crate) use catalog::now_ms;
 pub use census::FunctionTotals;
 pub use claims::{Claimant, Claimed, Claims, End, Patience};
 pub use disk::DiskStore;
@@ -68,6 +69,7 @@ pub use limits::{Limits, Reduced, Size};
 pub use listed::Listed;
 pub use rebuild::{Rebuilt, rebuild};
 pub use record::RecordInfo;
+pub(crate) use tombstone::at as time_at;
 pub use tombstone::{Removal, Tombstone};
 pub use transfer::{Exported, Imported};
 pub(crate) use types::Value;

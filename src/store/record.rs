@@ -60,6 +60,14 @@ impl<'r> RecordInfo<'r> {
         self.origin.is_of(function, by_hand)
     }
 
+    pub(crate) fn created_at_ms(&self) -> u64 {
+        self.facts.created_at_ms
+    }
+
+    pub(crate) fn origin(&self) -> &Origin<'r> {
+        &self.origin
+    }
+
     /// The name of the function whose result it is.
     pub fn function(&self) -> &str {
         &self.origin.function

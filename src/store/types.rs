@@ -6,6 +6,7 @@ use std::ops::Deref;
 
 use sled::IVec;
 
+use super::RecordInfo;
 use super::entry::{Facts, Origin};
 use super::entry_key::EntryKey;
 use super::tombstone::Tombstone;
@@ -82,9 +83,9 @@ impl Found {
         }
     }
 
-    /// What its key was made of.
-    pub(crate) fn origin(&self) -> Option<Origin<'_>> {
-        super::entry::fields(&self.record).ok().and_then(|(_, origin)| Origin::parse(origin))
+    /// What its record says.
+    pub(crate) fn info(&self) -> Option<RecordInfo<'_>> {
+        RecordInfo::of(&self.record).ok()
     }
 }
 

@@ -82,10 +82,10 @@ impl<T: Task> fmt::Debug for Delayed<'_, T> {
 /// ```
 #[macro_export]
 macro_rules! delayed {
-    ($($segment:ident)::+ ( $($argument:expr),* $(,)? )) => {
-        <$($segment)::+ as $crate::Task>::delay(($($argument,)*))
+    ($task:ident ( $($argument:expr),* $(,)? )) => {
+        <$task as $crate::Task>::delay(($($argument,)*))
     };
-    ($($other:tt)*) => {
-        ::core::compile_error!("`delayed!` takes one call of a task: `delayed!(name(arguments))`")
+    ($($call:tt)*) => {
+        $crate::__private::delayed!($($call)*)
     };
 }

@@ -15,6 +15,7 @@ pub use delayed::Delayed;
 pub use dependency::Dependency;
 pub use outcome::TaskError;
 
+pub(crate) mod method;
 #[doc(hidden)]
 pub mod probe;
 pub(crate) mod remote;
@@ -50,6 +51,11 @@ impl Parameter {
 /// The user's part of the bargain is that the function is *pure* as far as its result goes: the same arguments and
 /// the same code give an equal result. What the attribute cannot see (files, clocks, the environment) is not in the
 /// key.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no function with an attribute of larder",
+    label = "no function with an attribute",
+    note = "write `#[larder::task]` or `#[larder::cached]` on the function"
+)]
 pub trait Function: Sized + 'static {
     /// The function's module and name, `crate::module::name`. A cache key has the full path, which also tells functions
     /// within different functions apart.
@@ -114,6 +120,11 @@ pub trait Function: Sized + 'static {
 }
 
 /// A function that can be called, delayed and memoized. See [`Function`], where most of it is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a task",
+    label = "not a task",
+    note = "write `#[larder::task]` or `#[larder::cached]` on the function; an `async` function is awaited and is no task"
+)]
 pub trait Task: Function {
     /// Calls the function as its users see it (through its cache, where it has one).
     fn call(args: Self::Args<'_>) -> Self::Output;

@@ -5,13 +5,16 @@
 //! ("autoref specialization", D. Tolnay, <https://github.com/dtolnay/case-studies/tree/master/autoref-specialization>).
 //! It works on concrete types, resolves aliases, and needs no unstable feature. Nothing here is for people.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::error::Error as StdError;
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::TaskError;
+use crate::codec;
 
 /// How a value of type `V` is put into the memory tier and copied out of it.
 pub struct Sharing<V> {
@@ -21,6 +24,11 @@ pub struct Sharing<V> {
 }
 
 /// The `Ok` side of a `Result`, by any alias.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no `Result`",
+    label = "returned, and no `Result`",
+    note = "a return type that is called `Result`, or that the option `result` says to be one, is taken apart"
+)]
 pub trait ResultLike {
     /// The success type.
     type Ok;
@@ -179,5 +187,59 @@ pub trait FailsNot {
 impl<O> FailsNot for &FailedProbe<'_, O> {
     fn failed(&self) -> bool {
         false
+    }
+}
+
+/// `(&NoneProbe(&output)).is_none()`: whether an output is the `None` of an `Option`, by any alias.
+pub struct NoneProbe<'r, O>(pub &'r O);
+
+pub trait Lacks {
+    fn is_none(&self) -> bool;
+}
+
+impl<T> Lacks for NoneProbe<'_, Option<T>> {
+    fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+pub trait LacksNot {
+    fn is_none(&self) -> bool;
+}
+
+impl<O> LacksNot for &NoneProbe<'_, O> {
+    fn is_none(&self) -> bool {
+        false
+    }
+}
+
+/// Whether an output of a type that is known only to its instance is an `Err`: the name says whether it can be one, and
+/// serde whether it is.
+pub fn is_err<O: Serialize>(output: &O) -> bool {
+    type_name::<O>().starts_with("core::result::Result<") && codec::is_err(output)
+}
+
+/// Whether such an output is `None`.
+pub fn is_none<O: Serialize>(output: &O) -> bool {
+    type_name::<O>().starts_with("core::option::Option<") && codec::is_none(output)
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    type Outcome = Result<u8, String>;
+    type Perhaps = Option<u8>;
+
+    /// Were the compiler to spell the two otherwise one day, this would tell.
+    #[test]
+    fn what_a_type_parameter_stands_for_is_seen() {
+        assert!(is_err::<Outcome>(&Err("no".to_owned())));
+        assert!(!is_err::<Outcome>(&Ok(1)));
+        assert!(is_none::<Perhaps>(&None));
+        assert!(!is_none::<Perhaps>(&Some(1)));
+        assert!(!is_none(&Some(None::<u8>)));
+        assert!(!is_none(&()));
+        assert!(!is_err(&None::<u8>));
     }
 }

@@ -1,7 +1,7 @@
 //! The tasks of this program by name: how a worker finds the function that a message names.
 //!
 //! Filled before `main` by [`#[larder::task]`](macro@crate::task), so a function crosses to another process by its
-//! name and fingerprint, never by an address.
+//! name and fingerprint, never by an address. Instances of generic functions are added by [`register!`](crate::register).
 
 use std::fmt;
 
@@ -139,7 +139,43 @@ pub fn find(name: &str, fingerprint: &[u8; 32]) -> Option<&'static TaskEntry> {
     tasks().find(|task| task.name() == name && task.fingerprint == *fingerprint)
 }
 
-/// The entry of the task `T`; `None` if it carries [`#[larder::cached]`](macro@crate::cached) without `task`.
+/// The entry of the task `T`; `None` if it carries [`#[larder::cached]`](macro@crate::cached) without `task`, or is an
+/// instance of a generic function that was not [registered](crate::register).
 pub fn entry<T: Task>() -> Option<&'static TaskEntry> {
     find(identity::path_of::<T>(), &T::FINGERPRINT)
+}
+
+/// Makes instances of a generic task known to worker processes.
+///
+/// Threads run any instance of a generic function with [`#[larder::task]`](macro@crate::task). A worker process finds
+/// functions by name, in a list that is made while the program is compiled; and which instances there are, only their
+/// users know. Write this beside the function or beside its use, at the level of a module, once for each instance.
+///
+/// # Examples
+/// ```
+/// use serde::{Serialize, de::DeserializeOwned};
+///
+/// #[larder::task]
+/// fn largest<T: Ord + Clone + Serialize + DeserializeOwned>(values: &[T]) -> T {
+///     values.iter().max().expect("there are some").clone()
+/// }
+///
+/// larder::register!(largest::<u64>, largest::<String>);
+///
+/// # fn main() {
+/// assert!(larder::registry::entry::<largest<u64>>().is_some());
+/// assert!(larder::registry::entry::<largest<i8>>().is_none());
+/// # }
+/// ```
+#[macro_export]
+macro_rules! register {
+    ($($task:ty),+ $(,)?) => {
+        $(
+            const _: () = {
+                $crate::__private::inventory::submit! {
+                    $crate::__private::TaskEntry::new::<$task>()
+                }
+            };
+        )+
+    };
 }

@@ -160,6 +160,25 @@ fn a_cache_that_this_program_uses_is_told_of() {
 }
 
 #[test]
+fn hits_and_misses_are_told() {
+    let dir = filled();
+    let cache = dir.path().join("cache");
+    assert_eq!(fill(&open(&cache)), 0);
+    let stats = json(&cache, &["stats"]);
+    assert_eq!((&stats["hits"], &stats["misses"], &stats["hit_rate"]), (&8.into(), &8.into(), &0.5.into()));
+    assert!(done(&cache, &["stats"]).contains("\nhit rate   50 %\n"));
+    let entries = json(&cache, &["ls", "large"]);
+    for entry in entries["entries"].as_array().unwrap() {
+        assert_eq!(entry["hits"], 1);
+        assert!(entry["last_used_at"].as_str().unwrap() >= entry["stored_at"].as_str().unwrap());
+    }
+    // What a program did itself it knows at once.
+    let memory = open(&cache);
+    small(&memory, 0);
+    assert_eq!(memory.totals().unwrap().hits, 9);
+}
+
+#[test]
 fn the_cache_may_be_named_by_the_variable() {
     let dir = filled();
     let run = |name: &str| tool().env("LARDER_CACHE", name).args(["stats", "--json"]).output().expect("it starts");

@@ -10,21 +10,34 @@ mod tokens;
 mod test;
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 
 use crate::function::Function;
+use crate::options::Options;
 
 /// Goes with the rules in `tokens.rs`: raise the version when they change, because every stored result changes its key.
 const CONTEXT: &str = "larder 2026-11 code fingerprint v1";
 
-/// The digest of one function: its attributes, signature and body, without its visibility.
-pub(crate) fn of_function(function: &Function) -> [u8; 32] {
+/// The digest of one function: its attributes, signature and body, without its visibility; and behind them what the
+/// attribute itself says about what is in a key and what is stored. A function ends with its body, so nothing else reads
+/// as these words.
+pub(crate) fn of_function(function: &Function, options: &Options) -> [u8; 32] {
     let mut tokens = TokenStream::new();
     for attr in &function.attrs {
         attr.to_tokens(&mut tokens);
     }
     function.sig.to_tokens(&mut tokens);
     function.body.to_tokens(&mut tokens);
+    if let Some(key) = &options.key {
+        tokens.extend(quote! { key = #key; });
+    }
+    // Other bytes are stored then.
+    if options.store.err.is_some() {
+        tokens.extend(quote! { store_err; });
+    }
+    if options.result.is_some() {
+        tokens.extend(quote! { result; });
+    }
     of_tokens(tokens)
 }
 

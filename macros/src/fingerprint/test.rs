@@ -4,6 +4,7 @@ use proc_macro2::{Delimiter, Group, TokenTree};
 
 use super::*;
 use crate::attribute::Kind;
+use crate::problems::Problems;
 
 fn of_text(text: &str) -> [u8; 32] {
     of_tokens(text.parse().unwrap_or_else(|_| panic!("not tokens: {text}")))
@@ -113,10 +114,32 @@ fn invisible_groups_leave_no_trace() {
 
 #[test]
 fn visibility_is_no_code() {
-    let of_item =
-        |text: &str| of_function(&Function::parse(Kind::Task, text.parse().expect("tokens")).expect("a function"));
+    let of_item = |text: &str| {
+        of_function(
+            &Function::parse(Kind::Task, text.parse().expect("tokens")).expect("a function"),
+            &Options::default(),
+        )
+    };
     assert_eq!(of_item("pub(crate) fn f(x: u8) -> u8 { x }"), of_item("/// Docs.\nfn f(x: u8,) -> u8 { x }"));
     assert_ne!(of_item("fn f(x: u8) -> u8 { x }"), of_item("fn f(x: u8) -> u8 { x + 1 }"));
+}
+
+#[test]
+fn what_the_attribute_says_of_keys_and_values_is_code() {
+    let function = Function::parse(Kind::Task, "fn f(x: u8) -> u8 { x }".parse().expect("tokens")).expect("a function");
+    let of_options = |text: &str| {
+        let mut problems = Problems::default();
+        let options = Options::parse(Kind::Cached, text.parse().expect("tokens"), &mut problems);
+        assert_eq!(problems.messages(), Vec::<String>::new(), "{text}");
+        of_function(&function, &options)
+    };
+    let texts = ["", "key = x", "key = x + 1", "store(err)", "result", "result, store(err)"];
+    let digests: std::collections::HashSet<_> = texts.iter().map(|text| of_options(text)).collect();
+    assert_eq!(digests.len(), texts.len());
+    // In the key by themselves, or no matter of a key.
+    for text in ["version = 2", "ignore(x)", "memory = M", "task", "expires_after = \"1d\"", "store(none)"] {
+        assert_eq!(of_options(text), of_options(""), "{text}");
+    }
 }
 
 /// Stored results are found by these bytes: a change of the rules is a change of `CONTEXT`, and of this line.

@@ -135,7 +135,7 @@ fn entries(memory: &Memory, function: &str, limit: Option<usize>, out: &mut Outp
 fn row(entry: &EntryInfo) -> Vec<String> {
     let arguments = match &entry.damage {
         Some(damage) => damage.to_string(),
-        None => entry.arguments.iter().map(show::argument).collect::<Vec<_>>().join(", "),
+        None => plain(&entry.arguments.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
     };
     vec![
         entry.key[..16].to_owned(),

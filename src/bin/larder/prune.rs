@@ -28,7 +28,7 @@ pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Resul
     }
     limits.check()?;
     let dry = args.get_flag("dry-run");
-    let reduced = if dry { memory.reduce_size_preview(&limits)? } else { memory.reduce_size(&limits)? };
+    let reduced = if dry { memory.would_reduce(&limits)? } else { memory.reduce_size(&limits)? };
     if out.is_json() {
         out.document(&json!({
             "dry_run": dry,

@@ -1,7 +1,7 @@
 //! `larder show`: all of one entry.
 
 use clap::ArgMatches;
-use larder::{ArgumentInfo, CodecId, EntryInfo, Memory};
+use larder::{CodecId, EntryInfo, Memory};
 use serde_json::{Value, json};
 
 use crate::failure::{FOUND, Failure};
@@ -55,18 +55,12 @@ fn pairs(entry: &EntryInfo) -> Vec<(&'static str, String)> {
         ("last used", entry.last_used.map_or_else(|| "not since it was stored".to_owned(), time)),
     ];
     for given in &entry.arguments {
-        pairs.push(("argument", format!("{} (digest {})", argument(given), given.digest)));
+        pairs.push(("argument", format!("{} (digest {})", plain(&given.to_string()), given.digest)));
     }
     if let Some(damage) = &entry.damage {
         pairs.push(("damage", format!("{damage}: `larder verify --repair` removes it")));
     }
     pairs
-}
-
-/// `x = 3.0`, or the value alone where its parameter has no name.
-pub(crate) fn argument(argument: &ArgumentInfo) -> String {
-    let text = plain(&argument.text);
-    if argument.name.is_empty() { text } else { format!("{} = {text}", plain(&argument.name)) }
 }
 
 fn codec(codec: CodecId) -> &'static str {

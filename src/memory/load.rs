@@ -1,0 +1,210 @@
+//! From what is stored, in memory or on disk, to a value.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::call::Subject;
+use super::hot::{Hot, HotValue};
+use super::metadata::Metadata;
+use super::reason::MissReason;
+use super::stats::Source;
+use super::{Memory, Shelves};
+use crate::codec::{self, CodecError, CodecId, Large};
+use crate::key::Key;
+use crate::panics;
+use crate::store::entry::Facts;
+use crate::store::used::Calls;
+use crate::store::{Found, RecordInfo, Value, time_at};
+
+/// What a mapped value counts for in the memory tier: it takes no memory of its own, but a system has only some 65,000
+/// mappings for a process.
+const MAPPED_BYTES: u64 = 64 << 10;
+
+impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
+    /// The result of a call, if it is in memory and holds.
+    #[inline]
+    pub(super) fn hot_value(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Option<O> {
+        let hot = shelves.hot.get(key)?;
+        if !self.validity.is_always() && !self.holds(memory, hot.stored_at_ms, || hot.metadata.clone()) {
+            return None;
+        }
+        let value = self.value_of(&hot)?;
+        memory.inner.counters.hit(Source::Hot, hot.compute_nanos);
+        if shelves.uses.hot(&hot) {
+            memory.tell_uses(shelves);
+        }
+        Some((self.restore)(value))
+    }
+
+    #[inline]
+    fn value_of(&self, hot: &Hot) -> Option<V> {
+        match (&hot.value, &self.sharing) {
+            (HotValue::Decoded(any), Some(sharing)) => (sharing.copy)(&**any),
+            (HotValue::Encoded { codec, shape, bytes }, _) => self.checked(*shape, || codec::decode(*codec, bytes)),
+            (HotValue::Decoded(_), None) => None,
+        }
+    }
+
+    #[cold]
+    fn holds(&self, memory: &Memory, stored_at_ms: u64, metadata: impl FnOnce() -> Option<Arc<Metadata>>) -> bool {
+        self.judge(memory, stored_at_ms, metadata).is_ok()
+    }
+
+    /// Judges an entry by the function's validity, and tells of a condition that panics.
+    pub(super) fn judge(
+        &self,
+        memory: &Memory,
+        stored_at_ms: u64,
+        metadata: impl FnOnce() -> Option<Arc<Metadata>>,
+    ) -> Result<(), MissReason> {
+        self.validity.judge(time_at(stored_at_ms), metadata).map_err(|invalid| {
+            if let Some(panic) = invalid.panic {
+                let name = self.identity.name();
+                memory.inner.reporter.warn_once(&format!("validate {name}"), || {
+                    format!(
+                        "the validation function of `{name}` panicked, so its entries are taken as refused and its calls \
+                         computed: {panic}"
+                    )
+                });
+            }
+            invalid.reason
+        })
+    }
+
+    /// Takes what was found in the store into memory.
+    pub(super) fn load(
+        &self,
+        memory: &Memory,
+        shelves: &Shelves,
+        key: &Key,
+        found: Found,
+    ) -> Result<(O, Source), MissReason> {
+        let metadata = self.judged(memory, &found)?;
+        let len = found.value().len() as u64;
+        let Found { facts, record, value } = found;
+        let source = match &value {
+            Value::Inline { .. } => Source::Index,
+            Value::Blob(_) => Source::Blob,
+        };
+        let Facts { codec, shape, .. } = facts;
+        let value = match value {
+            // What stays mapped is worth its place in memory, however long it is.
+            Value::Blob(large @ Large::Mapped(_)) => {
+                let value = self.checked(shape, || codec::decode_large(codec, large));
+                if let Some(value) = &value
+                    && let Some(shared) = self.shared(value)
+                {
+                    // Beside arrays that stay mapped there may be parts that do not.
+                    let bytes = if codec == CodecId::Numbers { len.min(MAPPED_BYTES) } else { len };
+                    let value = HotValue::Decoded(shared);
+                    shelves.hot.insert(*key, self.hot(key, value, &Kept { facts, metadata, bytes }));
+                }
+                value
+            }
+            // Too large for memory, so its bytes are needed no more: numbers stay where they were read.
+            Value::Blob(large) if !shelves.hot.admits(len) => self.checked(shape, || codec::decode_large(codec, large)),
+            value => {
+                let encoded = match &value {
+                    Value::Inline { start } => &record[*start..],
+                    Value::Blob(large) => large.as_slice(),
+                };
+                let value = self.checked(shape, || codec::decode(codec, encoded));
+                if let Some(value) = &value {
+                    self.keep(shelves, key, value, encoded, Kept { facts, metadata, bytes: len });
+                }
+                value
+            }
+        };
+        let value = value.ok_or(MissReason::Undecodable)?;
+        memory.inner.counters.hit(source, facts.compute_nanos);
+        memory.inner.counters.loaded(len);
+        let calls = Calls { hits: 1, nanos_saved: facts.compute_nanos, ..Calls::default() };
+        memory.note_call(shelves, &self.function, Some(&self.prefix.entry(key)), calls);
+        Ok(((self.restore)(value), source))
+    }
+
+    /// Judges what was found; gives what is known of it, where the function's validity asks for that.
+    pub(super) fn judged(&self, memory: &Memory, found: &Found) -> Result<Option<Arc<Metadata>>, MissReason> {
+        if self.validity.is_always() {
+            return Ok(None);
+        }
+        let known = || found.info().map(|info| Arc::new(Metadata::of(&info)));
+        let metadata = if self.validity.asks_metadata() { known() } else { None };
+        self.judge(memory, found.facts.created_at_ms, || metadata.clone())?;
+        Ok(metadata)
+    }
+
+    /// Judges an entry by its record.
+    pub(super) fn judged_record(&self, memory: &Memory, info: &RecordInfo<'_>) -> Result<(), MissReason> {
+        if self.validity.is_always() {
+            return Ok(());
+        }
+        self.judge(memory, info.created_at_ms(), || Some(Arc::new(Metadata::of(info))))
+    }
+
+    /// The value, if the bytes are one and it is built as it was when it was stored.
+    pub(super) fn checked(&self, shape: u64, decode: impl FnOnce() -> Result<V, CodecError>) -> Option<V> {
+        checked(shape, decode)
+    }
+
+    /// Keeps a value in memory.
+    pub(super) fn keep(&self, shelves: &Shelves, key: &Key, value: &V, encoded: &[u8], kept: Kept) {
+        if shelves.hot.admits(kept.bytes) {
+            let Facts { codec, shape, .. } = kept.facts;
+            let value = match self.shared(value) {
+                Some(shared) => HotValue::Decoded(shared),
+                None => HotValue::Encoded { codec, shape, bytes: encoded.into() },
+            };
+            shelves.hot.insert(*key, self.hot(key, value, &kept));
+        }
+    }
+
+    fn hot(&self, key: &Key, value: HotValue, kept: &Kept) -> Hot {
+        Hot {
+            value,
+            compute_nanos: kept.facts.compute_nanos,
+            bytes: kept.bytes,
+            stored_at_ms: kept.facts.created_at_ms,
+            entry: self.prefix.entry(key),
+            function: Arc::clone(&self.function),
+            metadata: kept.metadata.clone(),
+            uses: AtomicU64::new(0),
+        }
+    }
+
+    /// A clone of the value, for memory, where its type has one.
+    fn shared(&self, value: &V) -> Option<Arc<dyn Any + Send + Sync>> {
+        let sharing = self.sharing.as_ref()?;
+        // A `Clone` that panics costs the place in memory, not the call.
+        let clone = panics::catch(|| (sharing.clone)(value)).ok()?;
+        Some((sharing.share)(clone))
+    }
+}
+
+/// The value that was found, if it decodes as one.
+pub(super) fn decode_found<V: Serialize + DeserializeOwned>(found: Found) -> Option<V> {
+    let Found { facts: Facts { codec, shape, .. }, record, value } = found;
+    match value {
+        Value::Blob(large) => checked(shape, || codec::decode_large(codec, large)),
+        Value::Inline { start } => checked(shape, || codec::decode(codec, &record[start..])),
+    }
+}
+
+/// The value, if the bytes are one and it is built as it was when it was stored.
+pub(super) fn checked<V: Serialize>(shape: u64, decode: impl FnOnce() -> Result<V, CodecError>) -> Option<V> {
+    let decode = || decode().ok().filter(|value| codec::shape_of(value) == shape);
+    // The type's own `Deserialize` may panic on what another version of it wrote.
+    panics::catch(decode).ok().flatten()
+}
+
+/// What memory keeps beside a value.
+pub(super) struct Kept {
+    pub(super) facts: Facts,
+    pub(super) metadata: Option<Arc<Metadata>>,
+    /// What it counts for.
+    pub(super) bytes: u64,
+}
