@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 use crate::parallel::{Failure, Stopped};
@@ -45,6 +46,8 @@ pub(crate) enum Kind {
     Task { failure: Failure, others: usize },
     /// A run ended early, with so many results.
     Stopped { why: Stopped, completed: u64 },
+    /// A file of exported entries is damaged, or cannot be read or written.
+    ExportedFile { what: String, source: Option<io::Error> },
     /// The machine refused a resource, such as a thread. A retry can help.
     Resource { what: String, source: Box<dyn StdError + Send + Sync> },
 }
@@ -66,6 +69,11 @@ impl Error {
 
     pub(crate) fn invalid_option(what: impl Into<String>) -> Error {
         Error::new(Kind::InvalidOption { what: what.into() })
+    }
+
+    /// A file of exported entries is not as it should be.
+    pub(crate) fn exported_file(what: String, source: Option<io::Error>) -> Error {
+        Error::new(Kind::ExportedFile { what, source })
     }
 
     /// The machine refuses what was wanted.
@@ -104,6 +112,11 @@ impl Error {
     /// Whether a location was written by a newer release than this one.
     pub fn is_newer_format(&self) -> bool {
         self.is_location_for(LocationReason::NewerFormat)
+    }
+
+    /// Whether a file of [exported](crate::Memory::export) entries is damaged, or could not be read or written.
+    pub fn is_exported_file(&self) -> bool {
+        matches!(*self.kind, Kind::ExportedFile { .. })
     }
 
     /// Whether a [shelved](crate::Shelved) result is not there any more, or is of another type.
@@ -210,6 +223,8 @@ impl fmt::Display for Error {
             Kind::Task { failure, others } => failure.words(*others, f),
             Kind::Stopped { why, completed } => why.words(*completed, f),
             Kind::Resource { what, source } => write!(f, "{what} ({source})"),
+            Kind::ExportedFile { what, source: Some(source) } => write!(f, "{what} ({source})"),
+            Kind::ExportedFile { what, source: None } => f.write_str(what),
         }
     }
 }
@@ -247,6 +262,7 @@ impl StdError for Error {
             Kind::Location { source, .. } => source.as_deref().map(|source| source as _),
             Kind::Task { failure, .. } => failure.source(),
             Kind::Resource { source, .. } => Some(&**source),
+            Kind::ExportedFile { source, .. } => source.as_ref().map(|source| source as _),
         }
     }
 }

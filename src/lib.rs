@@ -80,8 +80,8 @@ pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use larder_macros::{cached, main, task};
 pub use memory::{
-    ArgumentChange, ArgumentInfo, Cached, CachedFn, Explanation, Memory, MemoryBuilder, Metadata, MissReason, MmapMode,
-    NotStoredReason, Shelved, Stats, Validity,
+    ArgumentChange, ArgumentInfo, Cached, CachedFn, CodeInfo, Entries, EntryInfo, Explanation, FunctionInfo, Memory,
+    MemoryBuilder, Metadata, MissReason, MmapMode, NotStoredReason, Shelved, Stats, Totals, Validity,
 };
 pub use panics::Panic;
 #[cfg(feature = "tracing")]
@@ -98,7 +98,10 @@ pub use screen::print_line;
 #[cfg(feature = "rand")]
 pub use seed::Generator;
 pub use seed::{RunSeed, Seed};
-pub use store::{Compression, Limits, Reduced, Removal, Size, Tombstone};
+pub use store::{
+    Compression, Damage, Damaged, DiskUsage, Exported, Imported, Limits, Rebuilt, Reduced, Removal, Size, Tombstone,
+    Verified, VerifyProgress, rebuild,
+};
 pub use task::{AsyncTask, Delayed, Dependency, Function, Parameter, Task, TaskError, WithKey, registry};
 pub use worker::init;
 
@@ -108,6 +111,7 @@ pub mod __private {
     pub use crate::memory::{
         CachedCell, Instances, Made, MakeKey, MethodCell, MethodCode, NotInKey, Road, global_memory,
     };
+    pub use crate::task::dependency::Depended;
     pub use crate::task::method::Method;
     pub use crate::task::probe;
     pub use crate::task::registry::TaskEntry;

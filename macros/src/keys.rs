@@ -17,7 +17,7 @@ pub(crate) fn depends(options: &Options) -> Option<TokenStream> {
 /// The list of dependencies, where there are any.
 pub(crate) fn dependencies(options: &Options) -> Option<TokenStream> {
     let depends = &options.depends;
-    (!depends.is_empty()).then(|| quote! { &[#(::larder::Dependency::of::<#depends>()),*] })
+    (!depends.is_empty()).then(|| quote! { &[#(<#depends as ::larder::__private::Depended>::DEPENDENCY),*] })
 }
 
 /// `fn with_key`, where `key` is given.

@@ -4,8 +4,8 @@
 //! An attribute's tokens take one road, and the files are its stops:
 //!
 //! ```text
-//! options + function -> signature (checked) -> task or cached -> expand (what both share)
-//!                                                 fingerprint ----^
+//! options + function -> signature (checked) -> task, cached, method or method_of -> expand (what they share)
+//!                       instance (generics)                 fingerprint, keys, results ----^
 //! ```
 //!
 //! What the expansions refer to is in `larder::__private`; the two crates are released together and name each other's
@@ -55,7 +55,7 @@ use attribute::Kind;
 /// ```
 ///
 /// # Parameters
-/// Each parameter has a plain name and a concrete type; there may be sixteen of them.
+/// Each parameter has a plain name; there may be sixteen of them.
 ///
 /// | written        | a worker decodes | use it for                                                     |
 /// |----------------|------------------|----------------------------------------------------------------|
@@ -65,25 +65,76 @@ use attribute::Kind;
 /// | `x: &Path`     | `PathBuf`        | file names (what is *in* the file does not enter the key)      |
 /// | `x: &T`        | `T`              | tables, models; `&Payload<T>` is encoded and hashed only once  |
 ///
-/// A `T` has to be `serde::Serialize` and `serde::de::DeserializeOwned`; it need not be `Clone`. `mut x: T` is allowed.
+/// A `T` has to be `serde::Serialize` and `serde::de::DeserializeOwned`; it need not be `Clone`. `mut x: T` is allowed, and
+/// so is a name for the lifetime of a reference.
 ///
 /// # Results
 /// The result is any owned type with the same two serde traits. A return type whose last path segment is `Result`
 /// (`Result<T, E>`, `io::Result<T>`, `anyhow::Result<T>`) is a failure when it is `Err`: only the `Ok` side is stored,
 /// and only it needs the serde traits. The error reaches the caller whole where it is `Error + Send + Sync`, as text
 /// where it has `Display` or `Debug`, else as a sentence with its type's name. An alias under another name works too,
-/// but then the whole `Result` needs the serde traits, because an attribute sees names and not what they stand for.
+/// but an attribute sees names and not what they stand for: say so with the option `result`, or the whole `Result` needs
+/// the serde traits.
+///
+/// A `None` is no failure, and by default it is not stored either: what was not found may be found the next time. This is
+/// about an `Option` that is returned as such, by whatever name, and not about one inside of something else.
 ///
 /// # Options
+/// They say what is in the key and what is stored, so they are about the caches in front of the function, that of a
+/// `Memory` or a `Parallel`.
 /// - `version = 2`: a number in every key. Raise it when results have changed meaning though this function's code has
 ///   not: a new data file, a fixed helper function.
 /// - `ignore(threads, progress)`: parameters that do not enter the key, because the result does not depend on them.
-///   They are sent to workers like the others.
+///   They are sent to workers like the others. joblib's `ignore`.
+/// - `key = (image.id, scale)`: a value that takes the place of all arguments in the key. In the expression, each
+///   parameter's name is a reference to its argument (what is borrowed already is not borrowed again: of `x: u64` it is a
+///   `&u64`, of `text: &str` a `&str`). The value has to be `Serialize`; calls with equal values share a result. Not
+///   together with `ignore`.
+/// - `depends(helper, module::other)`: functions whose code is part of the key beside this one's own, with all that they
+///   depend on themselves. Each needs one of the attributes; an instance of a generic one is written with its types
+///   (`helper<f64>`). Two functions cannot depend on each other, which the compiler words as a cycle.
+/// - `expires_after = "30d"`: for how long a stored result holds. A text (`45s`, `15m`, `12h`, `30d`, `2w`; checked when
+///   the program is compiled) or any expression of type `std::time::Duration`.
+/// - `validate = path`: a `fn(&larder::Metadata) -> bool`, or a closure, that says whether a stored result still holds.
+///   joblib's `cache_validation_callback`.
+/// - `store(none)`: a `None` is stored like other results. `store(err)`: so is an `Err`; the whole `Result` then needs the
+///   serde traits. A run still ends with it as its failure. What was stored before the option was taken back is still
+///   loaded as far as `none` is concerned; `err` is part of the code's fingerprint.
+/// - `result`: the return type is a `Result` by another name.
+/// - `of = Model`: the function stands in an `impl` of that type; see below.
+///
+/// # Methods
+/// An attribute sees only the method, so it has to be told whose it is. The value is an argument like the others, called
+/// `self`; its type needs the serde traits. The call is delayed by the type's name, which begins with a capital letter, or
+/// stands between `<` and `>`.
+///
+/// ```ignore
+/// impl Model {
+///     #[larder::task(of = Model)]
+///     fn score(&self, x: f64) -> f64 {
+///         self.weights.iter().map(|weight| weight * x).sum()
+///     }
+/// }
+///
+/// let scores = Parallel::new().run(rows.iter().map(|x| delayed!(Model::score(&model, *x))))?;
+/// ```
+///
+/// Only in an `impl` of the type itself, and for types without parameters: `of = Grid<f64>` in an `impl Grid<f64>` is one.
+/// `&mut self` is refused.
+///
+/// # Generic functions
+/// A generic function has a type for each instance, and the types of an instance are in its key: `f::<f64>` and `f::<f32>`
+/// share nothing. The type is called as the function is, `memory.cached::<f<f64>>()` and `delayed!(f::<f64>(x))`. Type
+/// parameters have to be `'static`, and need the serde traits where the signature has them: those of an argument
+/// `Serialize`, those of a result `DeserializeOwned` too.
+///
+/// Threads run any instance. A worker process knows those that are listed at the level of a module by
+/// `larder::register!(f::<f64>, f::<f32>);`.
 ///
 /// # Restrictions
-/// Refused, with a message that says what to do: methods, generic functions, `impl Trait`, `async`, `unsafe` and
-/// `extern` functions, `&mut` parameters, patterns in place of names, lifetimes, references inside other types, and
-/// results that borrow.
+/// Refused, with a message that says what to do: `impl Trait`, `async`, `unsafe` and `extern` functions, `&mut` parameters,
+/// patterns in place of names, references inside other types, bounds by the lifetime of an argument, and results that
+/// borrow.
 ///
 /// The new type takes the function's name among the *types* and modules of its scope, so a module of the same name
 /// has to live elsewhere. The types in the signature of a `pub` task have to be as public as the task.
@@ -91,8 +142,9 @@ use attribute::Kind;
 /// # Your part of the bargain
 /// Parallel calls and stored results are right only for functions that are *pure* as far as their result goes: the
 /// same arguments give an equal result, whoever calls, when, and in which process. The key knows the function's path,
-/// its own code, its `version` and its arguments. It does not know the functions it calls, files, clocks, random
-/// numbers, features and other `cfg`s, or the environment: pass what matters as an argument, or raise `version`.
+/// its own code, its `version` and its arguments. It does not know the functions it calls (but for `depends`), files,
+/// clocks, random numbers, features and other `cfg`s, or the environment: pass what matters as an argument, or raise
+/// `version`.
 ///
 /// Of an argument the key knows what serde tells of it: arguments that should give different results must serialize
 /// differently (a `#[serde(skip)]` field is not seen, nor which of two equal variants of an untagged enum it was), and
@@ -124,8 +176,8 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 ///
 /// # Options
-/// - `version = 2` and `ignore(threads)`: as for [`task`](macro@task). An ignored parameter still has to implement
-///   `Serialize`, but is never serialized into a key.
+/// - All of [`task`](macro@task): `version`, `ignore`, `key`, `depends`, `expires_after`, `validate`, `store`, `result`. An
+///   ignored parameter still has to implement `Serialize`, but is never serialized into a key.
 /// - `memory = EXPR`: where to store; a `static` with a `larder::Memory` or a `LazyLock` of one, or any other
 ///   expression of that type. Without it, the program's own memory is used. The expression runs once, at the first call,
 ///   and cannot name the function's parameters.
@@ -144,9 +196,44 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
+/// # Methods
+/// Methods have a cache without further words, in an `impl` of a type and of a trait, and by default in a trait; the types
+/// of the `impl`, of the method and of the value itself (`Self`) are in the key. The value of `&self` or `self` is an
+/// argument, so it has to be `Serialize`; with `ignore(self)`, or a `key`, it need not be.
+///
+/// ```ignore
+/// impl Archive {
+///     #[larder::cached(ignore(self), expires_after = "12h")]
+///     fn page(&self, number: u32) -> std::io::Result<String> {
+///         self.connection.fetch(number)
+///     }
+/// }
+/// ```
+///
+/// A function in an `impl` without `self` and without `Self` in its signature cannot be told from a free one: write
+/// `of = Self`. A method that takes `self` by value has its body in another method beside it, so not in a trait, and its
+/// `key` is that of its arguments. A method that is also a `task` says whose it is: `#[larder::cached(task, of = Model)]`.
+/// The caches of methods other than those cannot be had as a `larder::Cached`.
+///
+/// # Generic functions
+/// As for [`task`](macro@task); the attribute adds the bound `'static` to the function's type parameters. Finding the
+/// cache of its instance (that of a method, too) costs a call some 20 ns more.
+///
+/// # `async` functions
+/// With the feature `async` of larder, an `async fn` is awaited as before, and loaded if it was computed: see
+/// `larder::Cached::call_async`. Its result has to be `Send`. It is no task: it is awaited, not delayed. Not for methods
+/// and generic functions.
+///
+/// ```ignore
+/// #[larder::cached(expires_after = "15m")]
+/// async fn weather(city: &str) -> Result<Report, Error> {
+///     client().get(city).await
+/// }
+/// ```
+///
 /// # Errors and panics
-/// Neither an `Err` nor a panic is stored: the next call runs the body again. A cache that cannot be read or written
-/// does not make a call fail; it makes it compute.
+/// Neither an `Err`, nor a `None`, nor a panic is stored: the next call runs the body again (for the first two, `store`
+/// says otherwise). A cache that cannot be read or written does not make a call fail; it makes it compute.
 ///
 /// # Restrictions
 /// Those of [`task`](macro@task), and `const fn` is refused. An `#[expect(..)]` on the function acts as `#[allow(..)]`:

@@ -75,6 +75,7 @@ impl Sample {
             // Some results are mapped when they are loaded.
             mapped: self.argument % 3 == 1,
             costly: self.costly,
+            created_at_ms: None,
         };
         match store.put(&entry) {
             Ok(None) => Ok(()),

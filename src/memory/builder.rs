@@ -32,6 +32,7 @@ pub struct MemoryBuilder {
     hot_bytes: Option<u64>,
     compression: Compression,
     mmap_mode: MmapMode,
+    must_exist: bool,
     limits: Limits,
     /// `None`: stderr.
     sink: Option<Sink>,
@@ -63,6 +64,13 @@ impl MemoryBuilder {
     /// decided.
     pub fn mmap_mode(mut self, mode: MmapMode) -> MemoryBuilder {
         self.mmap_mode = mode;
+        self
+    }
+
+    /// Whether a directory that is no cache yet is an error, and left as it is. Default: it becomes one, if it is empty or
+    /// missing. For programs that look after a cache which others make.
+    pub fn must_exist(mut self, must_exist: bool) -> MemoryBuilder {
+        self.must_exist = must_exist;
         self
     }
 
@@ -123,7 +131,11 @@ impl MemoryBuilder {
 
     fn open_path(self, path: &Path) -> Result<Memory> {
         let setup = self.setup(Access::ReadWrite)?;
-        location::prepare(path)?;
+        if self.must_exist {
+            location::check(path)?;
+        } else {
+            location::prepare(path)?;
+        }
         let shelves = Shelves::open(path, setup, self.hot_bytes)?;
         if !self.limits.is_none() {
             shelves.store.limit(&self.limits).map_err(|error| store_failed(&shelves, &error))?;
@@ -169,6 +181,7 @@ impl fmt::Debug for MemoryBuilder {
             .field("memory_tier_bytes", &self.hot_bytes)
             .field("compress", &self.compression)
             .field("mmap_mode", &self.mmap_mode)
+            .field("must_exist", &self.must_exist)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

@@ -19,7 +19,7 @@ use crate::store::used::Calls;
 use crate::store::{NewEntry, now_ms};
 
 /// A result that took this long is made safe from a killed process before the call returns: the flush costs some 130 us.
-const COSTLY: Duration = Duration::from_millis(10);
+pub(super) const COSTLY: Duration = Duration::from_millis(10);
 
 /// A call that has to be computed.
 pub(super) struct Computation<'s, O, V> {
@@ -159,7 +159,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         let costly = took >= COSTLY;
         let parts = &encoding.borrowed();
         let mapped = encoding.mapped;
-        let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped, costly };
+        let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped, costly, created_at_ms: None };
         match shelves.store.put(&entry) {
             Ok(late) => {
                 self.memory.inner.counters.stored(bytes);

@@ -18,6 +18,7 @@ mod explain;
 mod global;
 mod hot;
 mod instances;
+mod inventory;
 mod load;
 mod lookup;
 mod metadata;
@@ -32,6 +33,7 @@ mod stats;
 mod time;
 #[cfg(feature = "async")]
 mod turns;
+mod upkeep;
 mod uses;
 mod validity;
 mod waiting;
@@ -56,6 +58,7 @@ pub(crate) use global::VARIABLE as GLOBAL_VARIABLE;
 pub use global::{CachedCell, global_memory};
 #[doc(hidden)]
 pub use instances::{Instances, MethodCell, MethodCode, NotInKey, Road};
+pub use inventory::{CodeInfo, Entries, EntryInfo, FunctionInfo, Totals};
 pub(crate) use lookup::{Asking, Looked};
 pub use metadata::{ArgumentInfo, Metadata};
 pub use reason::{MissReason, NotStoredReason};

@@ -243,7 +243,7 @@ fn read(record: &[u8]) -> Option<(OriginHead<'_>, u64, u64)> {
 }
 
 /// What an entry takes: its encoded value, and its record without it.
-pub(super) fn bytes_of(fields: &entry::Record, record: &[u8]) -> u64 {
+pub(crate) fn bytes_of(fields: &entry::Record, record: &[u8]) -> u64 {
     match fields.place {
         entry::Place::Inline { .. } => record.len() as u64,
         entry::Place::Blob { .. } => record.len() as u64 + fields.facts.value_bytes,

@@ -56,6 +56,15 @@ impl DiskStore {
         Ok(DiskStore { link: Link::open(path, setup.access, Arc::clone(&blobs))?, blobs })
     }
 
+    /// Verifies a record and what it names; answers how many bytes were read.
+    fn check(&self, key: &EntryKey, record: &[u8]) -> Result<u64, Absent> {
+        let bytes = record.len() as u64;
+        match entry::parse(key, record)?.place {
+            Place::Inline { .. } => Ok(bytes),
+            Place::Blob { name } => Ok(bytes + self.blobs.check(key, &name)?),
+        }
+    }
+
     /// Reads and verifies what a record says.
     fn found(&self, key: &EntryKey, bytes: RecordBytes) -> Result<Found, Absent> {
         let record = entry::parse(key, &bytes)?;
@@ -101,6 +110,24 @@ impl Store for DiskStore {
             }
             Looked::Gone(tombstone) => Err(Absent::Removed(tombstone)),
             Looked::Nothing => Err(Absent::Never),
+        }
+    }
+
+    fn verify(&self, listed: &Listed) -> Result<u64, Absent> {
+        let key = &listed.key;
+        let mut record = RecordBytes::Own(listed.record.clone());
+        loop {
+            let why = match self.check(key, &record) {
+                Ok(bytes) => return Ok(bytes),
+                Err(why) => why,
+            };
+            match self.link.get(key)? {
+                Looked::Record(now) if *now == *record => return Err(why),
+                // It was replaced meanwhile.
+                Looked::Record(now) => record = now,
+                Looked::Gone(tombstone) => return Err(Absent::Removed(tombstone)),
+                Looked::Nothing => return Err(Absent::Never),
+            }
         }
     }
 

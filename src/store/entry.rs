@@ -7,6 +7,7 @@ use super::census::Code;
 use super::{Absent, EntryKey, NewEntry};
 use crate::codec::CodecId;
 use crate::digest::Purpose;
+use crate::key::Key;
 
 /// The version of the record and of the blob header. A reader meets a higher one with a miss, never with a guess.
 pub(crate) const FORMAT: u8 = 1;
@@ -108,11 +109,11 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(crate) fn of(entry: &NewEntry<'_>, created_at_ms: u64) -> Facts {
+    pub(crate) fn of(entry: &NewEntry<'_>, now_ms: u64) -> Facts {
         Facts {
             codec: entry.codec,
             shape: entry.shape,
-            created_at_ms,
+            created_at_ms: entry.created_at_ms.unwrap_or(now_ms),
             compute_nanos: entry.compute_nanos,
             value_bytes: entry.value_bytes() as u64,
         }
@@ -153,14 +154,28 @@ pub(crate) fn encode(key: &EntryKey, record: &Record, origin: &[u8], inline: &[C
         Place::Inline { .. } => (INLINE, inline),
     };
     let tail_bytes: usize = tail.iter().map(|part| part.len()).sum();
-    let mut out = Vec::with_capacity(DIGEST_BYTES + 40 + origin.len() + tail_bytes);
-    out.extend_from_slice(&[0; DIGEST_BYTES]);
-    out.extend_from_slice(&[FORMAT, record.facts.codec.as_byte(), place, 0]);
-    record.facts.put(&mut out);
-    put_block(&mut out, origin);
+    let mut out = front(&record.facts, place, origin, tail_bytes);
     tail.iter().for_each(|part| out.extend_from_slice(part));
     let digest = Purpose::Record.digest_of(&[key.call().as_bytes(), &out[DIGEST_BYTES..]]);
     out[..DIGEST_BYTES].copy_from_slice(&digest);
+    out
+}
+
+/// What stands in front of this value in a record that holds it inline.
+pub(crate) fn encode_front(key: &EntryKey, facts: &Facts, origin: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut out = front(facts, INLINE, origin, 0);
+    let digest = Purpose::Record.digest_of(&[key.call().as_bytes(), &out[DIGEST_BYTES..], value]);
+    out[..DIGEST_BYTES].copy_from_slice(&digest);
+    out
+}
+
+/// The fields in front of a value or a blob's name, with room for the digest and what follows.
+fn front(facts: &Facts, place: u8, origin: &[u8], tail_bytes: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(DIGEST_BYTES + 40 + origin.len() + tail_bytes);
+    out.extend_from_slice(&[0; DIGEST_BYTES]);
+    out.extend_from_slice(&[FORMAT, facts.codec.as_byte(), place, 0]);
+    facts.put(&mut out);
+    put_block(&mut out, origin);
     out
 }
 
@@ -169,11 +184,15 @@ pub(crate) fn encode(key: &EntryKey, record: &Record, origin: &[u8], inline: &[C
 /// # Errors
 /// `NewerRecord` or `DamagedRecord`; bytes that verify but do not parse count as damaged too.
 pub(crate) fn parse(key: &EntryKey, bytes: &[u8]) -> Result<Record, Absent> {
-    fields(bytes).and_then(|(record, _)| {
-        let (stored, rest) = bytes.split_at_checked(DIGEST_BYTES).ok_or(Absent::DamagedRecord)?;
-        let actual = Purpose::Record.digest_of(&[key.call().as_bytes(), rest]);
-        if actual == stored { Ok(record) } else { Err(Absent::DamagedRecord) }
-    })
+    let (record, _) = fields(bytes)?;
+    if is_whole(&key.call(), bytes) { Ok(record) } else { Err(Absent::DamagedRecord) }
+}
+
+/// Whether a record of this call has its digest, whatever its format.
+pub(crate) fn is_whole(call: &Key, bytes: &[u8]) -> bool {
+    bytes
+        .split_at_checked(DIGEST_BYTES)
+        .is_some_and(|(stored, rest)| Purpose::Record.digest_of(&[call.as_bytes(), rest]) == stored)
 }
 
 /// The fields of a record and the bytes of its origin, not verified.

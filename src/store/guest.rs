@@ -28,8 +28,8 @@ use crate::lock::lock;
 
 /// An owner that does not answer for so long is taken for stopped: what it cannot serve is computed.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// What goes through all entries takes some ten microseconds for each. An owner that was killed is seen at once even so.
-const TIMEOUT_FOR_ALL: Duration = Duration::from_secs(600);
+/// The same for what may look through all entries, which someone asked for and waits for.
+const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(super) struct Guest {
     dir: PathBuf,
@@ -93,6 +93,18 @@ impl Connection {
         frame::write(&mut self.stream.get_mut().0, &request.encode(), LONGEST)
     }
 
+    /// As [`ask`](Connection::ask), with another patience.
+    fn ask_within(&mut self, timeout: Duration, request: &Request<'_>) -> io::Result<Reply<'_>> {
+        if timeout == TIMEOUT {
+            return self.ask(request);
+        }
+        let patience = |stream: &Self, timeout| stream.stream.get_ref().0.set_read_timeout(Some(timeout));
+        patience(self, timeout)?;
+        let asked = self.ask(request).map(drop);
+        patience(self, TIMEOUT)?;
+        asked.and_then(|()| self.reply())
+    }
+
     fn ask(&mut self, request: &Request<'_>) -> io::Result<Reply<'_>> {
         // Who refuses a program says why and hangs up, maybe before it was asked.
         let told = self.tell(request);
@@ -102,14 +114,11 @@ impl Connection {
         if !frame::read(&mut self.stream, &mut self.message, LONGEST)? {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Reply::parse(&self.message).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no answer"))
+        self.reply()
     }
 
-    /// As [`ask`](Connection::ask), with more patience. One that fails is not used again, so it keeps that.
-    fn ask_for_all(&mut self, request: &Request<'_>) -> io::Result<Reply<'_>> {
-        self.stream.get_ref().0.set_read_timeout(Some(TIMEOUT_FOR_ALL))?;
-        self.ask(request)?;
-        self.stream.get_ref().0.set_read_timeout(Some(TIMEOUT))?;
+    /// The answer that was read last.
+    fn reply(&self) -> io::Result<Reply<'_>> {
         Reply::parse(&self.message).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no answer"))
     }
 }
@@ -241,14 +250,14 @@ impl Guest {
     }
 
     pub(super) fn clear_function(&self, name: &str, by_hand: bool) -> Result<u64, NoAnswer> {
-        self.ask_for_all(&Request::ClearFunction { by_hand, name }, |reply| match reply {
+        self.ask_at_length(&Request::ClearFunction { by_hand, name }, |reply| match reply {
             Reply::Count(count) => Some(count),
             _ => None,
         })
     }
 
     pub(super) fn clear(&self) -> Result<(), NoAnswer> {
-        self.ask_for_all(&Request::Clear, |reply| (reply == Reply::Done).then_some(()))
+        self.ask_at_length(&Request::Clear, |reply| (reply == Reply::Done).then_some(()))
     }
 
     pub(super) fn forget(&self, key: &EntryKey) -> Result<bool, NoAnswer> {
@@ -287,31 +296,36 @@ impl Guest {
         self.ask(&Request::Limit(caps), |reply| (reply == Reply::Done).then_some(()))
     }
 
-    /// Removes entries, `most` at once, or none.
+    /// Removes entries, `most` at once, so that no answer takes long; or none.
     pub(super) fn reduce(&self, caps: Caps, most: u64) -> Result<Reduced, NoAnswer> {
-        self.ask_for_all(&Request::Reduce { caps, most }, |reply| match reply {
+        self.ask_at_length(&Request::Reduce { caps, most }, |reply| match reply {
             Reply::Reduced(reduced) => Some(reduced),
             _ => None,
         })
     }
 
-    fn ask<R>(&self, request: &Request<'_>, read: impl FnOnce(Reply<'_>) -> Option<R>) -> Result<R, NoAnswer> {
-        self.ask_by(Connection::ask, request, read)
-    }
-
-    /// Asks what an owner goes through all entries for.
-    fn ask_for_all<R>(&self, request: &Request<'_>, read: impl FnOnce(Reply<'_>) -> Option<R>) -> Result<R, NoAnswer> {
-        self.ask_by(Connection::ask_for_all, request, read)
-    }
-
-    fn ask_by<R>(
+    /// As [`ask`](Guest::ask), for what may look through all entries: an owner at work on that is not taken for one that is
+    /// stopped, and not asked to begin again.
+    fn ask_at_length<R>(
         &self,
-        ask: for<'c> fn(&'c mut Connection, &Request<'_>) -> io::Result<Reply<'c>>,
+        request: &Request<'_>,
+        read: impl FnOnce(Reply<'_>) -> Option<R>,
+    ) -> Result<R, NoAnswer> {
+        self.ask_within(LONG_TIMEOUT, request, read)
+    }
+
+    fn ask<R>(&self, request: &Request<'_>, read: impl FnOnce(Reply<'_>) -> Option<R>) -> Result<R, NoAnswer> {
+        self.ask_within(TIMEOUT, request, read)
+    }
+
+    fn ask_within<R>(
+        &self,
+        timeout: Duration,
         request: &Request<'_>,
         read: impl FnOnce(Reply<'_>) -> Option<R>,
     ) -> Result<R, NoAnswer> {
         let answer = self.with(|connection| {
-            let reply = ask(connection, request)?;
+            let reply = connection.ask_within(timeout, request)?;
             if reply == Reply::TooLarge {
                 return Ok(Err(NoAnswer::Failed(StoreError::too_large())));
             }

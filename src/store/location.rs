@@ -158,7 +158,7 @@ pub(super) fn hold_to_read(path: &Path) -> Result<Option<File>, Result<Holder, i
 ///
 /// # Errors
 /// It is none, it is of a newer release, or it cannot be read.
-pub(super) fn check(path: &Path) -> Result<(), Error> {
+pub(crate) fn check(path: &Path) -> Result<(), Error> {
     match fs::metadata(path.join("larder-format")) {
         Ok(_) => check_format(path),
         Err(error) => {

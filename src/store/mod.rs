@@ -29,6 +29,7 @@ mod link;
 mod listed;
 pub(crate) mod location;
 mod ranking;
+mod rebuild;
 mod recent;
 mod reconcile;
 mod record;
@@ -42,9 +43,12 @@ mod shared;
 #[cfg(unix)]
 mod socket;
 mod sync;
-mod tombstone;
+pub(crate) mod tombstone;
+pub(crate) mod transfer;
 mod types;
+pub(crate) mod usage;
 pub(crate) mod used;
+pub(crate) mod verify;
 mod volatile;
 #[cfg(unix)]
 mod wire;
@@ -63,12 +67,16 @@ pub use entry_key::EntryKey;
 pub(crate) use entry_key::Prefix;
 pub use limits::{Limits, Reduced, Size};
 pub use listed::Listed;
+pub use rebuild::{Rebuilt, rebuild};
 pub use record::RecordInfo;
 pub(crate) use tombstone::at as time_at;
 pub use tombstone::{Removal, Tombstone};
+pub use transfer::{Exported, Imported};
 pub(crate) use types::Value;
 pub use types::{Absent, Found, NewEntry, StoreError};
+pub use usage::DiskUsage;
 pub use used::Uses;
+pub use verify::{Damage, Damaged, Verified, VerifyProgress};
 pub use volatile::VolatileStore;
 
 /// Values up to this many encoded bytes stand in their record; larger ones are files.
@@ -168,6 +176,14 @@ pub trait Store: Send + Sync + 'static {
     fn peek(&self, key: &EntryKey) -> Result<Listed, Absent> {
         let found = self.get(key)?;
         Ok(Listed::new(*key, found.record.to_vec()))
+    }
+
+    /// Verifies every byte of an entry that a [page](Store::page) had; answers how many were read. The default loads it.
+    ///
+    /// # Errors
+    /// It is damaged, and how; or it has gone since.
+    fn verify(&self, listed: &Listed) -> Result<u64, Absent> {
+        self.get(&listed.key()).map(|found| found.value().len() as u64)
     }
 
     /// Stores an entry in place of the one its key may have had. The answer is what failed after the entry was in, such as
@@ -377,6 +393,7 @@ mod tests {
                     parts: &[Cow::Borrowed(b"value")],
                     mapped: false,
                     costly: false,
+                    created_at_ms: None,
                 };
                 assert!(matches!(self.store.put(&entry), Ok(None)));
             }

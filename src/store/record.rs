@@ -119,6 +119,7 @@ mod tests {
             parts: &[value.into()],
             mapped: true,
             costly: false,
+            created_at_ms: None,
         };
         (key, entry.to_record())
     }

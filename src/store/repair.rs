@@ -115,7 +115,7 @@ pub(super) fn open_copy(path: &Path, dir: &Path, blobs: &Blobs) -> Result<(Index
     Ok((index, as_closed))
 }
 
-fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     let files = match fs::read_dir(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -46,6 +46,10 @@ macro_rules! is_a_store {
                 (**self).peek(key)
             }
 
+            fn verify(&self, listed: &Listed) -> Result<u64, Absent> {
+                (**self).verify(listed)
+            }
+
             fn note_uses(&self, uses: &Uses) -> Result<(), StoreError> {
                 (**self).note_uses(uses)
             }

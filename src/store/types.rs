@@ -25,6 +25,8 @@ pub struct NewEntry<'e> {
     pub(crate) mapped: bool,
     /// The result must be safe from a killed process before the call returns.
     pub(crate) costly: bool,
+    /// When the result was stored first, in milliseconds since 1970, if that was not now.
+    pub(crate) created_at_ms: Option<u64>,
 }
 
 impl NewEntry<'_> {

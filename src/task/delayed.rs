@@ -55,7 +55,8 @@ impl<T: Task> fmt::Debug for Delayed<'_, T> {
 
 /// Packs one call of a task: the function's name and its arguments, nothing run yet.
 ///
-/// The name may be a path (`module::function`), and must carry [`#[larder::task]`](macro@crate::task) or
+/// The name may be a path (`module::function`), an instance (`function::<f64>`) or a method (`Model::score`, or
+/// `<Model>::score` where the type's name does not begin with a capital letter), and must carry [`#[larder::task]`](macro@crate::task) or
 /// [`#[larder::cached]`](macro@crate::cached). Arguments are given as in an ordinary call; what the function borrows
 /// is borrowed by the delayed call.
 ///

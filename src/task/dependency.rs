@@ -12,14 +12,24 @@ pub struct Dependency {
 }
 
 impl Dependency {
-    /// The function `F`, with all that it depends on itself.
-    #[doc(hidden)]
-    pub const fn of<F: Function>() -> Dependency {
-        Dependency { name: F::NAME, fingerprint: F::FINGERPRINT, version: F::VERSION, depends: F::DEPENDS }
-    }
-
     /// The function's module and name.
     pub fn name(&self) -> &'static str {
         self.name
     }
+}
+
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no function with an attribute of larder",
+    label = "no function with an attribute",
+    note = "write `#[larder::task]` or `#[larder::cached]` on the function that is depended on"
+)]
+/// A function that others may depend on: each one that has an attribute.
+pub trait Depended {
+    /// The function, with all that it depends on itself.
+    const DEPENDENCY: Dependency;
+}
+
+impl<F: Function> Depended for F {
+    const DEPENDENCY: Dependency =
+        Dependency { name: F::NAME, fingerprint: F::FINGERPRINT, version: F::VERSION, depends: F::DEPENDS };
 }

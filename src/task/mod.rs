@@ -7,7 +7,7 @@
 //! type and packs the arguments of one call; nothing runs until [`Parallel`](crate::Parallel) runs it.
 
 mod delayed;
-mod dependency;
+pub(crate) mod dependency;
 mod outcome;
 pub mod registry;
 

@@ -48,6 +48,21 @@ fn a_claim_that_comes_after_its_call_was_dropped_is_given_back() {
     }
 }
 
+/// Both calls are polled by this thread. If the thread had the claim, the second call would not wait for the first.
+#[test]
+fn a_claim_is_of_a_call_and_not_of_its_thread() {
+    let store = HeldUp::new();
+    let memory = Memory::with_store(Arc::clone(&store));
+    let (stage, director) = Stage::open();
+    let (looked, gives_back) = store.hold(Point::Looked);
+    drop_when(looked.recv(), boxed(&memory.cached(), 7, &stage));
+    let (waits, go) = store.hold(Point::Waits);
+    drop_when(waits.recv(), boxed(&memory.cached(), 7, &stage));
+    drop((gives_back, go));
+    computes_at_once(&memory, 7, false);
+    assert_eq!(director.computations(), 0);
+}
+
 #[test]
 fn a_result_that_is_being_stored_is_stored_though_its_call_is_dropped() {
     for by_thread in [true, false] {

@@ -43,5 +43,7 @@ mod stores;
 mod streams;
 mod support;
 mod tidy;
+#[cfg(feature = "cli")]
+mod tool;
 mod types;
 mod ui;

@@ -6,5 +6,5 @@ use crate::step::Step;
 ///
 /// `--bench '*'` keeps cargo from building the library's unit tests in release mode, which hold no benches.
 pub(crate) fn run(name: Option<&str>) -> Result<(), String> {
-    Step::cargo("bench", "bench --locked --bench").arg(name.unwrap_or("*")).run()
+    Step::cargo("bench", "bench --locked --features cli --bench").arg(name.unwrap_or("*")).run()
 }

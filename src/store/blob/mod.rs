@@ -3,6 +3,7 @@
 //! A blob's name is the digest of its header, and the header holds the digest of the value: one name vouches for every
 //! byte. The header also holds the key and all that the index says, so the index can be made anew from the files.
 
+mod check;
 mod compress;
 mod header;
 mod read;

@@ -22,17 +22,21 @@ const STEP_BYTES: usize = 1 << 20;
 /// Two of the usual large pages.
 const LARGE_PAGES_FROM: usize = 4 << 20;
 
+/// A blob that is open behind its header.
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) metadata: Metadata,
+    /// The header, which the blob's name vouches for.
+    pub(super) head: Vec<u8>,
+    /// So much follows.
+    pub(super) stored_bytes: usize,
+}
+
 impl Blobs {
-    /// The value of a blob, verified.
-    pub(crate) fn read(&self, key: &EntryKey, name: &[u8; 32]) -> Result<Large, Absent> {
-        let path = self.path(name);
-        let unreadable = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Absent::MissingBlob,
-            // The file ended before its length said.
-            io::ErrorKind::UnexpectedEof => Absent::TruncatedBlob,
-            _ => Absent::Unreadable(StoreError::new(format!("reading the blob `{}`", path.display()), error)),
-        };
-        let mut file = File::open(&path).map_err(unreadable)?;
+    /// Opens a blob, and verifies all in front of its value.
+    pub(super) fn open(&self, key: &EntryKey, name: &[u8; 32]) -> Result<Opened, Absent> {
+        let unreadable = |error| self.unreadable(name, error);
+        let mut file = File::open(self.path(name)).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         let mut head = vec![0; HEAD_BYTES];
         file.read_exact(&mut head).map_err(unreadable)?;
@@ -52,6 +56,28 @@ impl Blobs {
         }
         // From here on the header is as long as the file, so no more is asked of memory than there is to read.
         let stored_bytes = usize::try_from(stored_bytes).map_err(|_| Absent::TruncatedBlob)?;
+        Ok(Opened { file, metadata, head, stored_bytes })
+    }
+
+    /// Why there is nothing where a blob's file cannot be read.
+    pub(super) fn unreadable(&self, name: &[u8; 32], error: io::Error) -> Absent {
+        match error.kind() {
+            io::ErrorKind::NotFound => Absent::MissingBlob,
+            // The file ended before its length said.
+            io::ErrorKind::UnexpectedEof => Absent::TruncatedBlob,
+            _ => {
+                let path = self.path(name);
+                Absent::Unreadable(StoreError::new(format!("reading the blob `{}`", path.display()), error))
+            }
+        }
+    }
+
+    /// The value of a blob, verified.
+    pub(crate) fn read(&self, key: &EntryKey, name: &[u8; 32]) -> Result<Large, Absent> {
+        let Opened { mut file, metadata, head, stored_bytes } = self.open(key, name)?;
+        let header_bytes = head.len();
+        let header = Header::parse(&head)?;
+        let unreadable = |error| self.unreadable(name, error);
         if let Some(method) = header.method {
             let mut stored = room(stored_bytes).map_err(unreadable)?;
             let actual = read_all(&mut file, stored.as_mut_slice()).map_err(unreadable)?;

@@ -57,6 +57,7 @@ fn try_write(blobs: &Blobs, parts: &[&[u8]], mapped: bool) -> Result<[u8; 32], S
         parts: &parts,
         mapped,
         costly: parts.len() % 2 == 1,
+        created_at_ms: None,
     };
     blobs.write(&entry, &origin.encode(), &Facts::of(&entry, 3))
 }
@@ -298,6 +299,7 @@ fn plant(blobs: &Blobs, method: u8, stored: &[u8], value_bytes: u64, stored_byte
         parts: &[],
         mapped: false,
         costly: false,
+        created_at_ms: None,
     };
     let digest = Purpose::StoredValue.digest_of(&[stored]);
     let stored_as = Stored { method: Some(compress::Method::Lz4), bytes: stored_bytes, digest };

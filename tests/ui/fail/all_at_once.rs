@@ -1,5 +1,5 @@
 #[larder::task(speed = 1, ignore(y))]
-async fn everything<'a, T>((x, _): (T, &'a str), z: &mut u8) -> &'a str {
+async fn everything<'a>((x, _): (u8, &'a str), z: &mut u8) -> &'a str {
     ""
 }
 

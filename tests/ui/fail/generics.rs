@@ -1,24 +1,22 @@
 #[larder::task]
-fn types<T: Clone>(value: T) -> T {
-    value
+fn bound_by_its_argument<'a, T: From<&'a str> + serde::Serialize>(text: &'a str, value: T) -> usize {
+    let _ = (text, value);
+    0
 }
 
-#[larder::task]
-fn constants<const N: usize>(values: [u8; N]) {
-    let _ = values;
-}
-
-#[larder::task]
-fn lifetimes<'a>(text: &'a str) -> usize {
-    text.len()
-}
-
-#[larder::task]
-fn clause(value: u8)
+#[larder::cached]
+fn bound_in_a_clause<'a, T: serde::Serialize>(text: &'a str, value: T) -> usize
 where
-    u8: Copy,
+    T: PartialEq<&'a str>,
 {
+    let _ = (text, value);
+    0
+}
+
+#[larder::cached]
+fn without_serde<T: Clone>(value: T) -> usize {
     let _ = value;
+    0
 }
 
 fn main() {}

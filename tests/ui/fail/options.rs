@@ -13,4 +13,26 @@ fn twice() {}
 #[larder::cached(version)]
 fn without_value() {}
 
+#[larder::cached(expires_after = "1 month")]
+fn no_length_of_time() {}
+
+#[larder::cached(expires_after = 30)]
+fn no_duration() {}
+
+#[larder::cached(expires_after = "0s")]
+fn at_once() {}
+
+#[larder::cached(store(all))]
+fn stores_what() {}
+
+#[larder::cached(key = a, ignore(b))]
+fn two_keys(a: u8, b: u8) {
+    let _ = (a, b);
+}
+
+#[larder::cached(key = c)]
+fn key_of_what(a: u8) {
+    let _ = a;
+}
+
 fn main() {}

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use larder::{Function, Task, delayed};
+use larder::{Function, NotStoredReason, Task, delayed};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -136,8 +136,8 @@ fn main() {
     assert_eq!(delayed!(old(1)).call(), 1);
 
     // What is stored of a `Result`, and what becomes of its error.
-    assert_eq!(fallible::stored(&fallible("7")), Some(&7));
-    assert_eq!(fallible::stored(&fallible("x")), None);
+    assert_eq!(fallible::stored(&fallible("7")), Ok(&7));
+    assert_eq!(fallible::stored(&fallible("x")), Err(NotStoredReason::ErrorResult));
     assert_eq!(fallible::restore(7), Ok(7));
     let error = fallible::into_value(fallible("x")).expect_err("not a number");
     assert_eq!(error.message(), "invalid digit found in string");
@@ -145,8 +145,8 @@ fn main() {
     assert!(io::into_value(io(Path::new("no such file"))).is_err());
     assert_eq!(boxed::into_value(boxed(255)).expect_err("too much").message(), "too much");
     assert_eq!(sentence::into_value(sentence(255)).expect_err("too much").message(), "too much");
-    assert_eq!(aliased::stored(&aliased(255)), None);
-    assert_eq!(aliased::stored(&aliased(1)), Some(&Ok(2)));
+    assert_eq!(aliased::stored(&aliased(255)), Err(NotStoredReason::ErrorResult));
+    assert_eq!(aliased::stored(&aliased(1)), Ok(&Ok(2)));
     assert_eq!(aliased::into_value(aliased(255)).expect_err("too much").message(), "Err(\"too much\")");
 
     // What the probes find out.
@@ -156,6 +156,6 @@ fn main() {
     assert!(everything::sharing().is_none());
 }
 
-fn call_args<'a>(table: &'a Table<u8>, options: &'a HashMap<String, Vec<u8>>) -> <everything as Task>::Args<'a> {
+fn call_args<'a>(table: &'a Table<u8>, options: &'a HashMap<String, Vec<u8>>) -> <everything as Function>::Args<'a> {
     (1, "name", &[], Path::new(""), table, &[1, 2, 3], options, Vec::new(), (1, None))
 }

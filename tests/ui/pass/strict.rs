@@ -30,6 +30,113 @@ pub mod shadowed {
     fn cached(x: u64, rows: &[u64]) -> u64 {
         x + rows.iter().sum::<u64>()
     }
+
+    #[larder::cached(task, key = (x, rows.len()), depends(plain, cached), expires_after = "1d", store(err, none))]
+    fn optioned(x: u64, rows: &[u64]) -> ::core::option::Option<u64> {
+        rows.first().map(|row| x + row)
+    }
+
+    #[larder::task]
+    fn generic<T: ::serde::Serialize + ::serde::de::DeserializeOwned, const N: usize>(x: T) -> T {
+        x
+    }
+
+    #[larder::cached]
+    fn generic_cached<T: ::serde::Serialize>(x: &T, y: u64) -> u64 {
+        let _ = x;
+        y
+    }
+
+    #[larder::cached]
+    async fn awaited(x: &[u64]) -> u64 {
+        x.iter().sum()
+    }
+
+    #[derive(::serde::Serialize, ::serde::Deserialize)]
+    struct Model(u64);
+
+    impl Model {
+        #[larder::cached(expires_after = "1d")]
+        fn cached(&self, x: u64) -> ::core::option::Option<u64> {
+            self.0.checked_add(x)
+        }
+
+        #[larder::cached(key = (self.0, x))]
+        fn keyed(&self, x: u64) -> u64 {
+            self.0 + x
+        }
+
+        #[larder::cached]
+        fn consumed(mut self, mut x: u64) -> Self {
+            x += 1;
+            self.0 += x;
+            self
+        }
+
+        #[larder::task(of = Model)]
+        fn delayed(&self, x: u64) -> u64 {
+            self.0 + x
+        }
+
+        #[larder::cached(task, of = Model)]
+        fn both(self, mut x: u64) -> Self {
+            x += self.0;
+            Self(x)
+        }
+    }
+}
+
+/// A model.
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub struct Model {
+    weight: u64,
+}
+
+impl Model {
+    /// Weighs.
+    #[larder::cached]
+    #[must_use]
+    pub fn weighed(&self, mut by: u64) -> u64 {
+        by += 1;
+        self.weight * by
+    }
+
+    /// Weighs on a worker.
+    #[larder::task(of = Model)]
+    #[must_use]
+    pub fn delayed(&self, by: u64) -> u64 {
+        self.weight * by
+    }
+
+    /// Weighs once, anywhere.
+    ///
+    /// # Errors
+    /// Never.
+    #[larder::cached(task, of = Model, ignore(by))]
+    pub fn both(&self, by: u64) -> Result<u64, std::fmt::Error> {
+        Ok(self.weight * by)
+    }
+
+    /// Consumes.
+    #[larder::cached]
+    #[must_use]
+    pub fn consumed(self) -> u64 {
+        self.weight
+    }
+}
+
+/// Measures anything.
+#[larder::cached]
+#[must_use]
+pub fn length<T: serde::Serialize + AsRef<[u8]>>(mut value: T) -> usize {
+    value = std::convert::identity(value);
+    value.as_ref().len()
+}
+
+/// Measures later.
+#[larder::cached]
+pub async fn later(text: &str) -> usize {
+    std::future::ready(text.len()).await
 }
 
 /// Adds.
@@ -51,4 +158,5 @@ pub fn add_text(text: &str, mut row: u64) -> Result<u64, std::num::ParseIntError
 
 fn main() {
     assert_eq!(larder::delayed!(add(1, 2)).call(), 3);
+    assert_eq!(larder::delayed!(Model::delayed(&Model { weight: 2 }, 3)).call(), 6);
 }

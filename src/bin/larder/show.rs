@@ -1,0 +1,98 @@
+//! `larder show`: all of one entry.
+
+use clap::ArgMatches;
+use larder::{CodecId, EntryInfo, Memory};
+use serde_json::{Value, json};
+
+use crate::failure::{FOUND, Failure};
+use crate::output::Output;
+use crate::words::{duration, plain, size, time};
+
+pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Result<u8, Failure> {
+    let key = args.get_one::<String>("key").map_or("", String::as_str);
+    let found = memory.find_entry(key)?;
+    let entry = match &found[..] {
+        [entry] => entry,
+        [] => {
+            let words = format!("no entry has a key that begins with `{key}`: see `larder ls FUNCTION`");
+            return Err(Failure::new(FOUND, words));
+        }
+        several => {
+            const NAMED: usize = 5;
+            let keys: Vec<_> = several.iter().take(NAMED).map(|entry| &entry.key[..16]).collect();
+            let words =
+                format!("{} keys begin with `{key}`: give more digits ({}, ..)", several.len(), keys.join(", "));
+            return Err(Failure::usage(words));
+        }
+    };
+    if out.is_json() {
+        out.document(&document(entry))?;
+        return Ok(0);
+    }
+    out.pairs(&pairs(entry))?;
+    Ok(0)
+}
+
+fn pairs(entry: &EntryInfo) -> Vec<(&'static str, String)> {
+    let code = match &entry.fingerprint {
+        Some(fingerprint) => format!("fingerprint {fingerprint}, version {}", entry.version),
+        None => format!("version {}, given by hand", entry.version),
+    };
+    let place = match &entry.blob {
+        Some(name) => format!("blobs/{}/{name}", &name[..2]),
+        None => "in the index".to_owned(),
+    };
+    let mut pairs = vec![
+        ("key", entry.key.clone()),
+        ("function", plain(&entry.function)),
+        ("code", code),
+        ("stored", time(entry.stored_at)),
+        ("computed in", duration(entry.compute_time)),
+        ("bytes", format!("{} ({} bytes)", size(entry.bytes), entry.bytes)),
+        ("value", format!("{} bytes, {}", entry.value_bytes, entry.codec.map_or("unknown", codec))),
+        ("place", place),
+        ("hits", entry.hits.to_string()),
+        ("last used", entry.last_used.map_or_else(|| "not since it was stored".to_owned(), time)),
+    ];
+    for given in &entry.arguments {
+        pairs.push(("argument", format!("{} (digest {})", plain(&given.to_string()), given.digest)));
+    }
+    if let Some(damage) = &entry.damage {
+        pairs.push(("damage", format!("{damage}: `larder verify --repair` removes it")));
+    }
+    pairs
+}
+
+fn codec(codec: CodecId) -> &'static str {
+    match codec {
+        CodecId::Compact => "bincode",
+        CodecId::SelfDescribing => "MessagePack",
+        CodecId::Numbers => "numbers",
+        CodecId::Sections => "bincode and numbers",
+        _ => "another codec",
+    }
+}
+
+pub(crate) fn document(entry: &EntryInfo) -> Value {
+    let arguments = entry
+        .arguments
+        .iter()
+        .map(|argument| json!({ "name": argument.name, "text": argument.text, "digest": argument.digest }));
+    json!({
+        "key": entry.key,
+        "function": entry.function,
+        "by_hand": entry.by_hand,
+        "version": entry.version,
+        "fingerprint": entry.fingerprint,
+        "arguments": arguments.collect::<Vec<_>>(),
+        "stored_at": time(entry.stored_at),
+        "compute_seconds": entry.compute_time.as_secs_f64(),
+        "bytes": entry.bytes,
+        "value_bytes": entry.value_bytes,
+        "codec": entry.codec.map(codec),
+        "blob": entry.blob,
+        "hits": entry.hits,
+        "last_used_at": entry.last_used.map(time),
+        "damage": entry.damage.as_ref().map(ToString::to_string),
+    })
+}

@@ -1,0 +1,6 @@
+struct Plain;
+
+#[larder::task(depends(Plain))]
+fn on_a_type() {}
+
+fn main() {}
