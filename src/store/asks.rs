@@ -5,10 +5,12 @@ use super::attempt::answered;
 use super::attempt::{Attempt, Unanswered, gone};
 use super::census::FunctionTotals;
 use super::entry_key::{EntryKey, Prefix};
+#[cfg(unix)]
+use super::guest::NoAnswer;
 use super::limits::{Caps, Reduced};
 use super::link::Link;
 use super::listed::Listed;
-use super::role::Way;
+use super::role::{Role, Way};
 use super::used::{FunctionName, Uses};
 use crate::lock::lock;
 
@@ -77,14 +79,23 @@ impl Link {
         })
     }
 
+    /// Tells what was used to whoever holds the index now. Nobody is sought for it, and nothing repeated: it is told at the end of a
+    /// program too, which is no time to take over from an owner that ended just before.
     pub(super) fn note_uses(&self, uses: &Uses) -> Result<(), Unanswered> {
         self.may_write("noting uses")?;
-        self.ask(|way, _| match way {
-            Way::Here(here) if !here.catalog.is_in_place(false) => Attempt::Over(gone()),
-            Way::Here(here) => Attempt::Done(here.catalog.note_uses(uses)),
+        let role = self.shared.role_now();
+        let Some(Role::Served(way)) = role.as_deref() else { return Ok(()) };
+        match way {
+            Way::Here(here) if !here.catalog.is_in_place(true) => Ok(()),
+            Way::Here(here) => here.catalog.note_uses(uses).map_err(Unanswered::Failed),
             #[cfg(unix)]
-            Way::Guest(guest) => answered(guest.note_uses(uses)),
-        })
+            Way::Guest(guest) => match guest.note_uses(uses) {
+                // Whoever asks for something will find the next one.
+                Err(NoAnswer::Lost(_)) => Ok(()),
+                Err(NoAnswer::Failed(error)) => Err(Unanswered::Failed(error)),
+                Ok(()) => Ok(()),
+            },
+        }
     }
 
     /// Has the store held to these limits too, as long as this program uses it. What is too much already is removed now, or the

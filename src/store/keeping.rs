@@ -227,7 +227,7 @@ impl Catalog {
     /// Removes every entry, and what is known of those that went.
     pub(super) fn clear(&self) -> Result<(), StoreError> {
         {
-            // Nobody has more than one of them, so in any order.
+            // Nobody else has more than one of them, and here it is always this order.
             let _alone = self.keeping.groups.each_ref().map(lock);
             self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error))?;
             self.index.clear()?;

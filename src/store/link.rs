@@ -318,7 +318,7 @@ impl Drop for Link {
 
 impl Shared {
     #[inline]
-    fn role_now(&self) -> Option<Arc<Role>> {
+    pub(super) fn role_now(&self) -> Option<Arc<Role>> {
         whole(self.role.read()).clone()
     }
 

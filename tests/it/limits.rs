@@ -1,11 +1,13 @@
 //! A cache that keeps to limits on every write, and totals that are right.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use larder::store::{DiskStore, Store};
 use larder::{Limits, Memory, MissReason, NotStoredReason};
+use proptest::prelude::*;
 
 use crate::child::{self, Other};
 use crate::support::{busy, files_in, image, open};
@@ -245,7 +247,10 @@ fn totals_are_right_after_a_kill() {
         drop(other);
         let (told, listed) = counted(dir.path());
         assert_eq!(told, listed);
-        assert!((1..=51).contains(&listed.0), "{listed:?}");
+        assert!(listed.0 >= 1, "{listed:?}");
+        // Large results whose records were not written yet are found again, beside those that had to go for them.
+        drop(no_tier(|builder| builder.max_entries(50), dir.path()));
+        assert!(counted(dir.path()).1.0 <= 50, "{listed:?}");
     }
 }
 
@@ -264,15 +269,89 @@ fn totals_are_right_whoever_stores_and_removes_at_once() {
             }
             scope.spawn(|| {
                 let one = memory.cached_fn("one", 1, |x: &u64| *x);
-                (0..1500).for_each(|round| drop(one.forget(&(round % 3)).unwrap()));
+                (0..1500).for_each(|round| assert!(one.forget(&(round % 3)).is_ok()));
             });
             scope.spawn(|| {
                 let one = memory.cached_fn("one", 1, |x: &u64| *x);
-                (0..200).for_each(|_| drop(one.clear().unwrap()));
+                (0..200).for_each(|_| assert!(one.clear().is_ok()));
                 (0..20).for_each(|_| memory.clear().unwrap());
             });
         });
     }
     let (told, listed) = counted(dir.path());
     assert_eq!(told, listed);
+}
+
+/// What a cache is made to do, for functions and arguments of these numbers.
+#[derive(Clone, Debug)]
+enum Step {
+    Store(u8, u64, usize),
+    Forget(u8, u64),
+    ClearFunction(u8),
+    Clear,
+    Reduce(u64),
+    Reopen,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        8 => (0..2_u8, 0..5_u64, 0..3_usize).prop_map(|(f, x, size)| Step::Store(f, x, size)),
+        3 => (0..2_u8, 0..5_u64).prop_map(|(f, x)| Step::Forget(f, x)),
+        1 => (0..2_u8).prop_map(Step::ClearFunction),
+        1 => Just(Step::Clear),
+        2 => (1..6_u64).prop_map(Step::Reduce),
+        1 => Just(Step::Reopen),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn totals_are_right_after_whatever_was_done(steps in steps()) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut memory = no_tier(|builder| builder, dir.path());
+        let mut there = BTreeSet::new();
+        for step in steps {
+            let of = |memory: &Memory, f: u8, size: usize| {
+                memory.cached_fn(format!("f{f}"), 1, move |x: &u64| vec![*x; size * 600])
+            };
+            match step {
+                Step::Store(f, x, size) => {
+                    assert_eq!(of(&memory, f, size).call_forced(&x).len(), size * 600);
+                    there.insert((f, x));
+                }
+                Step::Forget(f, x) => {
+                    assert_eq!(of(&memory, f, 0).forget(&x).unwrap(), there.remove(&(f, x)));
+                }
+                Step::ClearFunction(f) => {
+                    let count = there.iter().filter(|(of, _)| *of == f).count() as u64;
+                    assert_eq!(of(&memory, f, 0).clear().unwrap(), count);
+                    there.retain(|(of, _)| *of != f);
+                }
+                Step::Clear => {
+                    memory.clear().unwrap();
+                    there.clear();
+                }
+                Step::Reduce(most) => {
+                    let limits = Limits::new().max_entries(most);
+                    let would = memory.would_reduce(&limits).unwrap();
+                    assert_eq!(would.entries, (there.len() as u64).saturating_sub(most));
+                    assert_eq!(memory.reduce_size(&limits).unwrap(), would);
+                    there.retain(|(f, x)| of(&memory, *f, 0).check_call_in_cache(x));
+                    assert!(there.len() as u64 <= most);
+                }
+                Step::Reopen => {
+                    drop(memory);
+                    memory = no_tier(|builder| builder, dir.path());
+                }
+            }
+        }
+        let blobs = files_in(dir.path(), "blobs").len() as u64;
+        drop(memory);
+        let (told, listed) = counted(dir.path());
+        assert_eq!((told, listed.0), (listed, there.len() as u64));
+        assert!(blobs <= listed.0, "{blobs} files of {} entries", listed.0);
+    }
 }
