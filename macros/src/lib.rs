@@ -126,7 +126,8 @@ use attribute::Kind;
 /// A generic function has a type for each instance, and the types of an instance are in its key: `f::<f64>` and `f::<f32>`
 /// share nothing. The type is called as the function is, `memory.cached::<f<f64>>()` and `delayed!(f::<f64>(x))`. Type
 /// parameters have to be `'static`, and need the serde traits where the signature has them: those of an argument
-/// `Serialize`, those of a result `DeserializeOwned` too.
+/// `Serialize`, those of a result `DeserializeOwned` too. Types are known by their paths: an instance with a closure among its
+/// types is computed each time, and so is the second of two that have one path; both are warned of.
 ///
 /// Threads run any instance. A worker process knows those that are listed at the level of a module by
 /// `larder::register!(f::<f64>, f::<f32>);`.

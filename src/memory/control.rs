@@ -56,7 +56,8 @@ impl<T: Function> Cached<T> {
         self.subject.explain(&self.memory, &ArgsOf::<T>(args))
     }
 
-    /// Removes the entry of one call; answers whether there was one. The next such call computes.
+    /// Removes the entry of one call; answers whether there was one. The next such call computes; another program that has the
+    /// value in its memory goes on with that.
     ///
     /// # Errors
     /// The store refuses; the entry is still there.

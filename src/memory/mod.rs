@@ -324,7 +324,7 @@ impl Memory {
         reduced.map_err(|error| store_failed(shelves, &error))
     }
 
-    /// Removes every entry of every function.
+    /// Removes every entry of every function. Another program that has values in its memory goes on with these.
     ///
     /// # Errors
     /// The store refuses; what is then left is whole.

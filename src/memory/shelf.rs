@@ -246,3 +246,23 @@ impl<V> fmt::Debug for Shelved<V> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A handle that was sent to where the cache is not made an empty one there, and said that the result was removed.
+    #[test]
+    fn a_handle_makes_no_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = dir.path().join("cache");
+        let key = EntryKey::from_bytes([1; 40]);
+        let place = Place::Cache { location: Some(location.clone()), key, memory: OnceLock::new() };
+        let shelved = Shelved::<u64> { function: "f".to_owned(), place, _value: PhantomData };
+        let error = shelved.get().unwrap_err();
+        assert!(error.is_not_stored() && error.to_string().contains("there is no such directory here"), "{error}");
+        assert!(shelved.metadata().is_err_and(|error| error.is_not_stored()));
+        assert!(shelved.clear().is_ok());
+        assert!(!location.exists());
+    }
+}
