@@ -98,7 +98,10 @@ impl<V> Shelved<V> {
         match &self.place {
             Place::Held { is_cleared, .. } => *is_cleared.get_or_init(|| ()),
             Place::Cache { key, .. } => {
-                let memory = self.memory()?;
+                let memory = match self.memory() {
+                    Err(error) if error.is_not_stored() => return Ok(()),
+                    memory => memory?,
+                };
                 let Some(shelves) = &memory.inner.place else { return Ok(()) };
                 shelves.hot.remove(&key.call());
                 let forgotten = shelves.store.forget(key);
@@ -131,11 +134,23 @@ impl<V> Shelved<V> {
         };
         match memory.get() {
             Some(memory) => Ok(memory),
+            // Opening would make an empty cache there.
+            None if !location.exists() => Err(self.without_cache(location)),
             None => {
                 let opened = Memory::open(location)?;
                 Ok(memory.get_or_init(|| opened))
             }
         }
+    }
+
+    #[cold]
+    fn without_cache(&self, location: &Path) -> Error {
+        let what = format!(
+            "the shelved result of `{}` is in the cache `{}`, which is not there: bring it back, or call the function again",
+            self.function,
+            location.display()
+        );
+        Error::new(Kind::NotStored { what })
     }
 
     #[cold]
