@@ -40,7 +40,7 @@ use larder::{Bulk, Compression, Explanation, Limits, Memory, Metadata, MissReaso
 use serde::{Deserialize, Serialize};
 
 use crate::child::{self, Other, say, this_program};
-use crate::support::{NO_FILES, busy, ends, files_in, hit, miss, open, open_telling, telling};
+use crate::support::{Lines, NO_FILES, busy, ends, files_in, hit, miss, open, open_telling, telling};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -204,6 +204,36 @@ fn ignore_leaves_nothing_in_the_metadata() {
     assert_eq!(metadata.arguments.len(), 1);
 }
 
+/// An ignored argument that refuses to be serialized took those behind it out of the record, so nothing could be explained; one
+/// that panicked took the call along.
+#[test]
+fn ignore_of_what_cannot_be_serialized_leaves_the_others_known() {
+    struct Handle;
+    impl Serialize for Handle {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            panic!("a handle is no data (this panic belongs to the test)")
+        }
+    }
+
+    #[larder::cached(ignore(handle), memory = MEMORY)]
+    fn row(handle: &Handle, number: u64) -> u64 {
+        let Handle = handle;
+        number + 1
+    }
+
+    static LINES: LazyLock<(Memory, Lines)> = LazyLock::new(|| {
+        let (builder, lines) = telling(1);
+        (builder.with_store(VolatileStore::new()), lines)
+    });
+    static MEMORY: LazyLock<Memory> = LazyLock::new(|| LINES.0.clone());
+
+    miss!(MEMORY, NeverSeen, row(&Handle, 1), 2);
+    hit!(MEMORY, hits_hot, row(&Handle, 1), 2);
+    let why = MEMORY.cached::<row>().explain((&Handle, 2)).to_string();
+    assert!(why.starts_with("argument `number`: 1 -> 2 ("), "{why}");
+    assert!(LINES.1.all()[0].ends_with("\nrow(handle = _, number = 1)"), "{:?}", LINES.1.all());
+}
+
 // ---- Changed code.
 
 /// One function in two states of its code, as two builds of a program have it.
@@ -352,7 +382,7 @@ fn call_forced_computes_and_overwrites() {
     drop(sensor);
     drop(memory);
     let memory = open(dir.path());
-    hit!(memory, hits_index, memory.cached_fn("sensor", 1, |_: &u8| 0).call(&1), 2);
+    hit!(memory, hits_index, memory.cached_fn("sensor", 1, |_: &u8| 0_u64).call(&1), 2);
 }
 
 /// A forced call that fails costs nothing that was there.
@@ -511,7 +541,7 @@ fn memorized_result_finds_its_cache_from_elsewhere() {
 #[test]
 fn memorized_result_that_is_damaged_is_not_stored() {
     let dir = tempfile::tempdir().unwrap();
-    let memory = open(dir.path());
+    let memory = Memory::builder().memory_tier_bytes(0).open(dir.path()).unwrap();
     let shelved = memory.cached::<squares>().call_and_shelve((100_000,)).unwrap();
     let [blob] = &files_in(dir.path(), "blobs")[..] else { panic!("one blob") };
     fs::write(blob, &fs::read(blob).unwrap()[..100]).unwrap();
@@ -521,6 +551,23 @@ fn memorized_result_that_is_damaged_is_not_stored() {
     assert!(shelved.get().unwrap_err().is_not_stored());
     miss!(memory, MissingBlob, memory.cached::<squares>().call((100_000,)).len(), 100_000);
     assert_eq!(shelved.get().unwrap().len(), 100_000, "computed again, and there again");
+}
+
+/// A look at what was there made an empty cache in its place: on a disk that is not mounted just now, say.
+#[test]
+fn memorized_result_of_a_cache_that_is_gone_makes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("cache");
+    let sent = serde_json::to_string(&open(&place).cached::<squares>().call_and_shelve((10,)).unwrap()).unwrap();
+    fs::rename(&place, dir.path().join("moved")).unwrap();
+    let shelved: Shelved<Vec<u64>> = serde_json::from_str(&sent).unwrap();
+    let error = shelved.get().unwrap_err();
+    let words = format!("in the cache `{}`, which is not there: bring it back", place.display());
+    assert!(error.is_not_stored() && error.to_string().contains(&words), "{error}");
+    shelved.clear().unwrap();
+    assert!(!place.exists());
+    fs::rename(dir.path().join("moved"), &place).unwrap();
+    assert_eq!(shelved.get().unwrap(), squares(10));
 }
 
 // ---- Clearing one entry, and some.
@@ -564,17 +611,18 @@ fn clear_of_what_is_open_for_reading_is_refused() {
 /// Fills a cache with ten results of some 5 KB.
 fn filled(dir: &Path) -> Memory {
     let memory = open(dir);
-    (0..10).for_each(|x| drop(five_kilobytes(&memory, x)));
+    (0..10).for_each(|x| drop(memory.cached::<five_kilobytes>().call((x,))));
     memory
 }
 
-fn five_kilobytes(memory: &Memory, x: u8) -> Vec<u8> {
-    memory.cached_fn("five kilobytes", 1, |x: &u8| vec![*x; 5 << 10]).call(&x)
+#[larder::task]
+fn five_kilobytes(x: u8) -> Vec<u8> {
+    vec![x; 5 << 10]
 }
 
-fn count(memory: &Memory) -> usize {
-    let cached = memory.cached_fn("five kilobytes", 1, |x: &u8| vec![*x; 5 << 10]);
-    (0..10).filter(|x| cached.check_call_in_cache(x)).count()
+/// Which of the ten are there.
+fn kept(memory: &Memory) -> Vec<u8> {
+    (0..10).filter(|x| memory.cached::<five_kilobytes>().check_call_in_cache((*x,))).collect()
 }
 
 /// `reduce_size(bytes_limit="10K")`: powers of 1024.
@@ -584,9 +632,9 @@ fn reduce_size_to_a_number_of_bytes() {
     let memory = filled(dir.path());
     let limits = Limits::new().max_bytes("22K");
     let would = memory.would_reduce(&limits).unwrap();
-    assert_eq!((would.entries, count(&memory)), (6, 10), "nothing was removed yet");
+    assert_eq!((would.entries, kept(&memory).len()), (6, 10), "nothing was removed yet");
     assert_eq!(memory.reduce_size(&limits).unwrap(), would);
-    assert_eq!((count(&memory), files_in(dir.path(), "blobs").len()), (4, 4));
+    assert_eq!((kept(&memory).len(), files_in(dir.path(), "blobs").len()), (4, 4));
     assert_eq!(memory.reduce_size(&limits).unwrap().entries, 0);
     assert_eq!(memory.reduce_size(&Limits::new()).unwrap().entries, 0, "no limits");
 }
@@ -597,11 +645,11 @@ fn reduce_size_to_a_number_of_items() {
     let dir = tempfile::tempdir().unwrap();
     let memory = filled(dir.path());
     assert_eq!(memory.reduce_size(&Limits::new().max_entries(3)).unwrap().entries, 7);
-    assert_eq!(count(&memory), 3);
-    let gone = (0..10).find(|x| !memory.cached_fn("five kilobytes", 1, |_: &u8| vec![0_u8]).check_call_in_cache(x));
-    miss!(memory, Evicted, five_kilobytes(&memory, gone.unwrap()).len(), 5 << 10);
+    assert_eq!(kept(&memory).len(), 3);
+    let gone = (0..10).find(|x| !kept(&memory).contains(x)).unwrap();
+    miss!(memory, Evicted, memory.cached::<five_kilobytes>().call((gone,)), five_kilobytes(gone));
     drop(memory);
-    assert_eq!(count(&open(dir.path())), 4);
+    assert_eq!(kept(&open(dir.path())).len(), 4);
 }
 
 /// `reduce_size(age_limit=timedelta(..))`.
@@ -615,8 +663,8 @@ fn reduce_size_to_an_age() {
         while removed < 10 {
             removed += memory.reduce_size(&Limits::new().max_age(Duration::from_millis(1))).unwrap().entries;
         }
-        assert_eq!(count(&memory), 0);
-        miss!(memory, AgedOut, five_kilobytes(&memory, 1).len(), 5 << 10);
+        assert_eq!(kept(&memory).len(), 0);
+        miss!(memory, AgedOut, memory.cached::<five_kilobytes>().call((1,)), five_kilobytes(1));
     });
 }
 
@@ -630,8 +678,12 @@ fn reduce_size_keeps_what_is_used() {
         busy(Duration::from_millis(1));
         *x
     });
-    (0..5).for_each(|x| drop(costly.call(&x)));
-    (0..2000).for_each(|_| drop(costly.call(&2)));
+    for x in 0..5 {
+        costly.call(&x);
+    }
+    for _ in 0..2000 {
+        costly.call(&2);
+    }
     assert_eq!(memory.reduce_size(&Limits::new().max_entries(1)).unwrap().entries, 4);
     let kept: Vec<u64> = (0..5).filter(|x| costly.check_call_in_cache(x)).collect();
     assert_eq!(kept, [2]);
@@ -662,7 +714,7 @@ fn reduce_size_refuses_limits_that_mean_nothing() {
         }
     }
     assert!(!place.exists());
-    assert_eq!(count(&memory), 10);
+    assert_eq!(kept(&memory).len(), 10);
 }
 
 // ---- cache_validation_callback, expires_after.
@@ -712,11 +764,12 @@ fn cache_validation_callback_that_refuses_has_it_computed_again() {
     miss!(memory, Rejected, refusing.call((1,)), 1);
     miss!(memory, Rejected, refusing.call((1,)), 2);
     assert!(matches!(refusing.explain((1,)), Explanation::Rejected(_)));
-    assert!(!matches!(refusing.call_and_shelve((1,)), Ok(shelved) if shelved.get().unwrap() != 3));
-    hit!(memory, hits_hot, memory.cached::<run>().call((1,)), RUNS.load(Relaxed) - 1);
+    assert_eq!(refusing.call_and_shelve((1,)).unwrap().get().unwrap(), 3);
+    hit!(memory, hits_hot, memory.cached::<run>().call((1,)), 3);
     drop((refusing, memory));
     let memory = open(dir.path());
-    hit!(memory, hits_index, memory.cached::<run>().validate(|_| true).call((1,)), RUNS.load(Relaxed) - 1);
+    hit!(memory, hits_index, memory.cached::<run>().validate(|_| true).call((1,)), 3);
+    assert_eq!(RUNS.load(Relaxed), 4);
 }
 
 /// The callback of the decorator; and one that is no function does not compile.
@@ -871,14 +924,14 @@ fn expires_after_a_clock_was_set_back() {
 fn call_that_gives_none_is_stored_where_that_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let memory = open(dir.path());
-    let half = |x: &u64| x.is_multiple_of(2).then_some(x / 2);
-    let unsaid = memory.cached_fn("half", 1, half);
+    let cached = || memory.cached_fn("half", 1, |x: &u64| x.is_multiple_of(2).then_some(x / 2));
+    let unsaid = cached();
     miss!(memory, NeverSeen, unsaid.call(&3), None);
     miss!(memory, NeverSeen, unsaid.call(&3), None);
     assert_eq!(memory.stats().not_stored_for(NotStoredReason::NoneResult), 2);
     miss!(memory, NeverSeen, unsaid.call(&4), Some(2));
     hit!(memory, hits_hot, unsaid.call(&4), Some(2));
-    let said = memory.cached_fn("half", 1, half).store_none();
+    let said = cached().store_none();
     miss!(memory, NeverSeen, said.call(&3), None);
     hit!(memory, hits_hot, said.call(&3), None);
 }
@@ -981,22 +1034,94 @@ mod awaited {
 
     use super::*;
 
-    static MEMORY: LazyLock<Memory> = LazyLock::new(volatile);
-
-    /// `await f()`.
+    /// `await f()`; and what is asked of a cached function besides.
     #[test]
     fn async_functions_are_awaited_and_then_loaded() {
+        static MEMORY: LazyLock<Memory> = LazyLock::new(volatile);
+
         #[larder::cached(memory = MEMORY)]
         async fn length(url: &str) -> usize {
             url.len()
         }
 
-        static MEMORY: LazyLock<Memory> = LazyLock::new(volatile);
         miss!(MEMORY, NeverSeen, block_on(length("abc")), 3);
         hit!(MEMORY, hits_hot, block_on(length("abc")), 3);
         let cached = MEMORY.cached::<length>();
         assert!(cached.check_call_in_cache(("abc",)) && !cached.check_call_in_cache(("ab",)));
         assert!(cached.forget(("abc",)).unwrap());
-        miss!(MEMORY, Forgotten, block_on(cached.call_async(("abc",))), 3);
+        miss!(MEMORY, NeverSeen, block_on(cached.call_async(("abc",))), 3);
+        assert_eq!(cached.clear().unwrap(), 1);
+        let old = cached.expires_after(Duration::ZERO);
+        miss!(MEMORY, NeverSeen, block_on(old.call_async(("abc",))), 3);
+        miss!(MEMORY, Expired, block_on(old.call_async(("abc",))), 3);
+    }
+
+    /// An exception is the caller's, and not stored.
+    #[test]
+    fn async_functions_that_fail_are_not_stored() {
+        static MEMORY: LazyLock<Memory> = LazyLock::new(volatile);
+        static IS_UP: AtomicBool = AtomicBool::new(false);
+
+        #[larder::cached(memory = MEMORY)]
+        async fn status(url: &str) -> Result<usize, String> {
+            if IS_UP.load(Relaxed) { Ok(url.len()) } else { Err(format!("{url} is down")) }
+        }
+
+        for _ in 0..2 {
+            miss!(MEMORY, NeverSeen, block_on(status("abc")), Err("abc is down".to_owned()));
+        }
+        IS_UP.store(true, Relaxed);
+        miss!(MEMORY, NeverSeen, block_on(status("abc")), Ok(3));
+        hit!(MEMORY, hits_hot, block_on(status("abc")), Ok(3));
+    }
+
+    /// joblib computes twice what is awaited twice at once.
+    #[test]
+    fn async_calls_at_once_compute_once() {
+        static MEMORY: LazyLock<Memory> = LazyLock::new(volatile);
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+
+        #[larder::cached(memory = MEMORY)]
+        async fn slow(x: u64) -> u64 {
+            RUNS.fetch_add(1, Relaxed);
+            // Others have their turn.
+            let mut polled = false;
+            poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            x + 1
+        }
+
+        assert_eq!(ends(|| block_on(join(slow(1), slow(1)))), (2, 2));
+        assert_eq!((RUNS.load(Relaxed), MEMORY.stats().misses(), MEMORY.stats().hits()), (1, 1, 1));
+    }
+
+    /// A call that is given up leaves nothing in the way of the next one.
+    #[test]
+    fn async_calls_that_are_dropped_leave_no_claim() {
+        static MEMORY: LazyLock<Memory> = LazyLock::new(volatile);
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+
+        #[larder::cached(memory = MEMORY)]
+        async fn stuck_at_first(x: u64) -> u64 {
+            if RUNS.fetch_add(1, Relaxed) == 0 {
+                pending::<()>().await;
+            }
+            x + 1
+        }
+
+        ends(|| {
+            let begun = poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if RUNS.load(Relaxed) > 0 { Poll::Ready(()) } else { Poll::Pending }
+            });
+            let given_up = block_on(async { matches!(select(pin!(stuck_at_first(1)), begun).await, Either::Right(_)) });
+            assert!(given_up);
+            miss!(MEMORY, NeverSeen, block_on(stuck_at_first(1)), 2);
+            hit!(MEMORY, hits_hot, block_on(stuck_at_first(1)), 2);
+        });
+        assert_eq!(RUNS.load(Relaxed), 2);
     }
 }
