@@ -164,11 +164,12 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let Some(shelves) = &memory.inner.place else { return Ok(false) };
         // What has no key has no entry.
         let Ok(key) = self.try_key(args, &mut MadeOf::default()) else { return Ok(false) };
-        shelves.hot.remove(&key);
+        // What the store refused is in memory alone.
+        let was_hot = shelves.hot.remove(&key);
         let forgotten = shelves.store.forget(&self.prefix.entry(&key));
         // What a call in flight put there meanwhile.
         shelves.hot.remove(&key);
-        forgotten.map_err(|error| store_failed(shelves, &error))
+        forgotten.map(|was_stored| was_stored || was_hot).map_err(|error| store_failed(shelves, &error))
     }
 
     fn call_forced<A: Arguments>(&self, memory: &Memory, args: A, compute: impl FnOnce(A) -> O) -> O {
