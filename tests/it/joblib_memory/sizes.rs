@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use larder::store::VolatileStore;
-use larder::{Explanation, Limits, Memory, Removal};
+use larder::{Explanation, Limits, Memory, NotStoredReason, Removal};
 
 use super::{HOUR, square};
 use crate::support::{busy, ends, files_in, hit, miss, open, telling};
@@ -24,6 +24,21 @@ fn clear_of_one_entry_by_its_arguments() {
     hit!(memory, hits_hot, cached.call((4.0,)), 16.0);
     miss!(memory, Forgotten, cached.call((3.0,)), 9.0);
     hit!(memory, hits_hot, cached.call((3.0,)), 9.0);
+}
+
+/// A result too large to be stored is loaded from memory; forgetting it said that there was none.
+#[test]
+fn clear_of_one_entry_that_only_memory_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let (builder, _) = telling(0);
+    let memory = builder.max_bytes("1K").open(dir.path()).unwrap();
+    let cached = memory.cached::<five_kilobytes>();
+    miss!(memory, NeverSeen, cached.call((1,)), five_kilobytes(1));
+    assert_eq!(memory.stats().not_stored_for(NotStoredReason::TooLarge), 1);
+    assert!(cached.check_call_in_cache((1,)));
+    assert!(cached.forget((1,)).unwrap());
+    assert!(!cached.forget((1,)).unwrap());
+    miss!(memory, NeverSeen, cached.call((1,)), five_kilobytes(1));
 }
 
 /// Who may only read removes nothing, and is told so.
