@@ -22,7 +22,8 @@
 //! | atomic replacement, no lost entries | `kills`, `damage`, `location::what_was_costly_survives_a_killed_process` |
 //! | one computation per key (joblib has none) | `memory::eight_threads_on_one_cold_key_compute_it_once`, `programs` |
 //!
-//! Not taken over: `~` in a location, which the shell knows, and `<location>/joblib`: a location is the path as it is given.
+//! Not taken over: `~` in a location, which the shell knows, and `<location>/joblib`: a location is the path as it is given;
+//! the values of `mmap_mode` by which what is loaded can be written to; and a wrapper's own `verbose`: it is the memory's.
 
 #[cfg(feature = "async")]
 mod awaited;
