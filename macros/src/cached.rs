@@ -97,6 +97,7 @@ pub(crate) fn body(function: &Function, name: &Ident) -> TokenStream {
     let lints = function.attrs.iter().filter(|attr| is_lint_level(attr)).map(expect_to_allow);
     let mut sig = function.sig.clone();
     sig.ident = name.clone();
+    sig.generics = instance::outliving(&sig.generics);
     let body = &function.body;
     quote! {
         #(#lints)*

@@ -105,7 +105,7 @@ pub(crate) fn check_output(ty: &Type, result: bool, problems: &mut Problems) {
 }
 
 /// A type out of the invisible groups that `macro_rules!` puts around `$t:ty`, and out of parentheses.
-fn bare(ty: &Type) -> &Type {
+pub(crate) fn bare(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => bare(&group.elem),
         Type::Paren(paren) => bare(&paren.elem),

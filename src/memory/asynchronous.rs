@@ -30,24 +30,45 @@ impl<T: AsyncTask> Cached<T> {
     ///
     /// It runs on any runtime, and nothing happens before it is awaited. The key is hashed and recent results are given
     /// within the poll; files are read and written, and values encoded and decoded, on threads of their own (those of the
-    /// `blocking` crate, at most 64 at once for all memories). So the output must be `Send`; the future is `Send` if the
-    /// arguments and the function's own future are. It borrows from the arguments alone and can be spawned.
+    /// `blocking` crate, at most 64 of them for all memories). So the output must be `Send`; the future is `Send` if the
+    /// arguments and the function's own future are. It borrows from the arguments alone, so that it can be spawned.
     ///
     /// Among the tasks of a program that make the same call at once, one computes and the others wait for it without a
     /// thread; threads and other programs that make it are waited for too. An `Err` is returned and not stored, and each
-    /// of those who waited then computes for itself, one after the other. The time that a result is recorded with is that
-    /// from the first poll of the function to its end, waits included.
+    /// of those who waited then computes for itself, one after the other. The time that is recorded with a result is that
+    /// from the function's first poll to its end, waits included.
     ///
-    /// A task waits for itself, for ever, if a function awaits its own call with the same arguments; or if a task begins a
-    /// call, does not go on polling it, and awaits the same call in another place. As in all `async` code, a call that
-    /// blocks its thread must not be made on an executor's: [`call`](Cached::call) may wait for a task of that executor.
+    /// A function must not await its own call with the same arguments: it would wait for itself, for ever. So would a task
+    /// that begins a call, polls it no further, and awaits the same call elsewhere. And a thread that an executor needs must
+    /// not make a [`call`](Cached::call), which may wait for the executor's own tasks.
     ///
     /// # Cancellation
-    /// Dropped before its end, the call leaves no claim: whoever waits for it computes. A result that was about to be
-    /// stored then may be stored or not.
+    /// Dropped before its end, the call leaves no claim, and the next of those who wait for it computes. A result that was
+    /// about to be stored just then may be stored or not.
     ///
     /// # Panics
     /// If the function does; nothing is stored then, and the next call computes.
+    ///
+    /// # Examples
+    /// ```
+    /// use larder::Memory;
+    ///
+    /// #[larder::cached]
+    /// async fn fetch(page: u32) -> Result<String, std::io::Error> {
+    ///     Ok(format!("page {page}")) // imagine a server here
+    /// }
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let memory = Memory::open(dir.path())?;
+    /// let cached = memory.cached::<fetch>();
+    /// # futures::executor::block_on(async {
+    /// assert_eq!(cached.call_async((7,)).await?, "page 7"); // fetched, stored
+    /// assert_eq!(cached.call_async((7,)).await?, "page 7"); // loaded
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// assert_eq!((memory.stats().misses(), memory.stats().hits()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn call_async<'a>(&self, args: T::Args<'a>) -> impl Future<Output = T::Output> + use<'a, T>
     where
         T::Output: Send,

@@ -8,6 +8,7 @@
 mod arguments;
 #[cfg(feature = "async")]
 mod asynchronous;
+mod builder;
 mod cached;
 mod call;
 mod claim;
@@ -25,6 +26,7 @@ mod offload;
 mod reason;
 mod report;
 mod shelf;
+mod shelves;
 mod stats;
 mod time;
 #[cfg(feature = "async")]
@@ -36,15 +38,15 @@ mod waiting;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 #[doc(hidden)]
 pub use arguments::{Made, MakeKey};
+pub use builder::{MemoryBuilder, MmapMode};
 pub use cached::{Cached, CachedFn};
 pub use explain::{ArgumentChange, Explanation};
 #[cfg(unix)]
@@ -62,23 +64,17 @@ pub use stats::Stats;
 pub(crate) use stats::lookups_in;
 pub use validity::Validity;
 
-use crate::error::{Error, Result};
-use crate::lock::{lock, whole};
+use crate::error::Result;
+use crate::lock::lock;
 use crate::store::used::{Calls, FunctionName};
-use crate::store::{
-    Access, Compression, DiskStore, EntryKey, Limits, Reduced, Setup, Size, Store, StoreError, location,
-};
-use crate::sys::exit;
+use crate::store::{EntryKey, Limits, Reduced, Store};
 use crate::task::Function;
 #[cfg(unix)]
 use crate::wire::message::MemoryAt;
-use hot::HotTier;
-use report::{Reporter, Sink};
+use report::Reporter;
+use shelves::Shelves;
 use stats::Counters;
-use uses::Gathered;
 pub(crate) use waiting::Waiting;
-
-const DEFAULT_HOT_BYTES: u64 = 64 << 20;
 
 /// A cache of function results on disk. Clones share it.
 ///
@@ -138,41 +134,6 @@ impl Inner {
                 )
             });
         }
-    }
-}
-
-/// What all who open one directory share.
-struct Shelves {
-    store: Box<dyn Store>,
-    hot: HotTier,
-    /// What is used, until the store is told.
-    uses: Gathered,
-    /// Who awaits what.
-    #[cfg(feature = "async")]
-    turns: Arc<turns::Turns>,
-    // Last: the directory is struck off the list once the store is closed.
-    _listed: Option<Listed>,
-}
-
-/// A directory, by its canonical path, and what it is open for.
-type Opening = (PathBuf, Access);
-
-/// The directories open in this process.
-#[derive(Default)]
-struct OpenDirectories {
-    list: Mutex<HashMap<Opening, Weak<Shelves>>>,
-    struck_off: Condvar,
-}
-
-static OPEN: LazyLock<OpenDirectories> = LazyLock::new(OpenDirectories::default);
-
-/// A directory's place on the list of open ones.
-struct Listed(Opening);
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        lock(&OPEN.list).remove(&self.0);
-        OPEN.struck_off.notify_all();
     }
 }
 
@@ -389,229 +350,4 @@ fn store_failed(shelves: &Shelves, error: &crate::store::StoreError) -> crate::E
         reason: LocationReason::Io,
         source: None,
     })
-}
-
-/// How arrays that a function returns as [`Bulk`](crate::Bulk) are loaded. joblib's word.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum MmapMode {
-    /// Read into memory, as everything else.
-    Off,
-    /// Mapped, not copied: joblib's `"r"`. Where the system cannot map, they are read.
-    #[default]
-    Read,
-}
-
-/// Options of a [`Memory`]. Unset ones have the documented default.
-#[derive(Clone, Default)]
-#[must_use = "options do nothing until `open` or `disabled`"]
-pub struct MemoryBuilder {
-    /// 0: silent.
-    verbose: u8,
-    /// `None`: the default.
-    hot_bytes: Option<u64>,
-    compression: Compression,
-    mmap_mode: MmapMode,
-    limits: Limits,
-    /// `None`: stderr.
-    sink: Option<Sink>,
-}
-
-impl MemoryBuilder {
-    /// How much is said on stderr. 0 (default): warnings only. 1: each computed call, with joblib's two lines (the call
-    /// before, the time it took after); an ignored argument is `_` there. 2: also each load, and the reason of each miss.
-    pub fn verbose(mut self, level: u8) -> MemoryBuilder {
-        self.verbose = level;
-        self
-    }
-
-    /// How many bytes of recent values are kept in memory, by their encoded size. Default 64 MiB; a value larger than a
-    /// sixteenth of it is not kept; 0 keeps none. Where a directory is open already, its first opening decided.
-    pub fn memory_tier_bytes(mut self, bytes: u64) -> MemoryBuilder {
-        self.hot_bytes = Some(bytes);
-        self
-    }
-
-    /// How large results are compressed on disk; see [`Compression`]. Default [`Compression::Off`]. Results that were stored
-    /// otherwise are found all the same. Where a directory is open already, its first opening decided.
-    pub fn compress(mut self, compression: Compression) -> MemoryBuilder {
-        self.compression = compression;
-        self
-    }
-
-    /// Whether results that can be mapped are; see [`MmapMode`]. Where a directory is open already, its first opening
-    /// decided.
-    pub fn mmap_mode(mut self, mode: MmapMode) -> MemoryBuilder {
-        self.mmap_mode = mode;
-        self
-    }
-
-    /// The most bytes that the cache may hold: encoded results before compression, with their records. A number, or a text such as
-    /// `"10G"`, in powers of 1024. Held to on every write: what is worth the least goes first (see [`Limits`]), and a result
-    /// larger than this is not stored at all. joblib's `bytes_limit`, which it holds to only when asked.
-    ///
-    /// Limits hold as long as this memory is open, for all programs that use the cache; where several ask for limits,
-    /// the strictest holds. Default: none.
-    pub fn max_bytes(mut self, size: impl Into<Size>) -> MemoryBuilder {
-        self.limits = self.limits.max_bytes(size);
-        self
-    }
-
-    /// The most entries that the cache may hold; as [`max_bytes`](MemoryBuilder::max_bytes). joblib's `items_limit`.
-    pub fn max_entries(mut self, entries: u64) -> MemoryBuilder {
-        self.limits = self.limits.max_entries(entries);
-        self
-    }
-
-    /// How long an entry is kept that nobody uses; as [`max_bytes`](MemoryBuilder::max_bytes). Its use in memory counts, and
-    /// is told to the cache within some seconds. joblib's `age_limit`.
-    pub fn max_age(mut self, age: Duration) -> MemoryBuilder {
-        self.limits = self.limits.max_age(age);
-        self
-    }
-
-    /// Takes the lines that otherwise go to stderr: reports and warnings, without the final line break. Called from
-    /// whatever thread makes the call; it must not call this memory.
-    pub fn report_to(mut self, sink: impl Fn(&str) + Send + Sync + 'static) -> MemoryBuilder {
-        self.sink = Some(Arc::new(sink));
-        self
-    }
-
-    /// Opens the cache in the directory `location`. See [`Memory::open`].
-    ///
-    /// # Errors
-    /// As [`Memory::open`]; or an option has a value that means nothing.
-    pub fn open(self, location: impl AsRef<Path>) -> Result<Memory> {
-        self.open_path(location.as_ref())
-    }
-
-    /// Opens the cache in the directory `location` to load from it only. See [`Memory::open_read_only`].
-    ///
-    /// # Errors
-    /// As [`Memory::open_read_only`].
-    pub fn open_read_only(self, location: impl AsRef<Path>) -> Result<Memory> {
-        let setup = self.setup(Access::ReadOnly)?;
-        if !self.limits.is_none() {
-            return Err(Error::invalid_option(
-                "a cache that is open for reading only removes nothing: leave out `max_bytes`, `max_entries` and `max_age`, \
-                 or open it for writing",
-            ));
-        }
-        let shelves = Shelves::open(location.as_ref(), setup, self.hot_bytes)?;
-        Ok(self.build(Some(shelves)))
-    }
-
-    fn open_path(self, path: &Path) -> Result<Memory> {
-        let setup = self.setup(Access::ReadWrite)?;
-        location::prepare(path)?;
-        let shelves = Shelves::open(path, setup, self.hot_bytes)?;
-        if !self.limits.is_none() {
-            shelves.store.limit(&self.limits).map_err(|error| store_failed(&shelves, &error))?;
-        }
-        Ok(self.build(Some(shelves)))
-    }
-
-    fn setup(&self, access: Access) -> Result<Setup> {
-        self.compression.check()?;
-        self.limits.check()?;
-        Ok(Setup { access, compression: self.compression, maps: self.mmap_mode == MmapMode::Read })
-    }
-
-    /// A memory in front of this store. See [`Memory::with_store`]. Limits that the store cannot hold to are warned of.
-    pub fn with_store(self, store: impl Store) -> Memory {
-        let shelves = Shelves::new(Box::new(store), self.hot_bytes, None);
-        let limited = if self.limits.is_none() { Ok(()) } else { shelves.store.limit(&self.limits) };
-        let memory = self.build(Some(Arc::new(shelves)));
-        if let Err(error) = limited {
-            memory.inner.reporter.warn(&format!("the limits are not held to: {error}"));
-        }
-        memory
-    }
-
-    /// A memory that never stores and never loads. See [`Memory::disabled`].
-    pub fn disabled(self) -> Memory {
-        self.build(None)
-    }
-
-    fn build(self, place: Option<Arc<Shelves>>) -> Memory {
-        let reporter = Reporter::new(self.verbose, self.sink);
-        if let Some(news) = place.as_ref().and_then(|shelves| shelves.store.news()) {
-            reporter.warn(&news);
-        }
-        Memory { inner: Arc::new(Inner { place, counters: Counters::default(), reporter, named: Mutex::default() }) }
-    }
-}
-
-impl fmt::Debug for MemoryBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryBuilder")
-            .field("verbose", &self.verbose)
-            .field("memory_tier_bytes", &self.hot_bytes)
-            .field("compress", &self.compression)
-            .field("mmap_mode", &self.mmap_mode)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Makes what is open safe at the end of the program.
-fn settle_all() {
-    // Whoever holds the list just now is opening or closing, and cannot be waited for here.
-    if let Ok(list) = OPEN.list.try_lock() {
-        for shelves in list.values().filter_map(Weak::upgrade) {
-            // As in the end of a memory.
-            let _ = shelves.tell_uses();
-            shelves.store.settle();
-        }
-    }
-}
-
-impl Drop for Shelves {
-    fn drop(&mut self) {
-        // Nobody is left to tell that it failed.
-        let _ = self.tell_uses();
-    }
-}
-
-impl Shelves {
-    /// Tells the store what was used.
-    fn tell_uses(&self) -> std::result::Result<(), StoreError> {
-        if self.store.is_read_only() {
-            return Ok(());
-        }
-        let uses = self.uses.take();
-        if uses.is_empty() { Ok(()) } else { self.store.note_uses(&uses) }
-    }
-
-    fn new(store: Box<dyn Store>, hot_bytes: Option<u64>, listed: Option<Listed>) -> Shelves {
-        Shelves {
-            store,
-            hot: HotTier::new(hot_bytes.unwrap_or(DEFAULT_HOT_BYTES)),
-            uses: Gathered::new(),
-            #[cfg(feature = "async")]
-            turns: Arc::default(),
-            _listed: listed,
-        }
-    }
-
-    /// The shelves of the directory, those already open in this process if there are any.
-    fn open(path: &Path, setup: Setup, hot_bytes: Option<u64>) -> Result<Arc<Shelves>> {
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let opening = (path, setup.access);
-        // The list stays locked while the store opens: two threads must not race for one directory's lock file.
-        let mut list = lock(&OPEN.list);
-        while let Some(listed) = list.get(&opening) {
-            match listed.upgrade() {
-                Some(shelves) => return Ok(shelves),
-                // Its last holder is just closing it.
-                None => list = whole(OPEN.struck_off.wait(list)),
-            }
-        }
-        let store = Box::new(DiskStore::open_at(&opening.0, setup)?);
-        let shelves = Arc::new(Shelves::new(store, hot_bytes, Some(Listed(opening.clone()))));
-        list.insert(opening, Arc::downgrade(&shelves));
-        // A memory in a `static` is never dropped.
-        exit::at_exit(settle_all);
-        Ok(shelves)
-    }
 }

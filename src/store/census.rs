@@ -29,6 +29,11 @@ impl FunctionTotals {
         FunctionTotals { tally: Tally { calls: self.tally.calls, ..Tally::default() }, ..self }
     }
 
+    /// Their bytes: of encoded results before compression, with their records.
+    pub fn bytes(&self) -> u64 {
+        self.tally.bytes
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.function.by_hand));
         put_block(out, self.function.name.as_bytes());

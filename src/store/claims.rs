@@ -179,7 +179,7 @@ impl Claims {
     }
 
     /// What `look` finds, or else a claim: `look` is asked before, and again if something was stored between that and the
-    /// claim, which then is given back.
+    /// claim, which then is given back; or if the wait for another's claim ended without a word of what was stored.
     pub(crate) fn find_or_claim<T>(
         &self,
         key: &EntryKey,
@@ -192,8 +192,10 @@ impl Claims {
             return Ok(found);
         }
         let claimed = self.claim(key, who, patience);
-        // A claim taken over from an earlier owner says that the caller must not wait for itself.
-        if matches!(claimed, Claimed::Mine | Claimed::MustNotWait)
+        // A claim taken over from an earlier owner says that the caller must not wait for itself. A program that stores and
+        // ends at once may be gone before its word of that is read.
+        let may_be_stored = matches!(claimed, Claimed::Mine | Claimed::MustNotWait | Claimed::Ended(End::NotStored));
+        if may_be_stored
             && self.stored(key) != stored
             && let Some(found) = look()
         {
@@ -443,6 +445,26 @@ mod tests {
         claims.release_program(1);
         assert_eq!(claims.claim(&key(), me, NOT_AT_ALL), Claimed::Mine);
         assert_eq!(claims.of_program(2), [OwnClaim { key: key(), thread: 0, granted: true }]);
+    }
+
+    #[test]
+    fn what_a_program_stored_just_before_it_was_gone_is_found() {
+        let claims = Claims::default();
+        let waiter = Claimant { program: 2, thread: 0 };
+        assert_eq!(claims.claim(&key(), claimant(0), NOT_AT_ALL), Claimed::Mine);
+        let is_stored = AtomicBool::new(false);
+        let look = || is_stored.load(SeqCst).then_some("a result");
+        let met = thread::scope(|scope| {
+            let met = scope.spawn(|| claims.find_or_claim(&key(), waiter, Patience::Unbounded, look));
+            while !lock(&claims.waits).contains_key(&waiter) {
+                thread::yield_now();
+            }
+            is_stored.store(true, SeqCst);
+            claims.note_stored(&key());
+            claims.release_program(1);
+            met.join().unwrap()
+        });
+        assert_eq!(met, Ok("a result"));
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Keeping {
             let at_ms = Tombstone::parse(value).map_or(0, |tombstone| tombstone.at_ms);
             all.push((at_ms, slot.to_vec()));
         })?;
-        all.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+        all.sort_unstable_by_key(|(at_ms, _)| std::cmp::Reverse(*at_ms));
         let oldest = now_ms().saturating_sub(KEPT_MS);
         let kept = all.partition_point(|(at_ms, _)| *at_ms >= oldest).min(usize::try_from(most).unwrap_or(usize::MAX));
         for (_, slot) in &all[kept..] {

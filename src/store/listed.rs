@@ -51,6 +51,11 @@ impl Listed {
         self.info().map_or(Duration::ZERO, |info| info.compute_time())
     }
 
+    /// Its bytes: of the encoded result before compression, with its record.
+    pub fn bytes(&self) -> u64 {
+        super::entry::fields(&self.record).map_or(0, |(fields, _)| super::census::bytes_of(&fields, &self.record))
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.key.as_bytes());
         out.extend_from_slice(&self.used.encode());

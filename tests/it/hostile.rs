@@ -291,9 +291,9 @@ fn an_owner_whose_answer_claims_two_gigabytes_is_not_believed() {
 fn an_owner_of_another_protocol_says_so() {
     let said = computes_beside(|mut stream| {
         read_message(&mut stream);
-        say_to(&mut stream, b"\x01it speaks protocol 77 and this program 2");
+        say_to(&mut stream, b"\x01it speaks protocol 77 and this program 3");
     });
-    is_said_once(&said, "it speaks protocol 77 and this program 2");
+    is_said_once(&said, "it speaks protocol 77 and this program 3");
 }
 
 /// It hangs up before it hears anything; what it said before that is heard.
@@ -399,7 +399,7 @@ fn a_guest_of_another_protocol_is_told_why_it_is_refused() {
         let mut stream = connect(dir.path());
         assert!(say_to(&mut stream, &hello(77, rest)));
         let answer = read_message(&mut stream).expect("it answers");
-        assert_eq!(answer, b"\x01it speaks protocol 2 and this program 77", "{}", String::from_utf8_lossy(&answer));
+        assert_eq!(answer, b"\x01it speaks protocol 3 and this program 77", "{}", String::from_utf8_lossy(&answer));
         assert_eq!(read_message(&mut stream), None, "and hangs up");
     }
     check(&memory, 1);
@@ -412,7 +412,7 @@ fn guests_that_speak_nonsense_are_cut_off_and_harm_nobody() {
     let memory = open(dir.path());
     let rest = [&7_u64.to_le_bytes()[..], &9_u64.to_le_bytes(), &[1]].concat();
     let framed = |message: &[u8]| [&(message.len() as u32).to_le_bytes(), message].concat();
-    let greeting = framed(&hello(2, &rest));
+    let greeting = framed(&hello(3, &rest));
     let key = [3; 40];
     let sent: [Vec<u8>; 8] = [
         b"GET / HTTP/1.1\r\n\r\n".to_vec(),
@@ -441,7 +441,7 @@ fn guests_that_speak_nonsense_are_cut_off_and_harm_nobody() {
     assert_eq!((read_message(&mut holder), read_message(&mut holder)), (Some(vec![0]), Some(vec![4])));
     let mut waiter = connect(dir.path());
     let other = [&8_u64.to_le_bytes()[..], &10_u64.to_le_bytes(), &[1]].concat();
-    waiter.write_all(&[&framed(&hello(2, &other))[..], &claim(1, u32::MAX)].concat()).unwrap();
+    waiter.write_all(&[&framed(&hello(3, &other))[..], &claim(1, u32::MAX)].concat()).unwrap();
     assert_eq!(read_message(&mut waiter), Some(vec![0]));
     check(&memory, 1);
     ends(move || drop(memory));
@@ -457,7 +457,7 @@ fn claims_of_a_session_that_is_over_are_nobodys() {
     let greet = |session: u64, main: u8| {
         let rest = [&7_u64.to_le_bytes()[..], &session.to_le_bytes(), &[main]].concat();
         let mut stream = connect(dir.path());
-        stream.write_all(&framed(&hello(2, &rest))).unwrap();
+        stream.write_all(&framed(&hello(3, &rest))).unwrap();
         (read_message(&mut stream), stream)
     };
     let claim = framed(&[&[4], &[3; 40][..], &1_u64.to_le_bytes(), &[0], &0_u32.to_le_bytes()].concat());

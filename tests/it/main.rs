@@ -5,12 +5,19 @@
 mod arrays;
 #[cfg(feature = "async")]
 mod asynchronous;
+#[cfg(feature = "async")]
+mod awaited;
+#[cfg(feature = "async")]
+mod awaits;
 mod blobs;
+#[cfg(feature = "async")]
+mod cancelled;
 mod child;
 mod context;
 mod damage;
 mod endings;
 mod examples;
+mod explain;
 mod flips;
 mod holes;
 #[cfg(unix)]
@@ -20,6 +27,7 @@ mod joblib_memory;
 mod kills;
 #[cfg(feature = "conformance")]
 mod laws;
+mod limits;
 mod location;
 mod memory;
 mod observers;
@@ -29,6 +37,7 @@ mod places;
 #[cfg(all(unix, feature = "auto-worker"))]
 mod processes;
 mod programs;
+mod shapes;
 mod sources;
 #[cfg(feature = "conformance")]
 mod stores;

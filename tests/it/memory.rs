@@ -255,8 +255,8 @@ fn another_version_has_entries_of_its_own_and_the_old_ones_stay() {
         memory.cached::<smoothed>()
     };
     miss!(memory, NeverSeen, first.call((1,)), 2);
-    miss!(memory, NeverSeen, second.call((1,)), 2);
-    miss!(memory, NeverSeen, edited.call((1,)), 3);
+    miss!(memory, VersionChanged, second.call((1,)), 2);
+    miss!(memory, CodeChanged, edited.call((1,)), 3);
     hit!(memory, hits_hot, first.call((1,)), 2);
     hit!(memory, hits_hot, second.call((1,)), 2);
     hit!(memory, hits_hot, edited.call((1,)), 3);
@@ -273,7 +273,7 @@ fn two_versions_in_use_at_once_never_share_an_entry() {
     miss!(b, NeverSeen, new.call(&2), 200);
     miss!(a, NeverSeen, old.call(&2), 20);
     miss!(a, NeverSeen, old.call(&3), 30);
-    miss!(b, NeverSeen, new.call(&3), 300);
+    miss!(b, VersionChanged, new.call(&3), 300);
     hit!(a, hits_hot, old.call(&1), 10);
 }
 
@@ -291,7 +291,7 @@ fn closures_are_known_by_name_and_version() {
     };
     miss!(memory, NeverSeen, memory.cached_fn("times", 1, counted(2)).call(&5), 10);
     hit!(memory, hits_hot, memory.cached_fn("times", 1, counted(2)).call(&5), 10);
-    miss!(memory, NeverSeen, memory.cached_fn("times", 2, counted(3)).call(&5), 15);
+    miss!(memory, VersionChanged, memory.cached_fn("times", 2, counted(3)).call(&5), 15);
     miss!(memory, NeverSeen, memory.cached_fn("other", 1, counted(4)).call(&5), 20);
     hit!(memory, hits_hot, memory.cached_fn("times", 1, counted(2)).call(&5), 10);
     hit!(memory, hits_hot, memory.cached_fn("times", 2, counted(3)).call(&5), 15);
@@ -442,7 +442,7 @@ fn clearing_a_function_leaves_the_others() {
         assert_eq!(large.clear().unwrap(), 2);
         assert_eq!(files_in(dir.path(), "blobs").len(), 1);
         miss!(memory, NeverSeen, small.call(&1), 2);
-        miss!(memory, NeverSeen, newer.call(&1), 3);
+        miss!(memory, VersionChanged, newer.call(&1), 3);
         miss!(memory, NeverSeen, large.call(&1), vec![1; 10_000]);
         hit!(memory, hits_blob, kept.call(&1), vec![1; 20_000]);
         assert_eq!((small.clear().unwrap(), large.clear().unwrap()), (2, 1));
@@ -709,7 +709,7 @@ fn comes_back<R: Serialize + DeserializeOwned + PartialEq + Debug + Clone>(value
     let dir = tempfile::tempdir().expect("there is room");
     {
         let (memory, lines) = open_telling(dir.path(), 0);
-        let stored = memory.cached_fn("value", 1, |_: &u8| value.clone());
+        let stored = memory.cached_fn("value", 1, |_: &u8| value.clone()).store_none();
         assert_eq!(stored.call(&1), value, "as computed");
         assert_eq!(stored.call(&1), value, "from memory");
         assert_eq!((memory.stats().stores, memory.stats().hits()), (1, 1), "{value:?}: {:?}", lines.all());

@@ -34,7 +34,7 @@ where
     {
         let memory = open(dir.path());
         for (at, value) in values.iter().enumerate() {
-            let cached = memory.cached_fn(name, 1, |_: &usize| value.clone());
+            let cached = memory.cached_fn(name, 1, |_: &usize| value.clone()).store_none();
             cached.call(&at);
         }
         assert_eq!((memory.stats().misses(), memory.stats().stores), (calls, calls), "{name} {values:?}");

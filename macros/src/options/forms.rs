@@ -6,6 +6,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, LitInt, LitStr, Token, Type, parenthesized, token};
 
+use crate::types;
+
 /// What is stored beside values.
 #[derive(Default)]
 pub(crate) struct Store {
@@ -92,7 +94,7 @@ pub(super) fn names(name: &Ident, input: ParseStream) -> syn::Result<Vec<Ident>>
 }
 
 /// `depends(path, ..)`: among types, where each function has one of its name.
-pub(super) fn types(name: &Ident, input: ParseStream) -> syn::Result<Vec<Type>> {
+pub(super) fn functions(name: &Ident, input: ParseStream) -> syn::Result<Vec<Type>> {
     list(name, "depends(function, module::other)", input, |input| {
         if input.peek(LitStr) {
             let text: LitStr = input.parse()?;
@@ -100,7 +102,7 @@ pub(super) fn types(name: &Ident, input: ParseStream) -> syn::Result<Vec<Type>> 
             return Err(Error::new_spanned(text, message));
         }
         match input.parse()? {
-            ty @ Type::Path(_) => Ok(ty),
+            ty if matches!(types::bare(&ty), Type::Path(_)) => Ok(ty),
             other => Err(Error::new_spanned(other, "`depends` takes names of functions: write `depends(function)`")),
         }
     })

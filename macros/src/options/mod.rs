@@ -12,7 +12,7 @@ use syn::{Error, Expr, Token, Type};
 
 use crate::attribute::Kind;
 use crate::problems::Problems;
-use forms::{Store, names, number, of_type, types, value};
+use forms::{Store, functions, names, number, of_type, value};
 
 /// The options of one attribute.
 #[derive(Default)]
@@ -83,7 +83,7 @@ impl Options {
             "version" => self.version = number(&name, input)?,
             "ignore" => self.ignore = names(&name, input)?,
             "key" => self.key = Some(value(&name, "key = (a, b.id)", input)?),
-            "depends" => self.depends = types(&name, input)?,
+            "depends" => self.depends = functions(&name, input)?,
             "expires_after" => {
                 let time = value(&name, "expires_after = \"30d\"", input)?;
                 self.expires_after = Some(duration::expression(time)?);

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder::{Memory, Task, delayed};
+use larder::{Function, Memory, Task, delayed};
 
 static RUNS: AtomicU64 = AtomicU64::new(0);
 static MEMORY: LazyLock<Memory> = LazyLock::new(|| Memory::open(directory()).expect("a store opens"));

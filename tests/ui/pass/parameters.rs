@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use larder::{Task, delayed};
+use larder::{Function, Task, delayed};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
