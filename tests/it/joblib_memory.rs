@@ -20,6 +20,9 @@
 //! | dump failures | `memory::a_result_that_no_codec_carries_is_returned_and_said_once`; the rest below |
 //! | `register_store_backend` | `stores::an_outsiders_store_keeps_the_laws`: a store is given to `Memory::with_store` |
 //! | atomic replacement, no lost entries | `kills`, `damage`, `location::what_was_costly_survives_a_killed_process` |
+//! | `reduce_size` by itself, on every write (joblib's is by hand) | `limits` |
+//! | why a call was computed (joblib tells little of it) | `explain` |
+//! | `AsyncMemorizedFunc`; bound methods | `awaited`, `awaits`, `cancelled`; `shapes` |
 //! | one computation per key (joblib has none) | `memory::eight_threads_on_one_cold_key_compute_it_once`, `programs` |
 //!
 //! Not taken over: `~` in a location, which the shell knows, and `<location>/joblib`: a location is the path as it is given;
