@@ -90,7 +90,8 @@ impl<V> Shelved<V> {
         }
     }
 
-    /// Removes the result from the cache, for everyone, or from this handle. One that is gone already is no error.
+    /// Removes the result from the cache, or from this handle if it holds it. One that is gone already is no error. Other programs
+    /// may still have it in memory.
     ///
     /// # Errors
     /// The cache cannot be opened, or refuses.

@@ -286,6 +286,10 @@ impl Store for HeldUp {
         self.store.clear_function(function, by_hand)
     }
 
+    fn forget(&self, key: &EntryKey) -> Result<bool, StoreError> {
+        self.store.forget(key)
+    }
+
     fn clear(&self) -> Result<(), StoreError> {
         self.store.clear()
     }

@@ -36,6 +36,33 @@ fn async_functions_are_awaited_and_then_loaded() {
     miss!(MEMORY, Expired, block_on(old.call_async(("abc",))), 3);
 }
 
+/// `AsyncMemorizedFunc.call` and `.call_and_shelve`.
+#[test]
+fn async_call_forced_and_call_and_shelve() {
+    static MEMORY: LazyLock<Memory> = LazyLock::new(volatile);
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+
+    #[larder::cached(memory = MEMORY)]
+    async fn parts(text: &str) -> Result<Vec<String>, String> {
+        RUNS.fetch_add(1, Relaxed);
+        if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.split(' ').map(str::to_owned).collect()) }
+    }
+
+    let cached = MEMORY.cached::<parts>();
+    let shelved = block_on(cached.call_and_shelve_async(("a b",))).expect("it is stored");
+    assert_eq!((shelved.get().unwrap().len(), RUNS.load(Relaxed)), (2, 1));
+    let again = block_on(cached.call_and_shelve_async(("a b",))).expect("it is stored");
+    assert_eq!((again.get().unwrap().len(), RUNS.load(Relaxed), MEMORY.stats().hits()), (2, 1, 1));
+    miss!(MEMORY, Forced, block_on(cached.call_forced_async(("a b",))).map(|parts| parts.len()), Ok(2));
+    assert_eq!(RUNS.load(Relaxed), 2);
+    hit!(MEMORY, hits_hot, block_on(cached.call_async(("a b",))).map(|parts| parts.len()), Ok(2));
+    let error = block_on(cached.call_and_shelve_async(("",))).expect_err("an error is not stored");
+    assert_eq!(error, Err("empty".to_owned()));
+    let disabled = Memory::disabled();
+    let held = block_on(disabled.cached::<parts>().call_and_shelve_async(("c",))).expect("it is held");
+    assert_eq!(held.get().unwrap(), ["c"]);
+}
+
 /// An exception is the caller's, and not stored.
 #[test]
 fn async_functions_that_fail_are_not_stored() {
