@@ -75,7 +75,7 @@ impl MemoryBuilder {
     }
 
     /// The most bytes that the cache may hold: encoded results before compression, with their records. A number, or a text such as
-    /// `"10G"`, in powers of 1024. Held to on every write: what is worth the least goes first (see [`Limits`]), and a result
+    /// `"10G"`, in powers of 1024. Held to at the opening and on every write: what is worth the least goes first (see [`Limits`]), and a result
     /// larger than this is not stored at all. joblib's `bytes_limit`, which it holds to only when asked.
     ///
     /// Limits hold as long as this program has the cache open, and for all programs that use it meanwhile; where several are

@@ -1,5 +1,6 @@
 //! Wrapped functions.
 
+use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ impl<T: Function> Cached<T> {
         };
         let layout = Layout::Tuple { ignored: T::IGNORED };
         let subject = Subject::new(Identity::of_task::<T>(), layout, T::PARAMETERS, results, validity);
+        let subject = subject.made_of(TypeId::of::<T>());
         Cached { memory, subject: Arc::new(subject) }
     }
 

@@ -1,5 +1,6 @@
 //! The road of one call: key, memory tier, claim, store, codec, value.
 
+use std::any::TypeId;
 use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +17,7 @@ use super::reason::{MissReason, NotStoredReason};
 use super::stats::Source;
 use super::validity::Validity;
 use super::waiting::{self, Waiting};
-use super::{Memory, Shelves};
+use super::{Memory, Shelves, namesakes};
 use crate::key::{Identity, Key, Layout, MadeOf, describe};
 use crate::store::census::Code;
 use crate::store::entry::{Argument, Origin};
@@ -40,6 +41,8 @@ pub(super) struct Subject<O, V> {
     pub(super) sharing: Option<Sharing<V>>,
     pub(super) validity: Validity,
     pub(super) function: Arc<FunctionName>,
+    /// Why its calls have no key, where they can have none.
+    refusal: Option<&'static str>,
     /// Its other codes that have entries, as they were when an entry was missing first.
     other_codes: OnceLock<Vec<Identity>>,
 }
@@ -80,8 +83,14 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             sharing,
             validity,
             function,
+            refusal: None,
             other_codes: OnceLock::new(),
         }
+    }
+
+    /// The same, unless it is another function of the same name and code that is made of this type.
+    pub(super) fn made_of(self, of: TypeId) -> Subject<O, V> {
+        Subject { refusal: namesakes::refusal(&self.identity, of), ..self }
     }
 
     /// Answers one call, from wherever its result is.
@@ -127,18 +136,22 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             Ok(key) => return Some(key),
             Err(refused) => refused,
         };
-        memory.inner.reporter.warn_once(&format!("key {}", self.identity.name()), || {
-            format!(
+        memory.inner.reporter.warn_once(&format!("key {}", self.identity.name()), || match self.refusal {
+            Some(words) => format!("`{}` has no key, so its calls are computed each time: {words}", self.identity.name()),
+            None => format!(
                 "an argument of `{}` cannot be serialized, so its calls are computed each time: {refused}; give its type \
                  a form that serde can write, or leave it out of the key with `ignore(..)`",
                 self.identity.name()
-            )
+            ),
         });
         None
     }
 
     #[inline]
     pub(super) fn try_key<A: Arguments>(&self, args: &A, made_of: &mut MadeOf) -> Result<Key, Halt> {
+        if let Some(words) = self.refusal {
+            return Err(Halt::Refused(words.to_owned()));
+        }
         args.key(MakeKey { function: &self.identity, layout: self.layout, made_of }).0
     }
 

@@ -28,7 +28,7 @@ const LOOKED_AT: usize = 1024;
 pub enum Explanation {
     /// It would be computed: the memory is disabled.
     Disabled,
-    /// It would be computed: an argument refuses to be serialized, in these words.
+    /// It would be computed: there is no key, as an argument refuses to be serialized in these words, or for what they say.
     NoKey(String),
     /// It would be loaded.
     Hit(Box<Metadata>),
@@ -130,7 +130,7 @@ impl fmt::Display for Explanation {
             Explanation::Rejected(entry) => {
                 write!(f, "the validation function refuses the entry stored {}", time::utc(entry.stored_at))
             }
-            Explanation::NoKey(words) => write!(f, "an argument cannot be serialized: {words}"),
+            Explanation::NoKey(words) => write!(f, "there is no key: {words}"),
             Explanation::Unreadable(words) => write!(f, "the store cannot be read: {words}"),
             Explanation::Removed(tombstone) => {
                 let (seconds, bytes) = (tombstone.compute_time().as_secs_f64(), tombstone.bytes());

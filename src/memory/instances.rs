@@ -156,16 +156,12 @@ impl MethodCell {
         V: Serialize + DeserializeOwned + 'static,
     {
         let CachedMethod { memory, subject } =
-            self.instances.get(typeid::of::<F>(), || self.instance(type_name::<F>(), memory(), road));
+            self.instances.get(typeid::of::<F>(), || self.instance::<_, _, F>(memory(), road));
         subject.call(memory, args, compute)
     }
 
-    fn instance<O, V: Serialize + DeserializeOwned>(
-        &self,
-        closure: &'static str,
-        memory: Memory,
-        road: Road<O, V>,
-    ) -> CachedMethod<O, V> {
+    fn instance<O, V: Serialize + DeserializeOwned, F>(&self, memory: Memory, road: Road<O, V>) -> CachedMethod<O, V> {
+        let closure = type_name::<F>();
         let path = closure.strip_suffix("::{{closure}}").unwrap_or(closure);
         let identity = Identity::of_method(path, &self.code);
         let results = Results {
@@ -175,7 +171,7 @@ impl MethodCell {
         };
         let layout = Layout::Tuple { ignored: self.code.ignored };
         let subject = Subject::new(identity, layout, self.code.parameters, results, (road.validity)());
-        CachedMethod { memory, subject }
+        CachedMethod { memory, subject: subject.made_of(typeid::of::<F>()) }
     }
 }
 

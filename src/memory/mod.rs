@@ -24,6 +24,7 @@ mod inventory;
 mod load;
 mod lookup;
 mod metadata;
+mod namesakes;
 #[cfg(feature = "async")]
 mod offload;
 mod reason;

@@ -13,7 +13,8 @@ use crate::store::Removal;
 pub enum MissReason {
     /// The memory is [disabled](crate::Memory::disabled).
     Disabled,
-    /// An argument refused to be serialized, so there is no key.
+    /// There is no key: an argument refused to be serialized, or the function is made for a type that no key can tell from
+    /// another, such as a closure's.
     NoKey,
     /// It was asked for: [`call_forced`](crate::Cached::call_forced).
     Forced,
@@ -96,7 +97,7 @@ impl fmt::Display for MissReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             MissReason::Disabled => "the memory is disabled",
-            MissReason::NoKey => "an argument cannot be serialized",
+            MissReason::NoKey => "there is no key",
             MissReason::Forced => "it was forced",
             MissReason::Claimed => "the same call was under way and left nothing to load",
             MissReason::Expired => "the entry has expired",

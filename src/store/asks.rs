@@ -87,7 +87,8 @@ impl Link {
         })
     }
 
-    /// Has the store held to these limits too, as long as this program uses it.
+    /// Has the store held to these limits too, as long as this program uses it. What is too much already is removed now, or the
+    /// next store would be at work on that, while whoever stores waits.
     pub(super) fn limit(&self, caps: Caps) -> Result<(), Unanswered> {
         self.may_write("limiting the cache")?;
         let caps = {
@@ -102,7 +103,8 @@ impl Link {
             }
             #[cfg(unix)]
             Way::Guest(guest) => answered(guest.limit(caps)),
-        })
+        })?;
+        self.reduce(caps, false).map(drop)
     }
 
     /// Removes what is too much for these limits, or with `dry` says what that would be.

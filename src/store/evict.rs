@@ -59,11 +59,12 @@ struct Rankings {
 }
 
 impl Rankings {
-    fn push(&mut self, key: &EntryKey, record: &[u8]) {
+    fn push(&mut self, key: &EntryKey, record: &[u8], now_ms: u64) {
         let Ok((fields, _)) = entry::fields(record) else { return };
         for ranking in [&mut self.by_worth, &mut self.by_last_use].into_iter().flatten() {
             // Nobody has used it yet.
-            ranking.push(ranking.order.score(&fields.facts, Default::default(), bytes_of(&fields, record)), *key);
+            let score = ranking.order.score(&fields.facts, Default::default(), bytes_of(&fields, record), now_ms);
+            ranking.push(score, *key);
         }
     }
 
@@ -76,8 +77,8 @@ impl Rankings {
 }
 
 /// Entries that were used after this are young enough.
-fn oldest_ms(caps: Caps) -> f64 {
-    now_ms().saturating_sub(caps.age_ms) as f64
+fn oldest_ms(caps: Caps, now_ms: u64) -> f64 {
+    now_ms.saturating_sub(caps.age_ms) as f64
 }
 
 fn count(reduced: &mut Reduced, bytes: u64, nanos: u64) {
@@ -100,7 +101,7 @@ impl Catalog {
             return Ok(());
         }
         let mut rankings = lock(&self.keeping.limited.rankings);
-        rankings.push(put, record);
+        rankings.push(put, record, now_ms());
         rankings.keep_to(2 * usize::try_from(self.sums().0).unwrap_or(usize::MAX / 4) + 1024);
         self.reduce_to(caps, &mut rankings, u64::MAX, Some(put)).map(drop)
     }
@@ -127,11 +128,13 @@ impl Catalog {
         except: Option<&EntryKey>,
     ) -> Result<Reduced, StoreError> {
         let mut reduced = Reduced::default();
+        // One time for all: a score that rose with each look would never be the lowest.
+        let now_ms = now_ms();
         if caps.age_ms != u64::MAX {
-            let oldest = oldest_ms(caps);
-            let by_last_use = self.ranked(&mut rankings.by_last_use, Order::LastUse)?;
+            let oldest = oldest_ms(caps, now_ms);
+            let by_last_use = self.ranked(&mut rankings.by_last_use, Order::LastUse, now_ms)?;
             while reduced.entries < most
-                && self.remove_lowest(by_last_use, oldest, except, Removal::MaxAge, &mut reduced)?
+                && self.remove_lowest(by_last_use, oldest, now_ms, except, Removal::MaxAge, &mut reduced)?
             {}
         }
         loop {
@@ -143,8 +146,8 @@ impl Catalog {
                 () => return Ok(reduced),
             };
             let is_new = rankings.by_worth.is_none();
-            let by_worth = self.ranked(&mut rankings.by_worth, Order::Worth)?;
-            if self.remove_lowest(by_worth, f64::INFINITY, except, why, &mut reduced)? {
+            let by_worth = self.ranked(&mut rankings.by_worth, Order::Worth, now_ms)?;
+            if self.remove_lowest(by_worth, f64::INFINITY, now_ms, except, why, &mut reduced)? {
                 continue;
             }
             if is_new {
@@ -156,7 +159,12 @@ impl Catalog {
     }
 
     /// The ranking, built if there is none. Who asks a score finds what uses have added to it.
-    fn ranked<'r>(&self, ranking: &'r mut Option<Ranking>, order: Order) -> Result<&'r mut Ranking, StoreError> {
+    fn ranked<'r>(
+        &self,
+        ranking: &'r mut Option<Ranking>,
+        order: Order,
+        now_ms: u64,
+    ) -> Result<&'r mut Ranking, StoreError> {
         let kept = ranking.take();
         Ok(ranking.insert(match kept {
             Some(ranking) => ranking,
@@ -164,7 +172,7 @@ impl Catalog {
                 let mut ranking = Ranking::new(order);
                 self.index.for_each(|slot, record| {
                     if let (Ok((fields, _)), Ok(slot)) = (entry::fields(record), slot.try_into()) {
-                        let score = order.score(&fields.facts, Default::default(), bytes_of(&fields, record));
+                        let score = order.score(&fields.facts, Default::default(), bytes_of(&fields, record), now_ms);
                         ranking.push(score, EntryKey::from_bytes(slot));
                     }
                 })?;
@@ -178,6 +186,7 @@ impl Catalog {
         &self,
         ranking: &mut Ranking,
         limit: f64,
+        now_ms: u64,
         except: Option<&EntryKey>,
         why: Removal,
         reduced: &mut Reduced,
@@ -193,7 +202,7 @@ impl Catalog {
             let Some(record) = self.index.get(&key)? else { continue };
             let Ok((fields, _)) = entry::fields(&record) else { continue };
             let bytes = bytes_of(&fields, &record);
-            let score_now = ranking.order.score(&fields.facts, self.used(key.as_bytes())?, bytes);
+            let score_now = ranking.order.score(&fields.facts, self.used(key.as_bytes())?, bytes, now_ms);
             if score_now > score {
                 ranking.push(score_now, key);
                 continue;
@@ -212,17 +221,18 @@ impl Catalog {
 
     /// What [`reduce`](Catalog::reduce) would remove.
     pub(super) fn would_reduce(&self, caps: Caps) -> Result<Reduced, StoreError> {
-        let oldest = oldest_ms(caps);
+        let now_ms = now_ms();
+        let oldest = oldest_ms(caps, now_ms);
         let mut reduced = Reduced::default();
         let mut rest = Vec::new();
         self.index.for_each(|slot, record| {
             let Ok((fields, _)) = entry::fields(record) else { return };
             let (used, bytes) = (self.used(slot).unwrap_or_default(), bytes_of(&fields, record));
             let nanos = fields.facts.compute_nanos;
-            if caps.age_ms != u64::MAX && Order::LastUse.score(&fields.facts, used, bytes) < oldest {
+            if caps.age_ms != u64::MAX && Order::LastUse.score(&fields.facts, used, bytes, now_ms) < oldest {
                 count(&mut reduced, bytes, nanos);
             } else {
-                rest.push((Order::Worth.score(&fields.facts, used, bytes), bytes, nanos));
+                rest.push((Order::Worth.score(&fields.facts, used, bytes, now_ms), bytes, nanos));
             }
         })?;
         rest.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
@@ -257,7 +267,7 @@ mod tests {
         assert!(bytes_of(&record, &bytes) > 0);
         let mut rankings = Rankings { by_worth: Some(Ranking::new(Order::Worth)), by_last_use: None };
         for _ in 0..10 {
-            rankings.push(&key, &bytes);
+            rankings.push(&key, &bytes, 1);
             rankings.keep_to(8);
         }
         assert!(rankings.by_worth.is_none(), "it is built anew at its next need");

@@ -19,16 +19,17 @@ const LEAST_NANOS: f64 = 1000.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// The logarithm (base 2) of the nanoseconds that an entry saves for each byte, with a day of not being used taking one
-    /// off. As all entries age alike, their order does not change with time, and no clock is asked.
+    /// off. As all entries age alike, their order does not change with time.
     Worth,
     /// When an entry was used last, in milliseconds; storing it counts.
     LastUse,
 }
 
 impl Order {
-    /// The score of an entry; it only rises with its use.
-    pub(super) fn score(self, facts: &Facts, used: Used, bytes: u64) -> f64 {
-        let last_use = facts.created_at_ms.max(used.last_ms) as f64;
+    /// The score of an entry; it only rises with its use. What a clock that was wrong put into the future was used just now: else
+    /// it would outlive all others for as long as it is ahead.
+    pub(super) fn score(self, facts: &Facts, used: Used, bytes: u64, now_ms: u64) -> f64 {
+        let last_use = facts.created_at_ms.max(used.last_ms).min(now_ms) as f64;
         match self {
             Order::Worth => {
                 let saves = (facts.compute_nanos as f64 + LEAST_NANOS) * (used.hits as f64 + 1.0);
@@ -105,7 +106,7 @@ mod tests {
     fn cheap_large_and_long_unused_entries_are_worth_the_least() {
         let unused = Used::default();
         let now = 20_000 * DAY_MS;
-        let worth = |facts: &Facts, used, bytes| Order::Worth.score(facts, used, bytes);
+        let worth = |facts: &Facts, used, bytes| Order::Worth.score(facts, used, bytes, now);
         let some = worth(&facts(1_000_000, now), unused, 1000);
         assert!(worth(&facts(10_000, now), unused, 1000) < some, "cheap");
         assert!(worth(&facts(1_000_000, now), unused, 100_000) < some, "large");
@@ -114,6 +115,9 @@ mod tests {
         assert!(worth(&facts(1_000_000, now - DAY_MS), used, 1000) > some, "used");
         let daily = worth(&facts(1_000_000, now), unused, 1000) - worth(&facts(1_000_000, now - DAY_MS), unused, 1000);
         assert!((daily - 1.0).abs() < 1e-9, "half of it for each day");
+        let from_the_future = facts(1_000_000, now + 3650 * DAY_MS);
+        assert_eq!(worth(&from_the_future, unused, 1000), some, "no better than one of today");
+        assert_eq!(Order::LastUse.score(&from_the_future, unused, 1000, now), now as f64);
     }
 
     #[test]

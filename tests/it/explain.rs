@@ -45,7 +45,7 @@ const ROWS: &[Row] = &[
         },
         |explanation| matches!(explanation, Explanation::NoKey(words) if words == "not today"),
         Some(MissReason::NoKey),
-        "an argument cannot be serialized: not today",
+        "there is no key: not today",
     ),
     (
         "hit",

@@ -176,6 +176,17 @@ fn limits_that_mean_nothing_are_refused() {
     assert_eq!(Memory::disabled().reduce_size(&Limits::new().max_entries(1)).unwrap().entries, 0);
 }
 
+/// The first store under a new limit removed all that was too much by then, for minutes in a large cache.
+#[test]
+fn what_is_too_much_already_goes_at_the_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = open(dir.path());
+    let square = memory.cached_fn("square", 1, |x: &u64| x * x);
+    (0..20).for_each(|x| assert_eq!(square.call(&x), x * x));
+    let limited = no_tier(|builder| builder.max_entries(5), dir.path());
+    assert_eq!(limited.would_reduce(&Limits::new().max_entries(1)).unwrap().entries, 4);
+}
+
 /// As a child: opens the cache with a limit, and keeps it open.
 #[test]
 fn a_guests_limits_hold_while_it_is_there() {

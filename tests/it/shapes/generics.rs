@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use larder::{Function, Memory, NotStoredReason, Parallel, delayed};
+use larder::{Function, Memory, MissReason, NotStoredReason, Parallel, delayed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,44 @@ fn instances_do_not_share_values() {
         assert_eq!((rounded(&Metres(10.0)), rounded(&Feet(10.0))), (10.0, 3.0));
     }
     assert_eq!(RUNS.load(Relaxed), 2);
+}
+
+trait Numbered {
+    const NUMBER: u64;
+}
+
+#[larder::task]
+fn number_of<T: Numbered>() -> u64 {
+    T::NUMBER
+}
+
+/// Keys go by the paths of types. Where two types have one, the second one's calls were answered with the first one's results.
+#[test]
+fn two_types_of_one_path_do_not_share_values() {
+    let memory = volatile();
+    let of_first = {
+        struct Local;
+        impl Numbered for Local {
+            const NUMBER: u64 = 1;
+        }
+        || {
+            let cached = memory.cached::<number_of<Local>>();
+            (cached.call(()), cached.explain(()).reason())
+        }
+    };
+    let of_second = {
+        struct Local;
+        impl Numbered for Local {
+            const NUMBER: u64 = 2;
+        }
+        || {
+            let cached = memory.cached::<number_of<Local>>();
+            (cached.call(()), cached.explain(()).reason())
+        }
+    };
+    for _ in 0..2 {
+        assert_eq!((of_first(), of_second()), ((1, None), (2, Some(MissReason::NoKey))));
+    }
 }
 
 #[test]

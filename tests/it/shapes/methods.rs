@@ -147,6 +147,24 @@ fn the_types_of_a_generic_impl_are_in_the_key() {
     }
 }
 
+struct Each<F>(F);
+
+impl<F: Fn(u64) -> u64> Each<F> {
+    #[larder::cached(memory = volatile(), ignore(self))]
+    fn of(&self, x: u64) -> u64 {
+        (self.0)(x)
+    }
+}
+
+/// Two closures of one function have types of one path: each was given what the other one had computed.
+#[test]
+fn a_closure_among_the_types_of_an_impl_has_no_key() {
+    let (more, much) = (Each(|x| x + 1), Each(|x| x * 100));
+    for _ in 0..2 {
+        assert_eq!((more.of(5), much.of(5)), (6, 500));
+    }
+}
+
 trait Shape {
     fn area(&self) -> f64;
 
