@@ -5,7 +5,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::visit::{self, Visit};
-use syn::{GenericParam, Generics, Lifetime, Token, TypeParam, TypeParamBound, WherePredicate, parse_quote};
+use syn::{GenericParam, Generics, Lifetime, Token, Type, TypeParam, TypeParamBound, WherePredicate, parse_quote};
 
 use crate::problems::Problems;
 
@@ -107,10 +107,26 @@ impl Instance {
 /// The generics of a function with `'static` at each type parameter, without which there is no type of its instance.
 pub(crate) fn outliving(generics: &Generics) -> Generics {
     let mut generics = generics.clone();
+    let mut clause = generics.where_clause.take();
     for ty in generics.type_params_mut() {
-        ty.bounds.push(parse_quote! { 'static });
+        // Beside the bounds that are there: a lint has them in one place.
+        let name = &ty.ident;
+        let elsewhere =
+            clause.iter_mut().flat_map(|clause| &mut clause.predicates).find_map(|predicate| match predicate {
+                WherePredicate::Type(one) if is_name(&one.bounded_ty, name) => Some(&mut one.bounds),
+                _ => None,
+            });
+        match elsewhere {
+            Some(bounds) if ty.bounds.is_empty() => bounds.push(parse_quote! { 'static }),
+            _ => ty.bounds.push(parse_quote! { 'static }),
+        }
     }
+    generics.where_clause = clause;
     generics
+}
+
+fn is_name(ty: &Type, name: &Ident) -> bool {
+    matches!(ty, Type::Path(path) if path.qself.is_none() && path.path.is_ident(name))
 }
 
 fn outlive(ty: &mut TypeParam) {
@@ -197,6 +213,15 @@ mod test {
         assert_eq!(text(instance.bound()), "<T:Clone+'static,U:'static,constN:usize>");
         assert_eq!(text(instance.turbofish()), "::<T,U,N>");
         assert_eq!(text(instance.clause(None)), "whereT:Copy,U:Into<T>,");
+    }
+
+    #[test]
+    fn the_function_is_bound_where_it_has_its_bounds() {
+        let sig: syn::Signature =
+            syn::parse_str("fn f<T: Copy, U, V>(x: T) where U: Copy, T: Clone").expect("a signature");
+        let generics = outliving(&sig.generics);
+        assert_eq!(text(Some(generics.to_token_stream())), "<T:Copy+'static,U,V:'static>");
+        assert_eq!(text(Some(generics.where_clause.to_token_stream())), "whereU:Copy+'static,T:Clone");
     }
 
     #[test]

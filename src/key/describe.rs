@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::ignores;
 use crate::task::{Parameter, Task};
 use crate::walk::{Group, Halt, Primitive, Step, Visit, walk};
 
@@ -18,7 +19,7 @@ pub(crate) fn call<T: Task>(args: &T::Args<'_>) -> String {
 
 /// `x = 1, table = [1.0, 2.0, …]`: the elements of an argument tuple with their names.
 pub(crate) fn arguments<A: Serialize + ?Sized>(args: &A, parameters: &[Parameter]) -> String {
-    named(&each(args), parameters)
+    named(&each(args, 0), parameters)
 }
 
 /// Texts of arguments with their parameters' names.
@@ -37,9 +38,9 @@ pub(crate) fn named(texts: &[String], parameters: &[Parameter]) -> String {
     line
 }
 
-/// The text of each element of an argument tuple.
-pub(crate) fn each<A: Serialize + ?Sized>(args: &A) -> Vec<String> {
-    let mut text = Text { elements: Some(Vec::new()), ..Text::default() };
+/// The text of each element of an argument tuple; those whose bit in `ignored` is set are not looked at, and are `_`.
+pub(crate) fn each<A: Serialize + ?Sized>(args: &A, ignored: u32) -> Vec<String> {
+    let mut text = Text { elements: Some(Vec::new()), ignored, ..Text::default() };
     let end = walk(args, &mut text);
     let mut texts = text.elements.take().unwrap_or_default();
     if let Err(Halt::Refused(words)) = end {
@@ -65,6 +66,8 @@ struct Text {
     depth: usize,
     /// Set while the elements of the outermost tuple are told apart.
     elements: Option<Vec<String>>,
+    /// Which of the elements are passed over.
+    ignored: u32,
     full: bool,
 }
 
@@ -200,6 +203,16 @@ impl Visit for Text {
         self.put(": ")
     }
 
+    fn passes_over(&mut self, frame: &mut Frame) -> bool {
+        match &mut self.elements {
+            Some(elements) if frame.separates_elements && ignores(self.ignored, elements.len()) => {
+                elements.push("_".to_owned());
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// A cut argument does not cost the next ones their turn.
     fn goes_on(&self, frame: &Frame) -> bool {
         frame.separates_elements
@@ -240,7 +253,7 @@ mod tests {
         assert_eq!(value(&vec![1u8, 2]), "[1, 2]");
         assert_eq!(value(&(1, 'x', ())), "(1, 'x', ())");
         assert_eq!(value(&BTreeMap::from([("k", f64::NAN)])), r#"{"k": NaN}"#);
-        assert_eq!(each(&(1, "two", vec![3.5])), ["1", "\"two\"", "[3.5]"]);
+        assert_eq!(each(&(1, "two", vec![3.5]), 0), ["1", "\"two\"", "[3.5]"]);
     }
 
     #[test]
@@ -251,8 +264,19 @@ mod tests {
             text.starts_with("[0, 1, 2") && text.ends_with('…') && text.chars().count() <= TEXT_CHARS + 1,
             "{text}"
         );
-        let texts = each(&(&long, 7));
+        let texts = each(&(&long, 7), 0);
         assert_eq!(texts[1], "7");
         assert_eq!(value(&"é".repeat(500)).chars().count(), TEXT_CHARS + 1);
+    }
+
+    #[test]
+    fn ignored_arguments_are_not_looked_at() {
+        struct Handle;
+        impl Serialize for Handle {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                unreachable!("nobody looks at it")
+            }
+        }
+        assert_eq!(each(&(Handle, 1, Handle, (2, 3)), 0b101), ["_", "1", "_", "(2, 3)"]);
     }
 }

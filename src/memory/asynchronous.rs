@@ -21,7 +21,7 @@ use super::waiting::Waiting;
 use super::{Cached, Memory, Shelves};
 use crate::key::{Key, MadeOf};
 use crate::store::{Claimant, End, EntryKey};
-use crate::task::AsyncTask;
+use crate::task::{AsyncTask, Function};
 
 /// Functions that are awaited. With the feature `async`.
 impl<T: AsyncTask> Cached<T> {
@@ -73,15 +73,20 @@ impl<T: AsyncTask> Cached<T> {
     where
         T::Output: Send,
     {
-        let call = Call { memory: self.memory.clone(), subject: Arc::clone(&self.subject) };
-        call.run(ArgsOf::<T>(args), |ArgsOf(args)| T::compute(args))
+        Call::of(self).run(ArgsOf::<T>(args), |ArgsOf(args)| T::compute(args))
     }
 }
 
 /// What a call, and each job for it, needs of the wrapped function.
-struct Call<O, V> {
-    memory: Memory,
-    subject: Arc<Subject<O, V>>,
+pub(super) struct Call<O, V> {
+    pub(super) memory: Memory,
+    pub(super) subject: Arc<Subject<O, V>>,
+}
+
+impl<O, V> Call<O, V> {
+    pub(super) fn of<T: Function<Output = O, Stored = V>>(cached: &Cached<T>) -> Call<O, V> {
+        Call { memory: cached.memory.clone(), subject: Arc::clone(&cached.subject) }
+    }
 }
 
 impl<O, V> Clone for Call<O, V> {
@@ -100,33 +105,30 @@ enum Start<O> {
 
 /// Where the result of a call belongs.
 #[derive(Clone)]
-struct Place {
-    shelves: Arc<Shelves>,
-    key: Key,
-    entry: EntryKey,
+pub(super) struct Place {
+    pub(super) shelves: Arc<Shelves>,
+    pub(super) key: Key,
+    pub(super) entry: EntryKey,
     /// A kilobyte that would make the future larger.
-    made_of: Arc<MadeOf>,
+    pub(super) made_of: Arc<MadeOf>,
 }
 
 /// A claim that goes with the computation from thread to thread.
-type Claim = Guard<Arc<Shelves>>;
+pub(super) type Claim = Guard<Arc<Shelves>>;
 
 impl<O, V> Call<O, V>
 where
     O: Send + 'static,
     V: Serialize + DeserializeOwned + 'static,
 {
-    async fn run<A, F>(self, args: A, compute: impl FnOnce(A) -> F) -> O
+    pub(super) async fn run<A, F>(self, args: A, compute: impl FnOnce(A) -> F) -> O
     where
         A: Arguments,
         F: Future<Output = O>,
     {
         let place = match self.start(&args) {
             Start::Done(output) => return output,
-            Start::Unkeyed(reason) => {
-                self.computation().begins(&self.computation().told_texts(&args), reason, None);
-                return self.timed(|| compute(args)).await.0;
-            }
+            Start::Unkeyed(reason) => return self.unkeyed(args, compute, reason).await,
             Start::Beyond(place) => place,
         };
         let turn = place.shelves.turns.take(place.entry).await;
@@ -149,30 +151,63 @@ where
         };
         // So it ends if it is dropped or panics.
         ends(End::NotStored);
-        let texts = self.subject.texts(&args);
-        let keyed = Keyed { key: place.key, entry: place.entry, made_of: &place.made_of };
-        let why = self.computation().told_why(&place.shelves, &keyed, &args, reason);
-        self.computation().begins(&self.computation().told_texts(&args), reason, why);
-        let (output, took) = self.timed(|| compute(args)).await;
-        let (output, stored) = self.keep(place, output, texts, took, claim).await;
+        let (output, stored) = self.compute(place, args, compute, reason, claim).await;
         if stored {
             ends(End::Stored);
         }
         output
     }
 
+    /// Computes what has no place.
+    pub(super) async fn unkeyed<A, F>(&self, args: A, compute: impl FnOnce(A) -> F, reason: MissReason) -> O
+    where
+        A: Arguments,
+        F: Future<Output = O>,
+    {
+        self.computation().begins(&self.computation().told_texts(&args), reason, None);
+        self.timed(|| compute(args)).await.0
+    }
+
+    /// Computes and stores; answers whether others can now look it up.
+    pub(super) async fn compute<A, F>(
+        &self,
+        place: Place,
+        args: A,
+        compute: impl FnOnce(A) -> F,
+        reason: MissReason,
+        claim: Option<Claim>,
+    ) -> (O, bool)
+    where
+        A: Arguments,
+        F: Future<Output = O>,
+    {
+        let texts = self.subject.texts(&args);
+        let keyed = Keyed { key: place.key, entry: place.entry, made_of: &place.made_of };
+        let why = self.computation().told_why(&place.shelves, &keyed, &args, reason);
+        self.computation().begins(&self.computation().told_texts(&args), reason, why);
+        let (output, took) = self.timed(|| compute(args)).await;
+        self.keep(place, output, texts, took, claim).await
+    }
+
     /// Does what takes no waiting.
     fn start<A: Arguments>(&self, args: &A) -> Start<O> {
-        let Some(shelves) = &self.memory.inner.place else { return Start::Unkeyed(MissReason::Disabled) };
-        let mut made_of = MadeOf::default();
-        let Some(key) = self.subject.key(&self.memory, args, &mut made_of) else {
-            return Start::Unkeyed(MissReason::NoKey);
+        let place = match self.place(args) {
+            Ok(place) => place,
+            Err(reason) => return Start::Unkeyed(reason),
         };
-        if let Some(output) = self.hot_value(shelves, &key, args) {
-            return Start::Done(output);
+        match self.hot_value(&place.shelves, &place.key, args) {
+            Some(output) => Start::Done(output),
+            None => Start::Beyond(place),
         }
+    }
+
+    /// Where the result belongs, or why it belongs nowhere.
+    pub(super) fn place<A: Arguments>(&self, args: &A) -> Result<Place, MissReason> {
+        let shelves = self.memory.inner.place.as_ref().ok_or(MissReason::Disabled)?;
+        let mut made_of = MadeOf::default();
+        let key = self.subject.key(&self.memory, args, &mut made_of).ok_or(MissReason::NoKey)?;
         let entry = self.subject.prefix.entry(&key);
-        Start::Beyond(Place { shelves: Arc::clone(shelves), key, entry, made_of: Arc::new(made_of) })
+        Ok(Place { shelves: Arc::clone(shelves), key, entry, made_of: Arc::new(made_of) })
     }
 
     fn hot_value<A: Arguments>(&self, shelves: &Shelves, key: &Key, args: &A) -> Option<O> {

@@ -40,7 +40,7 @@ pub struct MemoryBuilder {
 
 impl MemoryBuilder {
     /// How much is said on stderr. 0 (default): warnings only. 1: each computed call, with joblib's two lines (the call
-    /// before, the time it took after). 2: also each load, and the reason of each miss.
+    /// before, the time it took after); an ignored argument is `_` there. 2: also each load, and the reason of each miss.
     pub fn verbose(mut self, level: u8) -> MemoryBuilder {
         self.verbose = level;
         self

@@ -77,7 +77,9 @@ impl<T: Function> Cached<T> {
 
     /// Loads a result only if `valid` says so of what is known of it, in place of what the attribute says; else it is computed
     /// anew. joblib's `cache_validation_callback`. It is asked for each call that has an entry, in memory or on disk, by
-    /// whatever thread makes the call; a panic is a refusal, and warned of once.
+    /// whatever thread makes the call. Before an entry that it refused is computed anew it is asked again, once or twice, since
+    /// another may have replaced the entry meanwhile: so its answer should go by the entry, not by how often it was asked. A
+    /// panic is a refusal, and warned of once.
     #[must_use]
     pub fn validate(self, valid: impl Fn(&Metadata) -> bool + Send + Sync + 'static) -> Cached<T> {
         let validity = self.subject.validity.clone().validate(valid);

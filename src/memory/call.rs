@@ -324,7 +324,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     pub(super) fn texts<A: Arguments>(&self, args: &A) -> Vec<String> {
         match self.layout {
-            Layout::Tuple { .. } => describe::each(args),
+            Layout::Tuple { ignored } => describe::each(args, ignored),
             Layout::Single => vec![describe::value(args)],
         }
     }

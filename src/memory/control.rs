@@ -16,7 +16,7 @@ use super::stats::Source;
 use super::{Cached, CachedFn, Memory, store_failed};
 use crate::codec;
 use crate::error::Result;
-use crate::key::MadeOf;
+use crate::key::{Key, MadeOf};
 use crate::panics;
 use crate::store::used::Calls;
 use crate::store::{Claimant, Claimed, Patience};
@@ -56,8 +56,8 @@ impl<T: Function> Cached<T> {
         self.subject.explain(&self.memory, &ArgsOf::<T>(args))
     }
 
-    /// Removes the entry of one call; answers whether there was one. The next such call computes; another program that has the
-    /// value in its memory goes on with that.
+    /// Removes the entry of one call; answers whether there was one. The next such call computes; that of another program which has
+    /// the result in memory loads it from there.
     ///
     /// # Errors
     /// The store refuses; the entry is still there.
@@ -195,26 +195,37 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         args: A,
         compute: impl FnOnce(A) -> O,
     ) -> std::result::Result<Shelved<V>, O> {
-        let at = memory.inner.place.as_ref().and_then(|shelves| {
-            let key = self.try_key(&args, &mut MadeOf::default()).ok()?;
-            Some((shelves, key, self.prefix.entry(&key)))
-        });
-        let is_there = || {
-            let (shelves, key, entry) = at?;
-            let listed = shelves.store.peek(&entry).ok()?;
-            let info = listed.info().ok()?;
-            self.judged_record(memory, &info).ok()?;
-            let nanos_saved = u64::try_from(info.compute_time().as_nanos()).unwrap_or(u64::MAX);
-            Some((Shelved::stored(memory, &self.function.name, entry), shelves, key, nanos_saved))
-        };
-        if let Some((shelved, shelves, key, nanos_saved)) = is_there() {
-            memory.inner.counters.hit(Source::Index, nanos_saved);
-            let calls = Calls { hits: 1, nanos_saved, ..Calls::default() };
-            memory.note_call(shelves, &self.function, Some(&self.prefix.entry(&key)), calls);
+        let key = self.try_key(&args, &mut MadeOf::default()).ok();
+        if let Some(shelved) = key.and_then(|key| self.shelved_before(memory, &key)) {
             return Ok(shelved);
         }
         let output = self.call(memory, args, compute);
-        if let Some((shelved, ..)) = is_there() {
+        self.shelve(memory, key.as_ref(), output)
+    }
+
+    /// A handle to the result of a call that has an entry which holds; that is a hit.
+    pub(super) fn shelved_before(&self, memory: &Memory, key: &Key) -> Option<Shelved<V>> {
+        let shelves = memory.inner.place.as_ref()?;
+        let (shelved, nanos_saved) = self.in_store(memory, key)?;
+        memory.inner.counters.hit(Source::Index, nanos_saved);
+        let calls = Calls { hits: 1, nanos_saved, ..Calls::default() };
+        memory.note_call(shelves, &self.function, Some(&self.prefix.entry(key)), calls);
+        Some(shelved)
+    }
+
+    fn in_store(&self, memory: &Memory, key: &Key) -> Option<(Shelved<V>, u64)> {
+        let shelves = memory.inner.place.as_ref()?;
+        let entry = self.prefix.entry(key);
+        let listed = shelves.store.peek(&entry).ok()?;
+        let info = listed.info().ok()?;
+        self.judged_record(memory, &info).ok()?;
+        let nanos_saved = u64::try_from(info.compute_time().as_nanos()).unwrap_or(u64::MAX);
+        Some((Shelved::stored(memory, &self.function.name, entry), nanos_saved))
+    }
+
+    /// A handle to an output that was just computed or loaded; the output itself where there can be none.
+    pub(super) fn shelve(&self, memory: &Memory, key: Option<&Key>, output: O) -> std::result::Result<Shelved<V>, O> {
+        if let Some((shelved, _)) = key.and_then(|key| self.in_store(memory, key)) {
             return Ok(shelved);
         }
         // It is not stored: the handle holds the bytes itself, where there can be any.

@@ -83,8 +83,9 @@ impl HotTier {
         }
     }
 
-    pub(crate) fn remove(&self, key: &Key) {
-        self.cache.remove(key);
+    /// Whether it was there.
+    pub(crate) fn remove(&self, key: &Key) -> bool {
+        self.cache.remove(key).is_some()
     }
 
     pub(crate) fn clear(&self) {

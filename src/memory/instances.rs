@@ -2,7 +2,7 @@
 //!
 //! A `static` cannot be generic, so the instances of a function share one, and each call finds its own by the identity of
 //! a type: that of the function's type, or for a method, of the closure that its body is. This costs a shared lock and the
-//! search of a small tree, some 20 ns beside what a call costs otherwise. What is made once for an instance stays as long
+//! search of a small tree, beside what a call costs otherwise. What is made once for an instance stays as long
 //! as the program, as a `static` would: a program has as many instances as its compiler made.
 
 use std::any::{Any, TypeId, type_name};

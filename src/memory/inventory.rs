@@ -172,6 +172,8 @@ impl EntryInfo {
 pub struct Entries {
     memory: Memory,
     function: Option<String>,
+    /// The hexadecimal digits that calls' keys begin with, each as a number.
+    digits: Vec<u8>,
     page: IntoIter<Listed>,
     after: Option<EntryKey>,
     is_over: bool,
@@ -179,6 +181,11 @@ pub struct Entries {
 
 impl Entries {
     fn is_wanted(&self, listed: &Listed) -> bool {
+        let key = listed.key.call();
+        let has = |at: usize, digit: u8| key.as_bytes()[at / 2] >> (4 * (1 - at % 2)) & 15 == digit;
+        if !self.digits.iter().enumerate().all(|(at, digit)| has(at, *digit)) {
+            return false;
+        }
         let Some(function) = &self.function else { return true };
         // Another function's keys may begin alike. What does not say whose it is stands where this one's do.
         RecordInfo::of(&listed.record).map_or(true, |info| info.function() == function)
@@ -310,19 +317,19 @@ impl Memory {
     /// # Ok::<(), larder::Error>(())
     /// ```
     pub fn entries(&self) -> Entries {
-        self.entries_where(None)
+        self.entries_where(None, Vec::new())
     }
 
     /// The entries of the functions of this name, in all versions of their code.
     pub fn entries_of(&self, function: &str) -> Entries {
-        self.entries_where(Some(function.to_owned()))
+        self.entries_where(Some(function.to_owned()), Vec::new())
     }
 
-    fn entries_where(&self, function: Option<String>) -> Entries {
+    fn entries_where(&self, function: Option<String>, digits: Vec<u8>) -> Entries {
         if let Some(shelves) = &self.inner.place {
             self.tell_uses(shelves);
         }
-        Entries { memory: self.clone(), function, page: Vec::new().into_iter(), after: None, is_over: false }
+        Entries { memory: self.clone(), function, digits, page: Vec::new().into_iter(), after: None, is_over: false }
     }
 
     /// The entries whose call's key begins with these hexadecimal digits, of which at least four are wanted. Looks through
@@ -344,18 +351,14 @@ impl Memory {
     pub fn find_entry(&self, key: &str) -> Result<Vec<EntryInfo>> {
         const LEAST: usize = 4;
         const MOST: usize = 64;
-        if !(LEAST..=MOST).contains(&key.len()) || !key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            let what = format!("`{key}` is no key: give the first {LEAST} to {MOST} hexadecimal digits of one");
-            return Err(Error::invalid_option(what));
-        }
-        let key = key.to_ascii_lowercase();
-        let mut found = Vec::new();
-        for entry in self.entries() {
-            let entry = entry?;
-            if entry.key.starts_with(&key) {
-                found.push(entry);
+        let digits =
+            key.chars().map(|letter| letter.to_digit(16).map(|digit| digit as u8)).collect::<Option<Vec<u8>>>();
+        match digits.filter(|digits| (LEAST..=MOST).contains(&digits.len())) {
+            Some(digits) => self.entries_where(None, digits).collect(),
+            None => {
+                let what = format!("`{key}` is no key: give the first {LEAST} to {MOST} hexadecimal digits of one");
+                Err(Error::invalid_option(what))
             }
         }
-        Ok(found)
     }
 }

@@ -8,6 +8,8 @@
 mod arguments;
 #[cfg(feature = "async")]
 mod asynchronous;
+#[cfg(feature = "async")]
+mod awaited_control;
 mod builder;
 mod cached;
 mod call;

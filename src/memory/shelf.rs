@@ -90,7 +90,8 @@ impl<V> Shelved<V> {
         }
     }
 
-    /// Removes the result from the cache, for everyone, or from this handle. One that is gone already is no error.
+    /// Removes the result from the cache, or from this handle if it holds it. One that is gone already is no error. Other programs
+    /// may still have it in memory.
     ///
     /// # Errors
     /// The cache cannot be opened, or refuses.
@@ -131,6 +132,8 @@ impl<V> Shelved<V> {
         };
         match memory.get() {
             Some(memory) => Ok(memory),
+            // Opening would make an empty cache there.
+            None if !location.exists() => Err(self.without_cache(location)),
             None => {
                 // Opening would make it.
                 if !location.exists() {
@@ -140,6 +143,16 @@ impl<V> Shelved<V> {
                 Ok(memory.get_or_init(|| opened))
             }
         }
+    }
+
+    #[cold]
+    fn without_cache(&self, location: &Path) -> Error {
+        let what = format!(
+            "the shelved result of `{}` is in the cache `{}`, which is not there: bring it back, or call the function again",
+            self.function,
+            location.display()
+        );
+        Error::new(Kind::NotStored { what })
     }
 
     #[cold]

@@ -105,11 +105,12 @@ impl Shelves {
         }
     }
 
-    /// Removes an entry from the store and from memory.
+    /// Removes an entry from the store and from memory; answers whether it was in either.
     pub(super) fn forget(&self, key: &EntryKey) -> std::result::Result<bool, StoreError> {
         let forgotten = self.remove(|store| store.forget(key));
-        self.hot.remove(&key.call());
-        forgotten
+        // What the store refused once is in memory alone.
+        let was_hot = self.hot.remove(&key.call());
+        forgotten.map(|was_stored| was_stored || was_hot)
     }
 
     /// Removes entries from the store, and all from memory: keys do not tell their function apart there, and what is still in the

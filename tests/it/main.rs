@@ -23,6 +23,7 @@ mod holes;
 #[cfg(unix)]
 mod hostile;
 mod joblib;
+mod joblib_memory;
 mod kills;
 #[cfg(feature = "conformance")]
 mod laws;

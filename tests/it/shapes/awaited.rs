@@ -14,7 +14,7 @@ static FETCHES: AtomicU64 = AtomicU64::new(0);
 
 /// Waits for something, as one that fetches would.
 #[larder::cached(memory = MEMORY, ignore(attempts), version = 2)]
-async fn fetched<'a>(url: &'a str, mut attempts: u32) -> Result<String, String> {
+async fn fetched(url: &str, mut attempts: u32) -> Result<String, String> {
     FETCHES.fetch_add(1, Relaxed);
     futures::future::ready(()).await;
     attempts += 1;

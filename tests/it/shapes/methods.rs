@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use larder::{Memory, Parallel, Task, delayed};
+use larder::{Memory, Parallel, delayed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
