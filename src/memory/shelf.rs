@@ -135,10 +135,6 @@ impl<V> Shelved<V> {
             // Opening would make an empty cache there.
             None if !location.exists() => Err(self.without_cache(location)),
             None => {
-                // Opening would make it.
-                if !location.exists() {
-                    return Err(self.lost("there is no such directory here"));
-                }
                 let opened = Memory::open(location)?;
                 Ok(memory.get_or_init(|| opened))
             }
@@ -273,7 +269,7 @@ mod tests {
         let place = Place::Cache { location: Some(location.clone()), key, memory: OnceLock::new() };
         let shelved = Shelved::<u64> { function: "f".to_owned(), place, _value: PhantomData };
         let error = shelved.get().unwrap_err();
-        assert!(error.is_not_stored() && error.to_string().contains("there is no such directory here"), "{error}");
+        assert!(error.is_not_stored() && error.to_string().contains("which is not there"), "{error}");
         assert!(shelved.metadata().is_err_and(|error| error.is_not_stored()));
         assert!(shelved.clear().is_ok());
         assert!(!location.exists());

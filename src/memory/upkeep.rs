@@ -8,7 +8,7 @@ use super::{Memory, Shelves, store_failed};
 use crate::error::{Error, Result};
 use crate::store::transfer::{self, Fault};
 use crate::store::verify::{self, Verified, VerifyProgress};
-use crate::store::{Exported, Imported, StoreError};
+use crate::store::{Exported, Imported, Store, StoreError};
 
 impl Memory {
     /// Removes one entry; answers whether it was there.
@@ -27,7 +27,7 @@ impl Memory {
     /// # Ok::<(), larder::Error>(())
     /// ```
     pub fn forget_entry(&self, entry: &EntryInfo) -> Result<bool> {
-        self.removing(|shelves| shelves.store.forget(&entry.entry))
+        self.removing(|store| store.forget(&entry.entry))
     }
 
     /// Removes the entries of the functions of this name, in all versions of their code, with an attribute or given by hand;
@@ -36,10 +36,10 @@ impl Memory {
     /// # Errors
     /// The store refuses; what is then left is whole.
     pub fn clear_function(&self, function: &str) -> Result<u64> {
-        self.removing(|shelves| {
+        self.removing(|store| {
             let mut removed = 0;
             for by_hand in [false, true] {
-                removed += shelves.store.clear_function(function, by_hand)?;
+                removed += store.clear_function(function, by_hand)?;
             }
             Ok(removed)
         })
@@ -47,11 +47,9 @@ impl Memory {
 
     /// Removes something from the store, and all of it from memory, where nothing tells what went; nothing and its default
     /// when disabled.
-    fn removing<R: Default>(&self, remove: impl FnOnce(&Shelves) -> std::result::Result<R, StoreError>) -> Result<R> {
+    fn removing<R: Default>(&self, remove: impl FnOnce(&dyn Store) -> std::result::Result<R, StoreError>) -> Result<R> {
         let Some(shelves) = &self.inner.place else { return Ok(R::default()) };
-        let removed = remove(shelves);
-        shelves.hot.clear();
-        removed.map_err(|error| store_failed(shelves, &error))
+        shelves.clear(remove).map_err(|error| store_failed(shelves, &error))
     }
 
     /// Reads every record and every file of the cache, and compares their digests. Takes as long as hashing them on one
@@ -86,19 +84,19 @@ impl Memory {
     }
 
     fn verify_with(&self, repair: bool, on_progress: impl FnMut(VerifyProgress)) -> Result<Verified> {
-        self.removing_if(repair, |shelves| verify::verify(&*shelves.store, repair, on_progress))
+        self.removing_if(repair, |store| verify::verify(store, repair, on_progress))
     }
 
     fn removing_if<R: Default>(
         &self,
         removes: bool,
-        work: impl FnOnce(&Shelves) -> std::result::Result<R, StoreError>,
+        work: impl FnOnce(&dyn Store) -> std::result::Result<R, StoreError>,
     ) -> Result<R> {
         if removes {
             return self.removing(work);
         }
         let Some(shelves) = &self.inner.place else { return Ok(R::default()) };
-        work(shelves).map_err(|error| store_failed(shelves, &error))
+        work(&*shelves.store).map_err(|error| store_failed(shelves, &error))
     }
 
     /// Writes the entries of these functions as one file, to be [imported](Memory::import) elsewhere; all of them if none is
