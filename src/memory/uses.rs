@@ -16,6 +16,8 @@ use crate::store::{EntryKey, Uses, now_ms};
 const EVERY: Duration = Duration::from_secs(1);
 /// More than this is told before.
 const MOST: usize = 1024;
+/// So many functions, or wrappers of one, are told of before.
+const MOST_FUNCTIONS: usize = 64;
 /// So many hits of one entry are a reason to look at the clock.
 const LOOK_AFTER: u64 = 1024;
 
@@ -29,8 +31,10 @@ pub(super) struct Gathered {
 #[derive(Default)]
 struct Pending {
     hot: Vec<Arc<HotUse>>,
-    entries: HashMap<EntryKey, u64>,
-    functions: HashMap<Arc<FunctionName>, Calls>,
+    /// One for each use.
+    entries: Vec<EntryKey>,
+    /// Few: a search by pointer is quicker than a hash of names.
+    functions: Vec<(Arc<FunctionName>, Calls)>,
 }
 
 impl Gathered {
@@ -57,14 +61,12 @@ impl Gathered {
     /// A call came to this. Answers whether it is time to tell.
     pub(super) fn call(&self, function: &Arc<FunctionName>, entry: Option<&EntryKey>, calls: Calls) -> bool {
         let mut pending = lock(&self.pending);
-        if let Some(entry) = entry {
-            *pending.entries.entry(*entry).or_default() += 1;
+        pending.entries.extend(entry);
+        match pending.functions.iter_mut().find(|(known, _)| Arc::ptr_eq(known, function)) {
+            Some((_, all)) => all.add(calls),
+            None => pending.functions.push((Arc::clone(function), calls)),
         }
-        match pending.functions.get_mut(function) {
-            Some(all) => all.add(calls),
-            None => drop(pending.functions.insert(Arc::clone(function), calls)),
-        }
-        let is_full = pending.entries.len() >= MOST;
+        let is_full = pending.entries.len() >= MOST || pending.functions.len() >= MOST_FUNCTIONS;
         drop(pending);
         is_full || self.is_due()
     }
@@ -72,7 +74,7 @@ impl Gathered {
     /// An entry was used, and no call came to it. Answers whether it is time to tell.
     pub(super) fn entry(&self, entry: &EntryKey) -> bool {
         let mut pending = lock(&self.pending);
-        *pending.entries.entry(*entry).or_default() += 1;
+        pending.entries.push(*entry);
         let is_full = pending.entries.len() >= MOST;
         drop(pending);
         is_full || self.is_due()
@@ -85,16 +87,20 @@ impl Gathered {
     /// What was gathered, to be told now.
     pub(super) fn take(&self) -> Uses {
         self.told_at.store(self.started.elapsed().as_millis() as u64, Relaxed);
-        let Pending { hot, entries, mut functions } = std::mem::take(&mut *lock(&self.pending));
+        let Pending { hot, mut entries, functions: counted } = std::mem::take(&mut *lock(&self.pending));
         let last_ms = now_ms();
         let mut uses = Uses::default();
+        let mut functions: HashMap<Arc<FunctionName>, Calls> = HashMap::new();
+        counted.into_iter().for_each(|(function, calls)| functions.entry(function).or_default().add(calls));
         for hot in hot {
             let hits = hot.hits.swap(0, Relaxed);
             uses.entries.push((hot.entry, Used { last_ms, hits }));
             let calls = Calls { hits, nanos_saved: hits.saturating_mul(hot.compute_nanos), ..Calls::default() };
             functions.entry(Arc::clone(&hot.function)).or_default().add(calls);
         }
-        uses.entries.extend(entries.into_iter().map(|(entry, hits)| (entry, Used { last_ms, hits })));
+        entries.sort_unstable();
+        let same = entries.chunk_by(|one, other| one == other);
+        uses.entries.extend(same.map(|uses| (uses[0], Used { last_ms, hits: uses.len() as u64 })));
         uses.functions.extend(functions.into_iter().map(|(function, calls)| ((*function).clone(), calls)));
         uses
     }

@@ -11,6 +11,7 @@ use super::entry::{self, Place};
 use super::entry_key::EntryKey;
 use super::evict::Limited;
 use super::index::{Index, Side};
+use super::lately::Lately;
 use super::tombstone::{KEPT_MS, Removal, Tombstone};
 use super::types::StoreError;
 use super::used::{FunctionName, Used, Uses};
@@ -32,6 +33,7 @@ pub(super) struct Keeping {
     writing: Mutex<()>,
     /// Held while a record and what is known beside it are changed: or a removal could be counted before what it removes.
     groups: [Mutex<()>; GROUPS],
+    lately: Lately,
     pub(super) limited: Limited,
     tombstones: AtomicU64,
     /// The totals were written down, and no record came or went since.
@@ -57,6 +59,7 @@ impl Keeping {
             census: Mutex::new(census),
             writing: Mutex::default(),
             groups: array::from_fn(|_| Mutex::default()),
+            lately: Lately::new(),
             limited: Limited::default(),
             tombstones: AtomicU64::new(0),
             is_complete: AtomicBool::new(false),
@@ -145,6 +148,9 @@ impl Catalog {
         }
         lock(&self.keeping.census).remove(record);
         self.note_change()?;
+        if let Ok(key) = slot.try_into() {
+            self.keeping.lately.forget(&EntryKey::from_bytes(key));
+        }
         self.index.side_remove(Side::Used, slot)?;
         let fields = entry::fields(record).ok();
         if let (Some(why), Some((fields, _))) = (why, &fields) {
@@ -182,25 +188,41 @@ impl Catalog {
     }
 
     pub(super) fn used(&self, slot: &[u8]) -> Result<Used, StoreError> {
+        let mut used = self.used_before(slot)?;
+        if let Ok(key) = slot.try_into() {
+            used.add(self.keeping.lately.of(&EntryKey::from_bytes(key)));
+        }
+        Ok(used)
+    }
+
+    /// What is written down.
+    fn used_before(&self, slot: &[u8]) -> Result<Used, StoreError> {
         Ok(self.index.side_get(Side::Used, slot)?.and_then(|bytes| Used::parse(&bytes)).unwrap_or_default())
     }
 
     /// Takes up what a program did, and writes the totals of its functions down.
     pub(super) fn note_uses(&self, uses: &Uses) -> Result<(), StoreError> {
-        for (key, more) in &uses.entries {
-            let _alone = self.keeping.alone_with(key.as_bytes());
-            // What went meanwhile needs no uses.
-            if self.index.get(key)?.is_some() {
-                let mut used = self.used(key.as_bytes())?;
-                used.add(*more);
-                self.index.side_put(Side::Used, key.as_bytes(), &used.encode())?;
-            }
+        if self.keeping.lately.note(&uses.entries) {
+            self.write_uses()?;
         }
         {
             let mut census = lock(&self.keeping.census);
             uses.functions.iter().for_each(|(function, calls)| census.note(function, *calls));
         }
         self.write_totals()
+    }
+
+    fn write_uses(&self) -> Result<(), StoreError> {
+        for (key, more) in self.keeping.lately.take() {
+            let _alone = self.keeping.alone_with(key.as_bytes());
+            let mut used = self.used_before(key.as_bytes())?;
+            // What went meanwhile needs no uses; what has some is there.
+            if used != Used::default() || self.index.get(&key)?.is_some() {
+                used.add(more);
+                self.index.side_put(Side::Used, key.as_bytes(), &used.encode())?;
+            }
+        }
+        Ok(())
     }
 
     fn write_totals(&self) -> Result<(), StoreError> {
@@ -216,8 +238,9 @@ impl Catalog {
         Ok(())
     }
 
-    /// Writes all totals down, as those of an index that is closed as it should be.
+    /// Writes uses and all totals down, as those of an index that is closed as it should be.
     pub(super) fn write_all_totals(&self) -> Result<(), StoreError> {
+        self.write_uses()?;
         self.index.side_put(Side::Census, COMPLETE, b"1")?;
         // Before the totals: what changes meanwhile is in them, or takes the mark away.
         self.keeping.is_complete.store(true, Relaxed);
@@ -230,6 +253,7 @@ impl Catalog {
             // Nobody else has more than one of them, and here it is always this order.
             let _alone = self.keeping.groups.each_ref().map(lock);
             self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error))?;
+            drop(self.keeping.lately.take());
             self.index.clear()?;
             *lock(&self.keeping.census) = Census::default();
             self.keeping.tombstones.store(0, Relaxed);

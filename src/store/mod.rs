@@ -24,6 +24,7 @@ mod evict;
 mod guest;
 mod index;
 mod keeping;
+mod lately;
 mod limits;
 mod link;
 mod listed;
