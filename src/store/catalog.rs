@@ -68,6 +68,8 @@ pub(super) enum Met {
     Claimed(Claimed),
 }
 
+/// Entries of a function that are read before they are removed.
+const CLEARED_AT_ONCE: usize = 1024;
 /// Bytes of records in a page of a list.
 const PAGE_BYTES: usize = 128 << 10;
 
@@ -148,13 +150,29 @@ impl Catalog {
 
     /// Removes the entries of a function, in all versions of its code; answers how many there were.
     pub(super) fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
+        let prefix = Prefix::of(function);
         let mut removed = 0;
-        for (slot, bytes) in self.index.of_function(Prefix::of(function))? {
-            match entry::fields(&bytes) {
-                // Damage belongs to nobody: it goes with the function it stands under.
-                Err(_) => drop(self.index.remove(&slot)?),
-                Ok((_, origin)) if Origin::parse(origin).is_some_and(|origin| !origin.is_of(function, by_hand)) => {}
-                Ok(_) => removed += u64::from(self.take_out(&slot, &bytes, None)?),
+        let mut after = prefix.as_bytes().to_vec();
+        loop {
+            // Some at a time: a function may have more than fit into memory.
+            let mut some = Vec::new();
+            self.index.page(&after, |slot, record| {
+                let is_one = slot.starts_with(prefix.as_bytes()) && some.len() < CLEARED_AT_ONCE;
+                if is_one {
+                    some.push((slot.to_vec(), record.to_vec()));
+                }
+                is_one
+            })?;
+            let Some((last, _)) = some.last() else { break };
+            after.clone_from(last);
+            for (slot, bytes) in some {
+                match entry::fields(&bytes) {
+                    // Damage belongs to nobody: it goes with the function it stands under.
+                    Err(_) => drop(self.index.remove(&slot)?),
+                    Ok((_, origin)) if Origin::parse(origin).is_some_and(|origin| !origin.is_of(function, by_hand)) => {
+                    }
+                    Ok(_) => removed += u64::from(self.take_out(&slot, &bytes, None)?),
+                }
             }
         }
         self.index.flush()?;

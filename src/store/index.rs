@@ -13,7 +13,7 @@ use sled::IVec;
 
 use super::location::patiently;
 use super::sync::Syncer;
-use super::{EntryKey, Prefix, StoreError, remove_if_there};
+use super::{EntryKey, StoreError, remove_if_there};
 use crate::panics;
 
 /// sled's own page cache. Records are small, and what is hot is kept decoded in front of it.
@@ -168,11 +168,6 @@ impl Index {
     /// What was written so far survives a killed process once this returns.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         self.guarded("flushing the index", || self.db.flush()).map(drop)
-    }
-
-    /// The slots and records of a function, in all versions of its code.
-    pub(crate) fn of_function(&self, prefix: Prefix) -> Result<Vec<(IVec, IVec)>, StoreError> {
-        self.guarded("listing the index", || self.db.scan_prefix(prefix.as_bytes()).collect())
     }
 
     /// Has the next opening compare the blobs with the index, however this one is closed.
