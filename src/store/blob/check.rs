@@ -7,13 +7,15 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Builder};
 
 use super::super::{Absent, EntryKey};
+use super::Blobs;
 use super::header::Header;
 use super::read::Opened;
-use super::{BESIDE_BYTES, Blobs};
 use crate::digest::Purpose;
 
 /// A piece that is read while the one before is hashed: small enough that both stay in the processor's cache.
 const PIECE_BYTES: usize = 256 << 10;
+/// From this length on a file is read and hashed by two threads.
+const BESIDE_BYTES: usize = 64 << 20;
 /// So many are under way.
 const PIECES: usize = 4;
 
@@ -33,9 +35,7 @@ impl Blobs {
 /// The digest of the next so many bytes of a file.
 fn digest_of(file: &mut File, bytes: usize) -> io::Result<[u8; 32]> {
     if bytes < BESIDE_BYTES {
-        let mut whole = vec![0; bytes];
-        file.read_exact(&mut whole)?;
-        return Ok(Purpose::StoredValue.digest_of(&[&whole]));
+        return digest_alone(file, bytes);
     }
     thread::scope(|scope| {
         let (full, read) = sync_channel(PIECES);
@@ -75,10 +75,10 @@ fn read_all(file: &mut File, bytes: usize, full: &SyncSender<Vec<u8>>, empty: &R
     Ok(())
 }
 
-/// For a system that gives no second thread.
+/// For files of which there are more to be looked at meanwhile, and for a system that gives no second thread.
 fn digest_alone(file: &mut File, bytes: usize) -> io::Result<[u8; 32]> {
     let mut hasher = Purpose::StoredValue.hasher();
-    let mut piece = vec![0; PIECE_BYTES];
+    let mut piece = vec![0; PIECE_BYTES.min(bytes)];
     let mut left = bytes;
     while left > 0 {
         piece.truncate(left);
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_file_in_pieces_has_the_digest_of_the_whole() {
-        for bytes in [0, 1, PIECE_BYTES, BESIDE_BYTES, PIECES * PIECE_BYTES + 1, 3 * BESIDE_BYTES - 7] {
+        for bytes in [0, 1, PIECE_BYTES, PIECES * PIECE_BYTES + 1, BESIDE_BYTES + 7] {
             let value: Vec<u8> = (0..bytes).map(|at| (at / 7) as u8).collect();
             let expected = Purpose::StoredValue.digest_of(&[&value]);
             let mut temp = tempfile::NamedTempFile::new().unwrap();
