@@ -64,11 +64,17 @@ fn put_dependencies(depends: &[Dependency], sink: &mut Sink) {
     }
 }
 
+/// The path of a method's task without the constant that its type stands in, whose name nobody wrote.
+fn without_constant(path: &'static str) -> Cow<'static, str> {
+    let parts = path.split_once("__LARDER_TASK_OF_").and_then(|(own, rest)| Some((own, rest.split_once("::")?.1)));
+    parts.map_or(Cow::Borrowed(path), |(own, method)| Cow::Owned(format!("{own}{method}")))
+}
+
 impl Identity {
     pub(crate) fn of_task<T: Function>() -> Identity {
         let shape = Signature { parameters: T::PARAMETERS.len() as u32, ignored: T::IGNORED };
         let code = code_with(T::FINGERPRINT, T::DEPENDS);
-        let identity = Identity::new(Cow::Borrowed(path_of::<T>()), code, T::VERSION, shape);
+        let identity = Identity::new(without_constant(path_of::<T>()), code, T::VERSION, shape);
         Identity { short: T::NAME.rsplit("::").next(), ..identity }
     }
 
@@ -130,5 +136,17 @@ impl Identity {
 
     pub(crate) fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_task_of_a_method_has_the_methods_path() {
+        let path = "a::Model::__LARDER_TASK_OF_loss::loss<a::Model>";
+        assert_eq!(without_constant(path), "a::Model::loss<a::Model>");
+        assert_eq!(without_constant("a::loss<f64>"), "a::loss<f64>");
     }
 }
