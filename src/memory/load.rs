@@ -44,7 +44,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     fn value_of(&self, hot: &Hot) -> Option<V> {
         match (&hot.value, &self.sharing) {
             (HotValue::Decoded(any), Some(sharing)) => (sharing.copy)(&**any),
-            (HotValue::Encoded { codec, shape, bytes }, _) => self.checked(*shape, || codec::decode(*codec, bytes)),
+            (HotValue::Encoded { codec, shape, bytes }, _) => checked(*shape, || codec::decode(*codec, bytes)),
             (HotValue::Decoded(_), None) => None,
         }
     }
@@ -95,7 +95,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let value = match value {
             // What stays mapped is worth its place in memory, however long it is.
             Value::Blob(large @ Large::Mapped(_)) => {
-                let value = self.checked(shape, || codec::decode_large(codec, large));
+                let value = checked(shape, || codec::decode_large(codec, large));
                 if let Some(value) = &value
                     && let Some(shared) = self.shared(value)
                 {
@@ -107,13 +107,13 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                 value
             }
             // Too large for memory, so its bytes are needed no more: numbers stay where they were read.
-            Value::Blob(large) if !shelves.hot.admits(len) => self.checked(shape, || codec::decode_large(codec, large)),
+            Value::Blob(large) if !shelves.hot.admits(len) => checked(shape, || codec::decode_large(codec, large)),
             value => {
                 let encoded = match &value {
                     Value::Inline { start } => &record[*start..],
                     Value::Blob(large) => large.as_slice(),
                 };
-                let value = self.checked(shape, || codec::decode(codec, encoded));
+                let value = checked(shape, || codec::decode(codec, encoded));
                 if let Some(value) = &value {
                     self.keep(shelves, key, value, encoded, Kept { facts, metadata, bytes: len }, removals);
                 }
@@ -145,11 +145,6 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             return Ok(());
         }
         self.judge(memory, info.created_at_ms(), || Some(Arc::new(Metadata::of(info))))
-    }
-
-    /// The value, if the bytes are one and it is built as it was when it was stored.
-    pub(super) fn checked(&self, shape: u64, decode: impl FnOnce() -> Result<V, CodecError>) -> Option<V> {
-        checked(shape, decode)
     }
 
     /// Keeps a value in memory, that was found in the store when so much had been removed.

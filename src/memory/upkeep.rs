@@ -52,11 +52,12 @@ impl Memory {
         shelves.clear(remove).map_err(|error| store_failed(shelves, &error))
     }
 
-    /// Reads every record and every file of the cache, and compares their digests. Takes as long as hashing them on one
-    /// thread does, and memory that does not depend on what is there, but for a list of what is damaged. Nothing is changed.
+    /// Reads every record and every file of the cache, and compares their digests. Works on all
+    /// cores of the program's rayon pool, in memory that does not depend on what is there, but for a list of what is damaged.
+    /// Nothing is changed.
     ///
-    /// Works while other programs use the cache: an entry that goes meanwhile is not damaged. `on_progress` is called after
-    /// each entry.
+    /// Works while other programs use the cache: an entry that goes meanwhile is not damaged. `on_progress` is called for
+    /// each entry, some at a time.
     ///
     /// # Errors
     /// The cache cannot be reached or listed.

@@ -252,9 +252,13 @@ impl Catalog {
         {
             // Nobody else has more than one of them, and here it is always this order.
             let _alone = self.keeping.groups.each_ref().map(lock);
-            self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error))?;
+            let clear_blobs = || self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error));
+            // Files first: what a kill leaves are records without them, which are misses.
+            clear_blobs()?;
             drop(self.keeping.lately.take());
             self.index.clear()?;
+            // One that was written since, and its record before that was cleared, would be nobody's.
+            clear_blobs()?;
             *lock(&self.keeping.census) = Census::default();
             self.keeping.tombstones.store(0, Relaxed);
         }
