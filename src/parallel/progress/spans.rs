@@ -220,6 +220,9 @@ mod test {
 
     #[test]
     fn a_run_is_a_span_with_events() {
+        // As long as there is but one subscriber, tracing asks that of the thread which comes by a place first whether anyone
+        // wants to hear of it: that may be the other test's, which has none, and it would be silent for good.
+        let _another = Dispatch::new(Keeps::default());
         let keeps = Keeps::default();
         let observer = dispatcher::with_default(&Dispatch::new(keeps.clone()), TracingObserver::new);
         let parallel = Parallel::new().n_jobs(2).label("roots").observer(observer.with_tasks());
