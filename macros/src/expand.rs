@@ -194,7 +194,8 @@ impl Expansion<'_> {
     }
 
     pub(crate) fn fingerprint(&self) -> TokenStream {
-        let fingerprint = fingerprint::of_function(self.function, self.options);
+        let code = fingerprint::of_function(self.function, self.options);
+        let fingerprint = code.digest;
         quote! { [#(#fingerprint),*] }
     }
 

@@ -18,10 +18,35 @@ use crate::options::Options;
 /// Goes with the rules in `tokens.rs`: raise the version when they change, because every stored result changes its key.
 const CONTEXT: &str = "larder 2026-11 code fingerprint v1";
 
-/// The digest of one function: its attributes, signature and body, without its visibility; and behind them what the
-/// attribute itself says about what is in a key and what is stored. A function ends with its body, so nothing else reads
-/// as these words.
-pub(crate) fn of_function(function: &Function, options: &Options) -> [u8; 32] {
+/// What is known of a function's code when it is compiled.
+#[allow(dead_code)]
+pub(crate) struct Code {
+    /// The digest of all that was seen.
+    pub(crate) digest: [u8; 32],
+    /// What was seen, for people: a line for each item, `digest (16 hex digits) TAB kind and name TAB file or package`.
+    pub(crate) items: String,
+    /// What only the compiler knows: part of every key beside the digest.
+    pub(crate) settings: Vec<Setting>,
+}
+
+/// Something that the code asks of the build.
+#[allow(dead_code)]
+pub(crate) enum Setting {
+    /// `cfg(PREDICATE)`: whether it holds.
+    Cfg(TokenStream),
+    /// `env!("NAME")`: its value, if it is set.
+    Env(String),
+}
+
+/// The code of one function.
+pub(crate) fn of_function(function: &Function, options: &Options) -> Code {
+    Code { digest: own(function, options), items: String::new(), settings: Vec::new() }
+}
+
+/// The digest of one function's own tokens: its attributes, signature and body, without its visibility; and behind them
+/// what the attribute itself says about what is in a key and what is stored. A function ends with its body, so nothing else
+/// reads as these words.
+fn own(function: &Function, options: &Options) -> [u8; 32] {
     let mut tokens = TokenStream::new();
     for attr in &function.attrs {
         attr.to_tokens(&mut tokens);

@@ -115,7 +115,7 @@ fn invisible_groups_leave_no_trace() {
 #[test]
 fn visibility_is_no_code() {
     let of_item = |text: &str| {
-        of_function(
+        own(
             &Function::parse(Kind::Task, text.parse().expect("tokens")).expect("a function"),
             &Options::default(),
         )
@@ -131,7 +131,7 @@ fn what_the_attribute_says_of_keys_and_values_is_code() {
         let mut problems = Problems::default();
         let options = Options::parse(Kind::Cached, text.parse().expect("tokens"), &mut problems);
         assert_eq!(problems.messages(), Vec::<String>::new(), "{text}");
-        of_function(&function, &options)
+        own(&function, &options)
     };
     let texts = ["", "key = x", "key = x + 1", "store(err)", "result", "result, store(err)"];
     let digests: std::collections::HashSet<_> = texts.iter().map(|text| of_options(text)).collect();
