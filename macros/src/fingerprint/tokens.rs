@@ -2,7 +2,7 @@
 //!
 //! | token      | bytes                                                                     |
 //! |------------|---------------------------------------------------------------------------|
-//! | identifier | `i`, length (u64, little endian), text without `r#`                       |
+//! | identifier | `i`, length (u32, little endian), text                                    |
 //! | literal    | `l`, length, text as written                                              |
 //! | operator   | `o`, length, text: `&&` and `& &` differ, `=-` and `= -` do not           |
 //! | group      | `(`, `[` or `{`, its tokens, `e`; invisible groups leave only their tokens |
@@ -26,11 +26,16 @@ const BEFORE_TUPLE: [&str; 24] = [
     "move", "mut", "ref", "return", "static", "type", "unsafe", "use", "where", "while",
 ];
 
-/// Hands the bytes of some code to `out`.
-pub(super) fn feed(code: TokenStream, out: &mut dyn FnMut(&[u8])) {
+/// Appends the bytes of some code to `out`.
+pub(super) fn feed(code: TokenStream, out: &mut Vec<u8>) {
     let mut trees = Vec::new();
     flatten(code, &mut trees);
-    walk(&trees, TrailingComma::Kept, out);
+    feed_trees(&trees, out);
+}
+
+/// As [`feed`], for trees without invisible groups.
+pub(super) fn feed_trees(trees: &[TokenTree], out: &mut Vec<u8>) {
+    walk(trees, TrailingComma::Kept, out);
 }
 
 /// Whether a comma before the closing delimiter says something.
@@ -40,7 +45,7 @@ enum TrailingComma {
     Dropped,
 }
 
-fn walk(trees: &[TokenTree], trailing: TrailingComma, out: &mut dyn FnMut(&[u8])) {
+fn walk(trees: &[TokenTree], trailing: TrailingComma, out: &mut Vec<u8>) {
     let mut at = 0;
     while let Some(tree) = trees.get(at) {
         let silent = silent_attribute(&trees[at..]);
@@ -50,10 +55,7 @@ fn walk(trees: &[TokenTree], trailing: TrailingComma, out: &mut dyn FnMut(&[u8])
         }
         match tree {
             TokenTree::Group(group) => walk_group(group, &trees[..at], out),
-            TokenTree::Ident(word) => {
-                let text = word.to_string();
-                token(b'i', text.strip_prefix("r#").unwrap_or(&text), out);
-            }
+            TokenTree::Ident(word) => token(b'i', &word.to_string(), out),
             TokenTree::Literal(literal) => token(b'l', &literal.to_string(), out),
             TokenTree::Punct(punct) if punct.as_char() == ',' => {
                 if !is_idle_comma(trees, at, trailing) {
@@ -71,29 +73,31 @@ fn walk(trees: &[TokenTree], trailing: TrailingComma, out: &mut dyn FnMut(&[u8])
     }
 }
 
-fn walk_group(group: &Group, before: &[TokenTree], out: &mut dyn FnMut(&[u8])) {
+fn walk_group(group: &Group, before: &[TokenTree], out: &mut Vec<u8>) {
     let open = match group.delimiter() {
-        Delimiter::Parenthesis => b"(",
-        Delimiter::Bracket => b"[",
-        Delimiter::Brace => b"{",
+        Delimiter::Parenthesis => b'(',
+        Delimiter::Bracket => b'[',
+        Delimiter::Brace => b'{',
         // Flattened on the way in; what macro_rules! groups is no different from what is written out.
-        Delimiter::None => b" ",
+        Delimiter::None => b' ',
     };
     let mut trees = Vec::new();
     flatten(group.stream(), &mut trees);
     let tuple_of_one = group.delimiter() == Delimiter::Parenthesis && !is_call(before) && commas(&trees) == 1;
-    out(open);
+    out.push(open);
     walk(&trees, if tuple_of_one { TrailingComma::Kept } else { TrailingComma::Dropped }, out);
-    out(b"e");
+    out.push(b'e');
 }
 
-fn token(tag: u8, text: &str, out: &mut dyn FnMut(&[u8])) {
-    out(&[tag]);
-    out(&(text.len() as u64).to_le_bytes());
-    out(text.as_bytes());
+fn token(tag: u8, text: &str, out: &mut Vec<u8>) {
+    out.push(tag);
+    // No token of a source file is longer than 4 GiB.
+    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
 }
 
-fn flatten(tokens: TokenStream, trees: &mut Vec<TokenTree>) {
+/// The trees of some code, without invisible groups at this level.
+pub(super) fn flatten(tokens: TokenStream, trees: &mut Vec<TokenTree>) {
     for tree in tokens {
         match tree {
             TokenTree::Group(group) if group.delimiter() == Delimiter::None => flatten(group.stream(), trees),
@@ -103,7 +107,7 @@ fn flatten(tokens: TokenStream, trees: &mut Vec<TokenTree>) {
 }
 
 /// The number of tokens of the silent attribute that begins here, or 0. Doc comments are attributes by now.
-fn silent_attribute(trees: &[TokenTree]) -> usize {
+pub(super) fn silent_attribute(trees: &[TokenTree]) -> usize {
     let length = match trees {
         [hash, TokenTree::Group(_), ..] if is_punct(hash, '#') => 2,
         [hash, bang, TokenTree::Group(_), ..] if is_punct(hash, '#') && is_punct(bang, '!') => 3,
@@ -188,6 +192,6 @@ fn commas(trees: &[TokenTree]) -> usize {
     commas
 }
 
-fn is_punct(tree: &TokenTree, character: char) -> bool {
+pub(super) fn is_punct(tree: &TokenTree, character: char) -> bool {
     matches!(tree, TokenTree::Punct(punct) if punct.as_char() == character)
 }

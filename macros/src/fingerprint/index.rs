@@ -1,0 +1,259 @@
+//! All items of the crate at hand and of its path dependencies, by where they are and what they are called.
+
+use std::collections::HashMap;
+use std::path::{Path as FilePath, PathBuf};
+
+use super::source::{ImplHead, Kind, Mentions, RawItem, RawModule, Use};
+
+pub(super) type CrateId = usize;
+pub(super) type ModuleId = usize;
+pub(super) type ItemId = usize;
+/// A package that is not read, as one of those that are depends on it: whoever made the index knows the number.
+pub(super) type LockedId = usize;
+
+/// The sources of one compilation, as far as they were read. Plain data: it outlives the macro invocation that read it.
+#[derive(Default)]
+pub(super) struct Index {
+    pub(super) crates: Vec<Crate>,
+    pub(super) modules: Vec<Module>,
+    pub(super) items: Vec<Item>,
+    /// What could not be read, in sentences for people.
+    pub(super) problems: Vec<String>,
+    /// Macros by name: they are found wherever they are.
+    pub(super) macros: HashMap<String, Vec<ItemId>>,
+    /// Functions of `impl`s and traits by name.
+    pub(super) members: HashMap<String, Vec<ItemId>>,
+    /// Free items by name, for where a path says too little.
+    pub(super) by_name: HashMap<String, Vec<ItemId>>,
+    /// Macro invocations in place of items, by the words in them.
+    pub(super) invocations: HashMap<String, Vec<ItemId>>,
+    /// Items beside which others may appear whose names are put together.
+    pub(super) makers: Vec<ItemId>,
+    pub(super) impls: Vec<ItemId>,
+    pub(super) traits: Vec<ItemId>,
+}
+
+/// What is to be read of a crate.
+#[derive(Clone, Debug)]
+pub(super) struct CrateSource {
+    pub(super) name: String,
+    pub(super) root: PathBuf,
+    /// The package's directory: places are told from there.
+    pub(super) base: PathBuf,
+    /// In front of its places; empty for the crate at hand.
+    pub(super) prefix: String,
+    /// Of the crate at hand, if it has one.
+    pub(super) out_dir: Option<PathBuf>,
+    /// The crates it can name.
+    pub(super) externs: HashMap<String, Extern>,
+}
+
+/// A crate by the name that another uses for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Extern {
+    /// Its sources are read.
+    Read(CrateId),
+    /// A package that the lock file speaks for.
+    Locked(LockedId),
+    /// The library itself and what belongs to the compiler: no part of a fingerprint.
+    Silent,
+}
+
+pub(super) struct Crate {
+    pub(super) source: CrateSource,
+    pub(super) root: ModuleId,
+    /// Digests of what stands in its files and could not be understood, with the files.
+    pub(super) opaque: Vec<(String, [u8; 32])>,
+}
+
+pub(super) struct Module {
+    pub(super) krate: CrateId,
+    pub(super) parent: Option<ModuleId>,
+    /// `crate_name::stats::inner`
+    pub(super) path: String,
+    /// Of a function: what it does not know, the module around it may.
+    pub(super) body: bool,
+    pub(super) test: bool,
+    /// The predicates it stands under.
+    pub(super) cfgs: Vec<String>,
+    pub(super) items: HashMap<String, Vec<ItemId>>,
+    pub(super) children: HashMap<String, Vec<ModuleId>>,
+    pub(super) uses: Vec<Use>,
+}
+
+pub(super) struct Item {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    pub(super) title: String,
+    /// The file, from the package's directory.
+    pub(super) place: String,
+    pub(super) file: PathBuf,
+    /// What tells it from all others: its module, its head, its title.
+    pub(super) label: String,
+    pub(super) digest: [u8; 32],
+    pub(super) mentions: Mentions,
+    pub(super) module: ModuleId,
+    pub(super) test: bool,
+    /// The `impl` or trait that a function is of.
+    pub(super) parent: Option<ItemId>,
+    /// The functions of an `impl` or a trait.
+    pub(super) members: Vec<ItemId>,
+    /// The names of an `impl`'s or a trait's associated items, or the words of an invocation or a macro.
+    pub(super) words: Vec<String>,
+    pub(super) makes_names: bool,
+    /// Of a function with an attribute of larder: the digest of its signature and body.
+    pub(super) annotated: Option<[u8; 32]>,
+    pub(super) head: Option<ImplHead>,
+    /// The module of what is defined in its body.
+    pub(super) body: Option<ModuleId>,
+}
+
+impl Index {
+    pub(super) fn add_crate(&mut self, source: CrateSource) -> CrateId {
+        let krate = self.crates.len();
+        let root = self.modules.len();
+        self.modules.push(Module::new(krate, None, source.name.clone()));
+        self.crates.push(Crate { source, root, opaque: Vec::new() });
+        krate
+    }
+
+    /// A module below another.
+    pub(super) fn add_module(&mut self, parent: ModuleId, name: &str, test: bool, cfgs: &[String]) -> ModuleId {
+        let above = &self.modules[parent];
+        let mut module = Module::new(above.krate, Some(parent), format!("{}::{name}", above.path));
+        module.test = above.test || test;
+        module.cfgs = above.cfgs.iter().chain(cfgs).cloned().collect();
+        let id = self.modules.len();
+        self.modules.push(module);
+        self.modules[parent].children.entry(name.to_owned()).or_default().push(id);
+        id
+    }
+
+    /// The module of what is defined in a function's body.
+    pub(super) fn add_body(&mut self, parent: ModuleId, title: &str) -> ModuleId {
+        let above = &self.modules[parent];
+        let mut module = Module::new(above.krate, Some(parent), format!("{}::{{{title}}}", above.path));
+        module.test = above.test;
+        module.cfgs = above.cfgs.clone();
+        module.body = true;
+        self.modules.push(module);
+        self.modules.len() - 1
+    }
+
+    /// Takes an item in, with its members, and finds it by its names. What is defined in bodies is handed to the caller.
+    pub(super) fn add_item(
+        &mut self,
+        raw: RawItem,
+        module: ModuleId,
+        file: &FilePath,
+        parent: Option<ItemId>,
+        bodies: &mut Vec<(ItemId, RawModule)>,
+    ) -> ItemId {
+        let id = self.items.len();
+        let source = &self.crates[self.modules[module].krate].source;
+        let inside = file.strip_prefix(&source.base).unwrap_or(file);
+        let place = format!("{}{}", source.prefix, inside.to_string_lossy().replace('\\', "/"));
+        let label = match parent {
+            Some(parent) => format!("{} {}", self.items[parent].label, raw.title),
+            None => format!("{} {}", self.modules[module].path, raw.title),
+        };
+        let RawItem { kind, name, title, digest, mentions, test, other_names, words, makes_names, annotated, head, members, body } =
+            raw;
+        let test = test || self.modules[module].test || parent.is_some_and(|parent| self.items[parent].test);
+        self.items.push(Item {
+            kind,
+            name,
+            title,
+            place,
+            file: file.to_owned(),
+            label,
+            digest,
+            mentions,
+            module,
+            test,
+            parent,
+            members: Vec::new(),
+            words,
+            makes_names,
+            annotated,
+            head,
+            body: None,
+        });
+        self.register(id, &other_names);
+        bodies.extend(body.map(|body| (id, *body)));
+        for member in members {
+            let member = self.add_item(member, module, file, Some(id), bodies);
+            self.items[id].members.push(member);
+        }
+        id
+    }
+
+    fn register(&mut self, id: ItemId, other_names: &[String]) {
+        let Index { modules, items, macros, members, by_name, invocations, makers, impls, traits, .. } = self;
+        let item = &items[id];
+        if item.makes_names && !matches!(item.kind, Kind::Impl | Kind::Macro) {
+            makers.push(id);
+        }
+        if item.parent.is_some() {
+            members.entry(item.name.clone()).or_default().push(id);
+            return;
+        }
+        let names = Some(&item.name).filter(|name| !name.is_empty() && item.kind != Kind::Invocation).into_iter();
+        for name in names.chain(other_names) {
+            modules[item.module].items.entry(name.clone()).or_default().push(id);
+            by_name.entry(name.clone()).or_default().push(id);
+        }
+        match item.kind {
+            Kind::Macro => macros.entry(item.name.clone()).or_default().push(id),
+            // A procedural macro.
+            Kind::Function => other_names.iter().for_each(|name| macros.entry(name.clone()).or_default().push(id)),
+            Kind::Impl => impls.push(id),
+            Kind::Trait => traits.push(id),
+            Kind::Invocation => {
+                for word in &item.words {
+                    invocations.entry(word.clone()).or_default().push(id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn crate_of(&self, item: ItemId) -> CrateId {
+        self.modules[self.items[item].module].krate
+    }
+}
+
+impl Module {
+    fn new(krate: CrateId, parent: Option<ModuleId>, path: String) -> Module {
+        Module {
+            krate,
+            parent,
+            path,
+            body: false,
+            test: false,
+            cfgs: Vec::new(),
+            items: HashMap::new(),
+            children: HashMap::new(),
+            uses: Vec::new(),
+        }
+    }
+}
+
+impl Kind {
+    /// Whether its name stands among types (and modules), values, macros.
+    pub(super) fn spaces(self) -> (bool, bool, bool) {
+        match self {
+            Kind::Function | Kind::Const | Kind::Static => (false, true, false),
+            // A unit or tuple struct is a value, too.
+            Kind::Struct => (true, true, false),
+            Kind::Enum | Kind::Union | Kind::Trait | Kind::Alias => (true, false, false),
+            Kind::Macro => (false, false, true),
+            Kind::Impl | Kind::Invocation => (false, false, false),
+            Kind::Foreign => (true, true, false),
+        }
+    }
+
+    pub(super) fn is_type(self) -> bool {
+        matches!(self, Kind::Struct | Kind::Enum | Kind::Union | Kind::Alias)
+    }
+}

@@ -1,0 +1,249 @@
+//! What the names in an item mean: found out once for each item.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::index::{Index, ItemId, LockedId, ModuleId};
+use super::resolve::{Memo, Resolver, starts_upper};
+use super::source::{ImplHead, Kind, Mentions, digest};
+
+/// Shorter words are in too many names.
+const SHORTEST_PART: usize = 3;
+
+/// What an item's mentions lead to.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    pub(super) items: Vec<ItemId>,
+    /// Names of methods and other associated items.
+    pub(super) members: Vec<String>,
+    /// Names that nothing is known of.
+    pub(super) unknown: Vec<String>,
+    pub(super) locked: Vec<LockedId>,
+    pub(super) cfgs: Vec<String>,
+    /// The digest of the code and of what its names mean.
+    pub(super) digest: [u8; 32],
+}
+
+/// An `impl`, with its names looked up.
+#[derive(Debug, Default)]
+pub(super) struct Implemented {
+    /// Its type; where that is foreign, those that are in it. Empty: it is of foreign types alone, or of any.
+    pub(super) own: Vec<ItemId>,
+    /// The trait: empty for one from elsewhere, `None` where it is of none.
+    pub(super) of_trait: Option<Vec<ItemId>>,
+    /// The types in the trait's arguments.
+    pub(super) arguments: Vec<ItemId>,
+}
+
+/// What is known of an index's names, for code of tests or without it.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) test: bool,
+    memo: Memo,
+    items: RefCell<HashMap<ItemId, Rc<Resolved>>>,
+    ambient: RefCell<HashMap<ModuleId, Rc<Vec<LockedId>>>>,
+    impls: HashMap<ItemId, Implemented>,
+    by_type: HashMap<ItemId, Vec<ItemId>>,
+    by_trait: HashMap<ItemId, Vec<ItemId>>,
+}
+
+impl Names {
+    pub(super) fn new(index: &Index, test: bool) -> Names {
+        let mut names = Names { test, ..Names::default() };
+        let impls: Vec<(ItemId, Implemented)> = index
+            .impls
+            .iter()
+            .filter(|id| test || !index.items[**id].test)
+            .filter_map(|id| Some((*id, names.head(index, *id)?)))
+            .collect();
+        for (id, implemented) in &impls {
+            for own in implemented.own.iter().chain(&implemented.arguments) {
+                names.by_type.entry(*own).or_default().push(*id);
+            }
+            for of_trait in implemented.of_trait.iter().flatten() {
+                names.by_trait.entry(*of_trait).or_default().push(*id);
+            }
+        }
+        names.impls = impls.into_iter().collect();
+        names
+    }
+
+    fn head(&self, index: &Index, id: ItemId) -> Option<Implemented> {
+        let item = &index.items[id];
+        let ImplHead { of_trait, head, own, arguments, .. } = item.head.as_ref()?;
+        let resolver = Resolver::new(index, self.test, &self.memo);
+        let types = |path: &Vec<String>| {
+            let mut found = resolver.path(path, item.module, &[]).items;
+            found.retain(|found| index.items[*found].kind.is_type() || index.items[*found].kind == Kind::Trait);
+            found
+        };
+        let head = head.as_ref().map(types).unwrap_or_default();
+        let mut own = if head.is_empty() { own.iter().flat_map(types).collect() } else { head };
+        // An alias is another name for what it stands for.
+        let aliased: Vec<ItemId> = own
+            .iter()
+            .filter(|own| index.items[**own].kind == Kind::Alias)
+            .flat_map(|alias| index.items[*alias].mentions.paths.iter().flat_map(types).collect::<Vec<_>>())
+            .collect();
+        own.extend(aliased);
+        let of_trait = of_trait.as_ref().map(|path| {
+            let mut found = resolver.path(path, item.module, &[]).items;
+            found.retain(|found| index.items[*found].kind == Kind::Trait);
+            found
+        });
+        Some(Implemented { own, of_trait, arguments: arguments.iter().flat_map(types).collect() })
+    }
+
+    pub(super) fn implemented(&self, id: ItemId) -> Option<&Implemented> {
+        self.impls.get(&id)
+    }
+
+    pub(super) fn impls_of_type(&self, id: ItemId) -> &[ItemId] {
+        self.by_type.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn impls_of_trait(&self, id: ItemId) -> &[ItemId] {
+        self.by_trait.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn traits_of(&self, id: ItemId) -> &[ItemId] {
+        self.impls.get(&id).and_then(|implemented| implemented.of_trait.as_deref()).unwrap_or_default()
+    }
+
+    /// What an item's mentions lead to.
+    pub(super) fn of_item(&self, index: &Index, id: ItemId) -> Rc<Resolved> {
+        if let Some(known) = self.items.borrow().get(&id) {
+            return Rc::clone(known);
+        }
+        let item = &index.items[id];
+        let loose = item.kind == Kind::Macro;
+        let resolved = Rc::new(self.of_code(index, &item.mentions, item.module, &item.label, &item.digest, loose));
+        self.items.borrow_mut().insert(id, Rc::clone(&resolved));
+        resolved
+    }
+
+    /// What some code mentions, that stands in a module. `loose`: it is a macro's, and stands where the macro is used.
+    pub(super) fn of_code(
+        &self,
+        index: &Index,
+        mentions: &Mentions,
+        module: ModuleId,
+        label: &str,
+        own: &[u8; 32],
+        loose: bool,
+    ) -> Resolved {
+        let resolver = Resolver::new(index, self.test, &self.memo);
+        let mut resolved = Resolved { members: mentions.members.clone(), cfgs: mentions.cfgs.clone(), ..Resolved::default() };
+        let mut bytes = Vec::with_capacity(256);
+        put(&mut bytes, label);
+        bytes.extend_from_slice(own);
+        let is_seen = |id: &ItemId| self.test || !index.items[*id].test;
+        for path in &mentions.paths {
+            if matches!(&path[..], [only] if matches!(&**only, "self" | "Self" | "super" | "crate")) {
+                continue;
+            }
+            let mut meaning = resolver.path(path, module, &mentions.globs);
+            if meaning.is_nothing() {
+                let known = path[0].is_empty() || matches!(&*path[0], "Self" | "self" | "super" | "crate");
+                resolved.unknown.extend(path.iter().skip(usize::from(known)).cloned());
+                resolved.members.extend(path.iter().skip(1).cloned());
+                if loose {
+                    let named = path.last().and_then(|last| index.by_name.get(last)).into_iter().flatten();
+                    meaning.items.extend(named.filter(|id| is_seen(id)));
+                }
+            } else {
+                resolved.members.extend(path.iter().skip(meaning.taken).cloned());
+            }
+            put_meaning(&mut bytes, path, &meaning.items, index);
+            resolved.items.extend(meaning.items);
+            resolved.locked.extend(meaning.locked);
+            resolved.cfgs.extend(meaning.cfgs);
+        }
+        for path in &mentions.macros {
+            let mut meaning = resolver.path(path, module, &mentions.globs);
+            // Macros are known by the order of files, too, and wherever they are exported.
+            let by_name = path.last().and_then(|last| index.macros.get(last)).into_iter().flatten();
+            meaning.items.extend(by_name.filter(|id| is_seen(id)));
+            meaning.items.sort_unstable();
+            meaning.items.dedup();
+            put_meaning(&mut bytes, path, &meaning.items, index);
+            resolved.items.extend(meaning.items);
+            resolved.locked.extend(meaning.locked);
+        }
+        resolved.locked.extend(self.ambient(&resolver, module).iter());
+        resolved.items.sort_unstable();
+        resolved.items.dedup();
+        resolved.locked.sort_unstable();
+        resolved.locked.dedup();
+        resolved.unknown.sort_unstable();
+        resolved.unknown.dedup();
+        resolved.digest = digest(&bytes);
+        resolved
+    }
+
+    /// The packages whose traits a module imports: their methods are called without a word of them.
+    fn ambient(&self, resolver: &Resolver<'_>, module: ModuleId) -> Rc<Vec<LockedId>> {
+        if let Some(known) = self.ambient.borrow().get(&module) {
+            return Rc::clone(known);
+        }
+        let here = &resolver.index.modules[module];
+        let may_be_trait = |name: &Option<String>| name.as_deref().is_none_or(|name| name == "_" || starts_upper(name));
+        let mut locked: Vec<LockedId> = here
+            .uses
+            .iter()
+            .filter(|used| may_be_trait(&used.name))
+            .flat_map(|used| resolver.path(&used.path, module, &[]).locked)
+            .collect();
+        if let Some(parent) = here.parent.filter(|_| here.body) {
+            locked.extend(self.ambient(resolver, parent).iter());
+        }
+        locked.sort_unstable();
+        locked.dedup();
+        let locked = Rc::new(locked);
+        self.ambient.borrow_mut().insert(module, Rc::clone(&locked));
+        locked
+    }
+
+    /// The items beside which a macro may have made one of this name: `get_width` of `width`, `ConfigBuilder` of `Config`.
+    pub(super) fn makers_of(&self, index: &Index, name: &str) -> Vec<ItemId> {
+        let folded = fold(name);
+        let is_part = |word: &str| {
+            let word = fold(word);
+            word.len() >= SHORTEST_PART && folded.contains(&word)
+        };
+        let makes = |id: &&ItemId| {
+            let item = &index.items[**id];
+            match item.kind {
+                _ if item.test && !self.test => false,
+                Kind::Invocation => item.words.iter().any(|word| is_part(word)),
+                _ => starts_upper(name) && is_part(&item.name),
+            }
+        };
+        index.makers.iter().filter(makes).copied().collect()
+    }
+}
+
+fn fold(name: &str) -> String {
+    name.chars().filter(|character| *character != '_').flat_map(char::to_lowercase).collect()
+}
+
+/// What a path means is part of the code: an import that changes is a change of all that goes by it.
+fn put_meaning(bytes: &mut Vec<u8>, path: &[String], items: &[ItemId], index: &Index) {
+    if items.is_empty() {
+        return;
+    }
+    let mut labels: Vec<&str> = items.iter().map(|item| &*index.items[*item].label).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    put(bytes, &path.join("::"));
+    bytes.extend_from_slice(&(labels.len() as u32).to_le_bytes());
+    for label in labels {
+        put(bytes, label);
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}

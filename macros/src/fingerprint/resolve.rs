@@ -1,0 +1,283 @@
+//! What a path means, as far as modules, `use` declarations and crates say.
+//!
+//! After the name resolution of the language (reference, chapter "Paths" and "Use declarations"), with what can be left out
+//! left out: visibility (what does not compile has no fingerprint), and the order of macros. Both sides of a `cfg` are there,
+//! so a name may mean several items, and then means all of them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use super::index::{Extern, Index, ItemId, LockedId, ModuleId};
+use super::source::{Kind, Path};
+
+/// What a path leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Meaning {
+    pub(super) items: Vec<ItemId>,
+    pub(super) modules: Vec<ModuleId>,
+    /// Packages that are not read.
+    pub(super) locked: Vec<LockedId>,
+    /// The language's own, or the library's: known, and not followed.
+    pub(super) silent: bool,
+    /// The predicates of the imports on the way.
+    pub(super) cfgs: Vec<String>,
+    /// How many segments it took; the others are associated names.
+    pub(super) taken: usize,
+}
+
+impl Meaning {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.items.is_empty() && self.modules.is_empty() && self.locked.is_empty() && !self.silent
+    }
+
+    fn add(&mut self, other: Meaning) {
+        self.items.extend(other.items);
+        self.modules.extend(other.modules);
+        self.locked.extend(other.locked);
+        self.silent |= other.silent;
+        self.cfgs.extend(other.cfgs);
+    }
+
+    fn tidy(mut self) -> Meaning {
+        self.items.sort_unstable();
+        self.items.dedup();
+        self.modules.sort_unstable();
+        self.modules.dedup();
+        self.locked.sort_unstable();
+        self.locked.dedup();
+        self.cfgs.sort_unstable();
+        self.cfgs.dedup();
+        self
+    }
+
+    /// Which of the spaces of types, values and macros are taken.
+    fn spaces(&self, index: &Index) -> (bool, bool, bool) {
+        // Of what is not read nothing is known: it may be anything.
+        if !self.locked.is_empty() || self.silent {
+            return (true, true, true);
+        }
+        let modules = (!self.modules.is_empty(), false, false);
+        let of_item = |item: &ItemId| index.items[*item].kind.spaces();
+        self.items.iter().map(of_item).fold(modules, |a, b| (a.0 || b.0, a.1 || b.1, a.2 || b.2))
+    }
+}
+
+/// Looks names up, for code of tests or without it.
+pub(super) struct Resolver<'i> {
+    pub(super) index: &'i Index,
+    /// Whether what is of tests only is there.
+    pub(super) test: bool,
+    memo: &'i Memo,
+}
+
+/// What was found out, of one index and for one kind of code.
+#[derive(Default)]
+pub(super) struct Memo {
+    /// What a module's imports of all names lead to, by their numbers.
+    globs: RefCell<HashMap<(ModuleId, usize), Meaning>>,
+    /// Names under way: imports can go round.
+    active: RefCell<Vec<(ModuleId, String)>>,
+}
+
+impl<'i> Resolver<'i> {
+    pub(super) fn new(index: &'i Index, test: bool, memo: &'i Memo) -> Resolver<'i> {
+        Resolver { index, test, memo }
+    }
+
+    /// What a path means in a module; `globs` are those of the code it stands in.
+    pub(super) fn path(&self, path: &[String], module: ModuleId, globs: &[Path]) -> Meaning {
+        self.walk(path, module, globs).tidy()
+    }
+
+    fn walk(&self, path: &[String], module: ModuleId, globs: &[Path]) -> Meaning {
+        let Some(first) = path.first() else { return Meaning::default() };
+        let mut meaning = self.first(first, path, module, globs);
+        let mut taken = meaning.taken.max(1);
+        while let Some(segment) = path.get(taken)
+            && !meaning.modules.is_empty()
+        {
+            let mut next = Meaning::default();
+            for inside in &meaning.modules {
+                next.add(self.inside(*inside, segment));
+            }
+            if next.is_nothing() && meaning.items.is_empty() && meaning.locked.is_empty() && !meaning.silent {
+                // A module that has no such name: a macro may have made it.
+                return Meaning { taken, ..Meaning::default() };
+            }
+            // What is known of the way stays: where a type and a module share a name, either may be meant.
+            let Meaning { items, locked, silent, cfgs, .. } = meaning;
+            next.add(Meaning { items, locked, silent, cfgs, ..Meaning::default() });
+            meaning = next;
+            taken += 1;
+        }
+        meaning.taken = taken;
+        meaning
+    }
+
+    fn first(&self, first: &str, path: &[String], module: ModuleId, globs: &[Path]) -> Meaning {
+        let of_module = |module| Meaning { modules: vec![module], taken: 1, ..Meaning::default() };
+        match first {
+            "crate" => of_module(self.index.crates[self.index.modules[module].krate].root),
+            "self" => of_module(self.around(module)),
+            "super" => {
+                let mut above = self.around(module);
+                let mut taken = 0;
+                while path.get(taken).is_some_and(|segment| segment == "super") {
+                    above = self.around(self.index.modules[above].parent.unwrap_or(above));
+                    taken += 1;
+                }
+                Meaning { modules: vec![above], taken, ..Meaning::default() }
+            }
+            "Self" => Meaning { taken: 1, ..Meaning::default() },
+            // `::name`
+            "" => match path.get(1) {
+                Some(name) => Meaning { taken: 2, ..self.krate(name, module) },
+                None => Meaning::default(),
+            },
+            name => Meaning { taken: 1, ..self.in_scope(name, module, globs) },
+        }
+    }
+
+    /// The module that a function's body stands in.
+    fn around(&self, module: ModuleId) -> ModuleId {
+        let mut module = module;
+        while self.index.modules[module].body
+            && let Some(parent) = self.index.modules[module].parent
+        {
+            module = parent;
+        }
+        module
+    }
+
+    /// A name as code in this module knows it.
+    fn in_scope(&self, name: &str, module: ModuleId, globs: &[Path]) -> Meaning {
+        let mut meaning = Meaning::default();
+        let mut at = module;
+        loop {
+            let found = self.inside(at, name);
+            self.add_uncovered(&mut meaning, found);
+            let Some(parent) = self.index.modules[at].parent.filter(|_| self.index.modules[at].body) else { break };
+            at = parent;
+        }
+        for glob in globs {
+            let target = self.walk(glob, module, &[]);
+            let found = self.in_glob(&target, name, &mut vec![module]);
+            self.add_uncovered(&mut meaning, found);
+        }
+        if !meaning.spaces(self.index).0 {
+            meaning.add(self.krate(name, module));
+        }
+        meaning
+    }
+
+    /// A crate by the name that this module's crate has for it.
+    fn krate(&self, name: &str, module: ModuleId) -> Meaning {
+        let krate = &self.index.crates[self.index.modules[module].krate];
+        match krate.source.externs.get(name) {
+            Some(Extern::Read(other)) => Meaning { modules: vec![self.index.crates[*other].root], ..Meaning::default() },
+            Some(Extern::Locked(package)) => Meaning { locked: vec![*package], ..Meaning::default() },
+            Some(Extern::Silent) => Meaning { silent: true, ..Meaning::default() },
+            None if matches!(name, "std" | "core" | "alloc" | "proc_macro") => {
+                Meaning { silent: true, ..Meaning::default() }
+            }
+            None => Meaning::default(),
+        }
+    }
+
+    /// A name that a module has: defined or imported there, by itself or with all others.
+    fn inside(&self, module: ModuleId, name: &str) -> Meaning {
+        self.inside_beyond(module, name, &mut vec![module])
+    }
+
+    /// The same, past the modules that were asked for it already.
+    fn inside_beyond(&self, module: ModuleId, name: &str, asked: &mut Vec<ModuleId>) -> Meaning {
+        let here = &self.index.modules[module];
+        let mut meaning = Meaning::default();
+        let seen = |item: &&ItemId| self.test || !self.index.items[**item].test;
+        meaning.items.extend(here.items.get(name).into_iter().flatten().filter(seen));
+        let children = here.children.get(name).into_iter().flatten();
+        meaning.modules.extend(children.filter(|child| self.test || !self.index.modules[**child].test));
+        for used in here.uses.iter().filter(|used| used.name.as_deref() == Some(name)) {
+            let mut found = match &used.path[..] {
+                // `use name;` is about the crate of that name, never about itself.
+                [only] if only == name => self.krate(name, module),
+                path => self.unless_active(module, name, || self.walk(path, module, &[])),
+            };
+            found.cfgs.extend_from_slice(&used.cfgs);
+            meaning.add(found);
+        }
+        for (number, glob) in here.uses.iter().enumerate().filter(|(_, used)| used.name.is_none()) {
+            let target = self.target_of_glob(module, number, &glob.path);
+            let mut found = self.in_glob(&target, name, asked);
+            if !found.is_nothing() {
+                found.cfgs.extend_from_slice(&glob.cfgs);
+            }
+            self.add_uncovered(&mut meaning, found);
+        }
+        meaning
+    }
+
+    fn unless_active(&self, module: ModuleId, name: &str, look: impl FnOnce() -> Meaning) -> Meaning {
+        let is_active = |active: &(ModuleId, String)| active.0 == module && active.1 == name;
+        if self.memo.active.borrow().iter().any(is_active) {
+            return Meaning::default();
+        }
+        self.memo.active.borrow_mut().push((module, name.to_owned()));
+        let found = look();
+        self.memo.active.borrow_mut().pop();
+        found
+    }
+
+    fn target_of_glob(&self, module: ModuleId, number: usize, path: &[String]) -> Meaning {
+        if let Some(known) = self.memo.globs.borrow().get(&(module, number)) {
+            return known.clone();
+        }
+        let round = format!("*{number}");
+        let target = self.unless_active(module, &round, || self.walk(path, module, &[])).tidy();
+        // What was found while names are under way may lack what they lead to.
+        if self.memo.active.borrow().is_empty() {
+            self.memo.globs.borrow_mut().insert((module, number), target.clone());
+        }
+        target
+    }
+
+    fn in_glob(&self, target: &Meaning, name: &str, asked: &mut Vec<ModuleId>) -> Meaning {
+        let mut meaning = Meaning::default();
+        for inside in &target.modules {
+            if !asked.contains(inside) {
+                asked.push(*inside);
+                meaning.add(self.inside_beyond(*inside, name, asked));
+            }
+        }
+        // The variants of an enum.
+        let is_enum = |item: &&ItemId| self.index.items[**item].kind == Kind::Enum;
+        if starts_upper(name) {
+            meaning.items.extend(target.items.iter().filter(is_enum));
+        }
+        meaning
+    }
+
+    /// What is written out hides what comes with all others, in its own space of names.
+    fn add_uncovered(&self, meaning: &mut Meaning, found: Meaning) {
+        if found.is_nothing() {
+            return;
+        }
+        let (types, values, macros) = meaning.spaces(self.index);
+        let is_new = |item: &ItemId| {
+            let of = self.index.items[*item].kind.spaces();
+            (of.0 && !types) || (of.1 && !values) || (of.2 && !macros)
+        };
+        let items: Vec<ItemId> = found.items.into_iter().filter(is_new).collect();
+        let modules = if types { Vec::new() } else { found.modules };
+        let locked = if types && values { Vec::new() } else { found.locked };
+        let silent = found.silent && !(types && values);
+        let kept = Meaning { items, modules, locked, silent, ..Meaning::default() };
+        if !kept.is_nothing() {
+            meaning.add(Meaning { cfgs: found.cfgs, ..kept });
+        }
+    }
+}
+
+pub(super) fn starts_upper(name: &str) -> bool {
+    name.chars().next().is_some_and(char::is_uppercase)
+}

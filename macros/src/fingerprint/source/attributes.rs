@@ -1,0 +1,126 @@
+//! The attributes in front of an item: what they say of where it is, and for whom.
+
+use proc_macro2::{Delimiter, Group, TokenTree};
+
+use super::super::tokens::{flatten, is_punct};
+use super::cursor::{is_word, path_at};
+use super::mentions::Mentions;
+
+/// Attributes and derives that define nothing with a name of its own.
+const KNOWN: [&str; 48] = [
+    "allow", "automatically_derived", "cached", "cfg", "cfg_attr", "cold", "default", "deny", "deprecated", "derive",
+    "diagnostic", "doc", "expect", "export_name", "forbid", "global_allocator", "ignore", "inline", "link", "link_name",
+    "link_section", "macro_export", "macro_use", "must_use", "naked", "no_mangle", "non_exhaustive", "path", "proc_macro",
+    "proc_macro_attribute", "proc_macro_derive", "repr", "rustfmt", "serde", "should_panic", "target_feature", "task",
+    "test", "track_caller", "used", "warn", "larder", "bench", "error", "from", "source", "no_link", "unsafe",
+];
+
+/// Derives that define nothing with a name of its own.
+const KNOWN_DERIVES: [&str; 13] = [
+    "Clone", "Copy", "Debug", "Default", "Deserialize", "Eq", "Hash", "Ord", "PartialEq", "PartialOrd", "Serialize",
+    "Error", "Display",
+];
+
+/// What stands in front of an item.
+#[derive(Default)]
+pub(super) struct Attributes {
+    /// The number of trees.
+    pub(super) length: usize,
+    /// `cfg(test)`, or `cfg(all(test, ..))`.
+    pub(super) test: bool,
+    /// `path = ".."`, under any condition.
+    pub(super) paths: Vec<String>,
+    /// The names of macros that the function below implements.
+    pub(super) implements: Vec<String>,
+    /// Whether one is larder's.
+    pub(super) ours: bool,
+    /// The predicates it stands under.
+    pub(super) cfgs: Vec<String>,
+    /// Whether a macro from elsewhere sees the item, and may define others.
+    pub(super) expands: bool,
+}
+
+impl Attributes {
+    /// Reads the attributes that begin here, those of the whole file included.
+    pub(super) fn at(trees: &[TokenTree], from: usize) -> Attributes {
+        let mut attributes = Attributes::default();
+        let mut at = from;
+        while trees.get(at).is_some_and(|tree| is_punct(tree, '#')) {
+            let inner = usize::from(trees.get(at + 1).is_some_and(|tree| is_punct(tree, '!')));
+            let Some(TokenTree::Group(group)) = trees.get(at + 1 + inner) else { break };
+            if group.delimiter() != Delimiter::Bracket {
+                break;
+            }
+            let mut content = Vec::new();
+            flatten(group.stream(), &mut content);
+            attributes.one(&content);
+            at += 2 + inner;
+        }
+        attributes.length = at - from;
+        attributes
+    }
+
+    fn one(&mut self, content: &[TokenTree]) {
+        let (path, length) = path_at(content, 0);
+        let Some(name) = path.first() else { return };
+        self.ours |= path.last().is_some_and(|last| last == "cached" || last == "task");
+        let input = match content.get(length) {
+            Some(TokenTree::Group(group)) => Some(group),
+            _ => None,
+        };
+        match (&**name, input) {
+            ("cfg", Some(group)) => {
+                self.test |= is_test(group);
+                self.cfgs.push(crate::spelling::of(group.stream()));
+            }
+            ("cfg_attr", Some(group)) => {
+                let mut trees = Vec::new();
+                flatten(group.stream(), &mut trees);
+                let comma = trees.iter().position(|tree| is_punct(tree, ',')).unwrap_or(trees.len());
+                self.cfgs.push(crate::spelling::of(trees[..comma].iter().cloned().collect()));
+                for rest in trees.split(|tree| is_punct(tree, ',')).skip(1) {
+                    self.one(rest);
+                }
+            }
+            ("path", _) => self.paths.extend(text(content.get(length + 1))),
+            ("proc_macro_derive", Some(group)) => {
+                let mut trees = Vec::new();
+                flatten(group.stream(), &mut trees);
+                self.implements.extend(path_at(&trees, 0).0.pop());
+            }
+            ("derive", Some(group)) => {
+                let derived = Mentions::of(group.stream()).paths;
+                let known = |path: &Vec<String>| {
+                    path.last().is_some_and(|last| KNOWN_DERIVES.contains(&&**last))
+                };
+                self.expands |= !derived.iter().all(known);
+            }
+            (name, _) => self.expands |= !KNOWN.contains(&name),
+        }
+    }
+}
+
+/// Whether a predicate holds in tests only.
+fn is_test(group: &Group) -> bool {
+    let mut trees = Vec::new();
+    flatten(group.stream(), &mut trees);
+    match &trees[..] {
+        [only] => is_word(Some(only), "test"),
+        [all, TokenTree::Group(inner)] if is_word(Some(all), "all") => {
+            let mut inner_trees = Vec::new();
+            flatten(inner.stream(), &mut inner_trees);
+            inner_trees
+                .split(|tree| is_punct(tree, ','))
+                .any(|one| matches!(one, [only] if is_word(Some(only), "test")))
+        }
+        _ => false,
+    }
+}
+
+/// The value of a text literal.
+pub(super) fn text(tree: Option<&TokenTree>) -> Option<String> {
+    match tree? {
+        TokenTree::Literal(literal) => syn::parse_str::<syn::LitStr>(&literal.to_string()).ok().map(|text| text.value()),
+        _ => None,
+    }
+}

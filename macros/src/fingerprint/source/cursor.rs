@@ -1,0 +1,84 @@
+//! Looking at token trees without consuming them.
+
+use proc_macro2::{Delimiter, Group, TokenTree};
+
+use super::super::tokens::is_punct;
+use super::mentions::Path;
+
+/// The text of an identifier, without `r#`.
+pub(super) fn word(tree: &TokenTree) -> Option<String> {
+    match tree {
+        TokenTree::Ident(word) => {
+            let text = word.to_string();
+            Some(match text.strip_prefix("r#") {
+                Some(bare) => bare.to_owned(),
+                None => text,
+            })
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn is_word(tree: Option<&TokenTree>, text: &str) -> bool {
+    matches!(tree, Some(TokenTree::Ident(word)) if word == text)
+}
+
+/// The path that begins here, without generic arguments, and the number of its trees.
+pub(super) fn path_at(trees: &[TokenTree], at: usize) -> (Path, usize) {
+    let mut path = Vec::new();
+    let mut end = at;
+    while let Some(segment) = trees.get(end).and_then(word) {
+        path.push(segment);
+        end += 1;
+        let goes_on = colons(trees, end) && matches!(trees.get(end + 2), Some(TokenTree::Ident(_)));
+        if !goes_on {
+            break;
+        }
+        end += 2;
+    }
+    (path, end - at)
+}
+
+/// Whether `::` stands here.
+pub(super) fn colons(trees: &[TokenTree], at: usize) -> bool {
+    let is_colon = |at: usize| trees.get(at).is_some_and(|tree| is_punct(tree, ':'));
+    is_colon(at) && is_colon(at + 1)
+}
+
+pub(super) fn group_at(trees: &[TokenTree], at: usize, delimiter: Delimiter) -> Option<&Group> {
+    match trees.get(at) {
+        Some(TokenTree::Group(group)) if group.delimiter() == delimiter => Some(group),
+        _ => None,
+    }
+}
+
+/// Where a definition ends that begins here: behind its `;`, or behind the braces of its body.
+///
+/// Braces between `<` and `>` are an argument (`Buffer<{ SIZE }>`).
+pub(super) fn end_of_definition(trees: &[TokenTree], from: usize) -> Option<usize> {
+    let mut depth = 0_u32;
+    let mut previous = ' ';
+    for (at, tree) in trees.iter().enumerate().skip(from) {
+        match tree {
+            TokenTree::Punct(punct) => {
+                match punct.as_char() {
+                    ';' => return Some(at + 1),
+                    '<' => depth += 1,
+                    '>' if previous != '-' && previous != '=' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                previous = punct.as_char();
+                continue;
+            }
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace && depth == 0 => return Some(at + 1),
+            _ => {}
+        }
+        previous = ' ';
+    }
+    None
+}
+
+/// Where a statement ends that begins here: behind its `;`.
+pub(super) fn end_of_statement(trees: &[TokenTree], from: usize) -> Option<usize> {
+    trees.iter().skip(from).position(|tree| is_punct(tree, ';')).map(|offset| from + offset + 1)
+}

@@ -1,0 +1,84 @@
+//! Source files, read into items. Nothing here knows what a name means.
+//!
+//! The bodies of functions are read as tokens and never parsed, so that syntax newer than this crate costs nothing, and
+//! 50,000 lines little. All that is kept is plain data: files are read on several threads, and what they hold outlives the
+//! macro invocation that needed it first.
+
+mod attributes;
+mod cursor;
+mod definition;
+mod heads;
+mod mentions;
+mod module;
+mod uses;
+
+pub(super) use definition::digest;
+pub(super) use heads::ImplHead;
+pub(super) use mentions::{Mentions, Path};
+pub(super) use module::{Content, Include, ModuleDeclaration, RawModule};
+pub(super) use uses::Use;
+
+use proc_macro2::TokenStream;
+
+/// What an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Function,
+    Struct,
+    Enum,
+    Union,
+    Trait,
+    Impl,
+    Const,
+    Static,
+    Alias,
+    Macro,
+    /// A macro's invocation in place of items.
+    Invocation,
+    /// `extern { .. }`
+    Foreign,
+}
+
+/// An item as its file has it.
+#[derive(Clone, Debug)]
+pub(super) struct RawItem {
+    pub(super) kind: Kind,
+    /// Its name; the macro's of an invocation; empty for an `impl`.
+    pub(super) name: String,
+    /// What people call it: `fn normalise`, `impl Add for Point`.
+    pub(super) title: String,
+    /// The digest of its tokens, without those of its `members`.
+    pub(super) digest: [u8; 32],
+    pub(super) mentions: Mentions,
+    /// Of tests only, as it says itself.
+    pub(super) test: bool,
+    /// Other names by which it is found: those of what an `extern` block declares, of the macro that a function implements.
+    pub(super) other_names: Vec<String>,
+    /// The names of all that its invocation could define, or of the associated items of a trait.
+    pub(super) words: Vec<String>,
+    /// Whether names could be put together in it, or be made by a macro from elsewhere.
+    pub(super) makes_names: bool,
+    /// Of a function with an attribute of larder: the digest of its signature and body.
+    pub(super) annotated: Option<[u8; 32]>,
+    /// Of an `impl`.
+    pub(super) head: Option<ImplHead>,
+    /// The functions of an `impl` or a trait.
+    pub(super) members: Vec<RawItem>,
+    /// What is defined within a function, where an attribute of larder stands there.
+    pub(super) body: Option<Box<RawModule>>,
+}
+
+/// Reads a file's text.
+///
+/// # Errors
+/// Why it is no sequence of tokens.
+pub(super) fn read(text: &str) -> Result<RawModule, String> {
+    // A byte order mark, `#!/usr/bin/env ..`
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = match text.strip_prefix("#!") {
+        Some(rest) if !rest.trim_start().starts_with('[') => rest.split_once('\n').map_or("", |(_, rest)| rest),
+        _ => text,
+    };
+    let tokens: TokenStream = text.parse().map_err(|problem| format!("{problem}"))?;
+    Ok(RawModule::of(tokens))
+}

@@ -1,0 +1,169 @@
+//! The content of a module, and of a function's body that has modules' content in it.
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+use super::super::tokens::{feed_trees, flatten, is_punct};
+use super::attributes::{Attributes, text};
+use super::cursor::{is_word, path_at, word};
+use super::definition::{self, Definition};
+use super::uses::{self, Use};
+use super::{Kind, RawItem};
+
+/// What stands in a file, or between the braces of a module.
+#[derive(Clone, Debug, Default)]
+pub(in crate::fingerprint) struct RawModule {
+    pub(in crate::fingerprint) items: Vec<RawItem>,
+    pub(in crate::fingerprint) uses: Vec<Use>,
+    pub(in crate::fingerprint) modules: Vec<ModuleDeclaration>,
+    pub(in crate::fingerprint) includes: Vec<Include>,
+    /// What names neither an item nor a module: tokens of a syntax that is not known here.
+    pub(in crate::fingerprint) rest: Option<[u8; 32]>,
+}
+
+/// `mod name`
+#[derive(Clone, Debug)]
+pub(in crate::fingerprint) struct ModuleDeclaration {
+    pub(in crate::fingerprint) name: String,
+    /// Of tests only.
+    pub(in crate::fingerprint) test: bool,
+    /// The values of its `path` attributes.
+    pub(in crate::fingerprint) paths: Vec<String>,
+    /// The predicates it stands under.
+    pub(in crate::fingerprint) cfgs: Vec<String>,
+    pub(in crate::fingerprint) content: Content,
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::fingerprint) enum Content {
+    Inline(RawModule),
+    File,
+}
+
+/// A file whose tokens stand in place of the invocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::fingerprint) enum Include {
+    /// Beside the file at hand.
+    Beside(String),
+    /// In `OUT_DIR`.
+    Generated(String),
+    /// Somewhere that these tokens say.
+    Unknown(String),
+}
+
+impl RawModule {
+    pub(super) fn of(tokens: TokenStream) -> RawModule {
+        let mut trees = Vec::new();
+        flatten(tokens, &mut trees);
+        let mut module = RawModule::default();
+        let mut rest = Vec::new();
+        let mut at = 0;
+        while at < trees.len() {
+            match definition::at(&trees, at) {
+                Some((definition, next)) => {
+                    module.take(definition);
+                    at = next;
+                }
+                None => {
+                    // An attribute of the whole file, a stray `;`, or what is not known.
+                    let attributes = Attributes::at(&trees, at).length.max(1);
+                    rest.extend_from_slice(&trees[at..(at + attributes).min(trees.len())]);
+                    at += attributes;
+                }
+            }
+        }
+        let mut bytes = Vec::new();
+        rest.retain(|tree| !is_punct(tree, ';'));
+        feed_trees(&rest, &mut bytes);
+        module.rest = (!bytes.is_empty()).then(|| definition::digest(&bytes));
+        module
+    }
+
+    /// What is defined in a body, in its blocks too, but not in the functions that are.
+    pub(super) fn of_body(tokens: TokenStream) -> RawModule {
+        let mut module = RawModule::default();
+        module.take_body(tokens);
+        module
+    }
+
+    fn take_body(&mut self, tokens: TokenStream) {
+        let mut trees = Vec::new();
+        flatten(tokens, &mut trees);
+        let mut starts = true;
+        let mut at = 0;
+        while at < trees.len() {
+            if starts
+                && let Some((definition, next)) = definition::at(&trees, at)
+                && !matches!(&definition, Definition::Item(item) if item.kind == Kind::Invocation)
+            {
+                self.take(definition);
+                at = next;
+                continue;
+            }
+            match &trees[at] {
+                TokenTree::Group(group) => {
+                    self.take_body(group.stream());
+                    starts = group.delimiter() == Delimiter::Brace;
+                }
+                tree => starts = is_punct(tree, ';'),
+            }
+            at += 1;
+        }
+    }
+
+    fn take(&mut self, definition: Definition) {
+        match definition {
+            Definition::Item(item) => self.items.push(*item),
+            Definition::Use(trees, cfgs) => {
+                let used = uses::flatten(&trees).into_iter();
+                self.uses.extend(used.map(|used| Use { cfgs: cfgs.clone(), ..used }));
+            }
+            Definition::ExternCrate { name, renamed } => {
+                self.uses.push(Use { name: Some(renamed), path: vec![String::new(), name], cfgs: Vec::new() });
+            }
+            Definition::Include(input) => self.includes.push(Include::of(input)),
+            Definition::Module { name, attributes, content } => self.modules.push(ModuleDeclaration {
+                name,
+                test: attributes.test,
+                paths: attributes.paths,
+                cfgs: attributes.cfgs,
+                content: content.map_or(Content::File, |content| Content::Inline(RawModule::of(content))),
+            }),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.uses.is_empty() && self.modules.is_empty() && self.includes.is_empty()
+    }
+}
+
+impl Include {
+    /// `"file"`, or `concat!(env!("OUT_DIR"), "/file")`.
+    fn of(input: TokenStream) -> Include {
+        let mut trees = Vec::new();
+        flatten(input.clone(), &mut trees);
+        if let Some(file) = text(trees.first()) {
+            return Include::Beside(file);
+        }
+        let unknown = || Include::Unknown(crate::spelling::of(input.clone()));
+        let (path, length) = path_at(&trees, 0);
+        let Some(TokenTree::Group(parts)) = trees.get(length + 1) else { return unknown() };
+        if path.last().is_none_or(|last| last != "concat") {
+            return unknown();
+        }
+        let mut parts_trees = Vec::new();
+        flatten(parts.stream(), &mut parts_trees);
+        let mut file = String::new();
+        for (index, part) in parts_trees.split(|tree| is_punct(tree, ',')).filter(|part| !part.is_empty()).enumerate() {
+            match part {
+                [env, bang, TokenTree::Group(name)]
+                    if index == 0
+                        && word(env).is_some_and(|word| word == "env")
+                        && is_punct(bang, '!')
+                        && text(name.stream().into_iter().next().as_ref()).is_some_and(|name| name == "OUT_DIR") => {}
+                [TokenTree::Literal(_)] if index > 0 => file.extend(text(part.first())),
+                _ => return unknown(),
+            }
+        }
+        if is_word(trees.first(), "concat") { Include::Generated(file.trim_start_matches('/').to_owned()) } else { unknown() }
+    }
+}
