@@ -44,8 +44,12 @@ pub(super) struct CrateSource {
     pub(super) prefix: String,
     /// Of the crate at hand, if it has one.
     pub(super) out_dir: Option<PathBuf>,
-    /// The crates it can name.
-    pub(super) externs: HashMap<String, Extern>,
+    /// The crates it can name. A name may mean several packages, where only one of them is in use.
+    pub(super) externs: HashMap<String, Vec<Extern>>,
+    /// The build script of its package.
+    pub(super) build_script: Option<PathBuf>,
+    /// Whether it is of the package that is being compiled.
+    pub(super) own_package: bool,
 }
 
 /// A crate by the name that another uses for it.
@@ -157,8 +161,21 @@ impl Index {
             Some(parent) => format!("{} {}", self.items[parent].label, raw.title),
             None => format!("{} {}", self.modules[module].path, raw.title),
         };
-        let RawItem { kind, name, title, digest, mentions, test, other_names, words, makes_names, annotated, head, members, body } =
-            raw;
+        let RawItem {
+            kind,
+            name,
+            title,
+            digest,
+            mentions,
+            test,
+            other_names,
+            words,
+            makes_names,
+            annotated,
+            head,
+            members,
+            body,
+        } = raw;
         let test = test || self.modules[module].test || parent.is_some_and(|parent| self.items[parent].test);
         self.items.push(Item {
             kind,

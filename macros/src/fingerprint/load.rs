@@ -29,7 +29,9 @@ enum Read {
 }
 
 /// Reads a crate.
-pub(super) fn load(index: &mut Index, source: CrateSource) -> CrateId {
+pub(super) fn load(index: &mut Index, mut source: CrateSource) -> CrateId {
+    source.root = canonical(source.root);
+    source.base = canonical(source.base);
     let children = source.root.parent().map(FilePath::to_owned).unwrap_or_default();
     let file = source.root.clone();
     let krate = index.add_crate(source);
@@ -40,9 +42,15 @@ pub(super) fn load(index: &mut Index, source: CrateSource) -> CrateId {
         for (job, read) in jobs.iter().zip(read) {
             take(index, krate, job, read, &mut next);
         }
+        next.iter_mut().for_each(|job| job.file = canonical(std::mem::take(&mut job.file)));
         jobs = next;
     }
     krate
+}
+
+/// The one path of a file; as it is where there is none.
+pub(super) fn canonical(path: PathBuf) -> PathBuf {
+    fs::canonicalize(&path).unwrap_or(path)
 }
 
 fn take(index: &mut Index, krate: CrateId, job: &Job, read: Read, next: &mut Vec<Job>) {
@@ -128,6 +136,7 @@ impl Taker<'_> {
         let file = match &include {
             Include::Beside(path) => self.file.parent().map(|dir| dir.join(path)),
             Include::Generated(path) => self.index.crates[krate].source.out_dir.as_ref().map(|dir| dir.join(path)),
+            Include::InPackage(path) => Some(self.index.crates[krate].source.base.join(path)),
             Include::Unknown(_) => None,
         };
         if let Some(file) = file {
@@ -194,4 +203,20 @@ fn as_bytes(file: &FilePath) -> Read {
         Ok(bytes) => Read::Opaque(*blake3::hash(&bytes).as_bytes(), "it could not be parsed".to_owned()),
         Err(error) => Read::Failed(error),
     }
+}
+
+/// The digest of a file's tokens; of its bytes where it has none, of nothing where it cannot be read.
+pub(super) fn digest_of(file: &FilePath) -> [u8; 32] {
+    proc_macro2::fallback::force();
+    let digest = match fs::read_to_string(file).map(|text| source::digest_of_text(&text)) {
+        Ok(Some(digest)) => digest,
+        Ok(None) | Err(_) => bytes_of(file),
+    };
+    proc_macro2::fallback::unforce();
+    digest
+}
+
+/// The digest of a file's bytes; of nothing where it cannot be read.
+pub(super) fn bytes_of(file: &FilePath) -> [u8; 32] {
+    *blake3::hash(&fs::read(file).unwrap_or_default()).as_bytes()
 }

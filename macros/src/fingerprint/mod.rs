@@ -3,11 +3,32 @@
 //! Errors have a side. To see a difference where there is none costs one more computation; to overlook one returns a
 //! stale result. So each rule below that drops something names why it cannot matter, and where a case cannot be told
 //! from tokens, it counts as a difference.
+//!
+//! Sources take one road, and the files are its stops:
+//!
+//! ```text
+//! cargo (packages, lock) -> sources -> load -> source (tokens to items) -> index
+//!                      root (the function) -> closure <- names <- resolve <----^
+//!                                             closure -> code (digest, list, settings)
+//! ```
 
-#[allow(dead_code)]
 mod cargo;
+mod closure;
+mod code;
+mod index;
+mod load;
+mod names;
+mod predicate;
+mod resolve;
+mod root;
+mod source;
+mod sources;
 mod tokens;
 
+#[cfg(test)]
+mod closure_test;
+#[cfg(test)]
+mod sample;
 #[cfg(test)]
 mod test;
 
@@ -16,12 +37,13 @@ use quote::{ToTokens, quote};
 
 use crate::function::Function;
 use crate::options::Options;
+use root::Root;
+use sources::Sources;
 
 /// Goes with the rules in `tokens.rs`: raise the version when they change, because every stored result changes its key.
-const CONTEXT: &str = "larder 2026-11 code fingerprint v1";
+const CONTEXT: &str = "larder 2026-11 code fingerprint v2";
 
 /// What is known of a function's code when it is compiled.
-#[allow(dead_code)]
 pub(crate) struct Code {
     /// The digest of all that was seen.
     pub(crate) digest: [u8; 32],
@@ -29,10 +51,11 @@ pub(crate) struct Code {
     pub(crate) items: String,
     /// What only the compiler knows: part of every key beside the digest.
     pub(crate) settings: Vec<Setting>,
+    /// What was not seen, and why, for whoever compiles.
+    pub(crate) note: Option<String>,
 }
 
 /// Something that the code asks of the build.
-#[allow(dead_code)]
 pub(crate) enum Setting {
     /// `cfg(PREDICATE)`: whether it holds.
     Cfg(TokenStream),
@@ -40,9 +63,13 @@ pub(crate) enum Setting {
     Env(String),
 }
 
-/// The code of one function.
+/// The code of one function, with all that it reaches by name.
 pub(crate) fn of_function(function: &Function, options: &Options) -> Code {
-    Code { digest: own(function, options), items: String::new(), settings: Vec::new() }
+    let own = own(function, options);
+    Sources::with_current(|sources| match sources {
+        Ok(sources) => code::of(sources, &Root::of(function, own)),
+        Err(why) => code::alone(own, why),
+    })
 }
 
 /// The digest of one function's own tokens: its attributes, signature and body, without its visibility; and behind them
@@ -70,9 +97,9 @@ fn own(function: &Function, options: &Options) -> [u8; 32] {
 
 /// The digest of a stretch of code.
 fn of_tokens(code: TokenStream) -> [u8; 32] {
+    let mut bytes = Vec::new();
+    tokens::feed(code, &mut bytes);
     let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
-    tokens::feed(code, &mut |bytes| {
-        hasher.update(bytes);
-    });
+    hasher.update(&bytes);
     *hasher.finalize().as_bytes()
 }

@@ -134,7 +134,8 @@ impl Names {
         loose: bool,
     ) -> Resolved {
         let resolver = Resolver::new(index, self.test, &self.memo);
-        let mut resolved = Resolved { members: mentions.members.clone(), cfgs: mentions.cfgs.clone(), ..Resolved::default() };
+        let mut resolved =
+            Resolved { members: mentions.members.clone(), cfgs: mentions.cfgs.clone(), ..Resolved::default() };
         let mut bytes = Vec::with_capacity(256);
         put(&mut bytes, label);
         bytes.extend_from_slice(own);

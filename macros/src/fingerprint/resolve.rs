@@ -173,15 +173,16 @@ impl<'i> Resolver<'i> {
     /// A crate by the name that this module's crate has for it.
     fn krate(&self, name: &str, module: ModuleId) -> Meaning {
         let krate = &self.index.crates[self.index.modules[module].krate];
-        match krate.source.externs.get(name) {
-            Some(Extern::Read(other)) => Meaning { modules: vec![self.index.crates[*other].root], ..Meaning::default() },
-            Some(Extern::Locked(package)) => Meaning { locked: vec![*package], ..Meaning::default() },
-            Some(Extern::Silent) => Meaning { silent: true, ..Meaning::default() },
-            None if matches!(name, "std" | "core" | "alloc" | "proc_macro") => {
-                Meaning { silent: true, ..Meaning::default() }
+        let mut meaning = Meaning::default();
+        for known in krate.source.externs.get(name).into_iter().flatten() {
+            match known {
+                Extern::Read(other) => meaning.modules.push(self.index.crates[*other].root),
+                Extern::Locked(package) => meaning.locked.push(*package),
+                Extern::Silent => meaning.silent = true,
             }
-            None => Meaning::default(),
         }
+        meaning.silent |= matches!(name, "std" | "core" | "alloc" | "proc_macro");
+        meaning
     }
 
     /// A name that a module has: defined or imported there, by itself or with all others.

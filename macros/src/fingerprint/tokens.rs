@@ -2,12 +2,14 @@
 //!
 //! | token      | bytes                                                                     |
 //! |------------|---------------------------------------------------------------------------|
-//! | identifier | `i`, length (u32, little endian), text                                    |
+//! | identifier | `i`, length (u32, little endian), text; without `r#` unless it is a keyword |
 //! | literal    | `l`, length, text as written                                              |
 //! | operator   | `o`, length, text: `&&` and `& &` differ, `=-` and `= -` do not           |
 //! | group      | `(`, `[` or `{`, its tokens, `e`; invisible groups leave only their tokens |
 
 use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree};
+
+use super::source::is_keyword;
 
 /// Attributes without a say in what a function returns, by their first word.
 ///
@@ -55,7 +57,11 @@ fn walk(trees: &[TokenTree], trailing: TrailingComma, out: &mut Vec<u8>) {
         }
         match tree {
             TokenTree::Group(group) => walk_group(group, &trees[..at], out),
-            TokenTree::Ident(word) => token(b'i', &word.to_string(), out),
+            TokenTree::Ident(word) => {
+                let text = word.to_string();
+                let bare = text.strip_prefix("r#").filter(|bare| !is_keyword(bare));
+                token(b'i', bare.unwrap_or(&text), out);
+            }
             TokenTree::Literal(literal) => token(b'l', &literal.to_string(), out),
             TokenTree::Punct(punct) if punct.as_char() == ',' => {
                 if !is_idle_comma(trees, at, trailing) {

@@ -3,22 +3,76 @@
 use proc_macro2::{Delimiter, Group, TokenTree};
 
 use super::super::tokens::{flatten, is_punct};
-use super::cursor::{is_word, path_at};
+use super::cursor::{is_word, path_at, text};
 use super::mentions::Mentions;
 
 /// Attributes and derives that define nothing with a name of its own.
 const KNOWN: [&str; 48] = [
-    "allow", "automatically_derived", "cached", "cfg", "cfg_attr", "cold", "default", "deny", "deprecated", "derive",
-    "diagnostic", "doc", "expect", "export_name", "forbid", "global_allocator", "ignore", "inline", "link", "link_name",
-    "link_section", "macro_export", "macro_use", "must_use", "naked", "no_mangle", "non_exhaustive", "path", "proc_macro",
-    "proc_macro_attribute", "proc_macro_derive", "repr", "rustfmt", "serde", "should_panic", "target_feature", "task",
-    "test", "track_caller", "used", "warn", "larder", "bench", "error", "from", "source", "no_link", "unsafe",
+    "allow",
+    "automatically_derived",
+    "cached",
+    "cfg",
+    "cfg_attr",
+    "cold",
+    "default",
+    "deny",
+    "deprecated",
+    "derive",
+    "diagnostic",
+    "doc",
+    "expect",
+    "export_name",
+    "forbid",
+    "global_allocator",
+    "ignore",
+    "inline",
+    "link",
+    "link_name",
+    "link_section",
+    "macro_export",
+    "macro_use",
+    "must_use",
+    "naked",
+    "no_mangle",
+    "non_exhaustive",
+    "path",
+    "proc_macro",
+    "proc_macro_attribute",
+    "proc_macro_derive",
+    "repr",
+    "rustfmt",
+    "serde",
+    "should_panic",
+    "target_feature",
+    "task",
+    "test",
+    "track_caller",
+    "used",
+    "warn",
+    "larder",
+    "bench",
+    "error",
+    "from",
+    "source",
+    "no_link",
+    "unsafe",
 ];
 
 /// Derives that define nothing with a name of its own.
 const KNOWN_DERIVES: [&str; 13] = [
-    "Clone", "Copy", "Debug", "Default", "Deserialize", "Eq", "Hash", "Ord", "PartialEq", "PartialOrd", "Serialize",
-    "Error", "Display",
+    "Clone",
+    "Copy",
+    "Debug",
+    "Default",
+    "Deserialize",
+    "Eq",
+    "Hash",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Serialize",
+    "Error",
+    "Display",
 ];
 
 /// What stands in front of an item.
@@ -90,9 +144,7 @@ impl Attributes {
             }
             ("derive", Some(group)) => {
                 let derived = Mentions::of(group.stream()).paths;
-                let known = |path: &Vec<String>| {
-                    path.last().is_some_and(|last| KNOWN_DERIVES.contains(&&**last))
-                };
+                let known = |path: &Vec<String>| path.last().is_some_and(|last| KNOWN_DERIVES.contains(&&**last));
                 self.expands |= !derived.iter().all(known);
             }
             (name, _) => self.expands |= !KNOWN.contains(&name),
@@ -114,13 +166,5 @@ fn is_test(group: &Group) -> bool {
                 .any(|one| matches!(one, [only] if is_word(Some(only), "test")))
         }
         _ => false,
-    }
-}
-
-/// The value of a text literal.
-pub(super) fn text(tree: Option<&TokenTree>) -> Option<String> {
-    match tree? {
-        TokenTree::Literal(literal) => syn::parse_str::<syn::LitStr>(&literal.to_string()).ok().map(|text| text.value()),
-        _ => None,
     }
 }

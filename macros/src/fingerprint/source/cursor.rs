@@ -82,3 +82,13 @@ pub(super) fn end_of_definition(trees: &[TokenTree], from: usize) -> Option<usiz
 pub(super) fn end_of_statement(trees: &[TokenTree], from: usize) -> Option<usize> {
     trees.iter().skip(from).position(|tree| is_punct(tree, ';')).map(|offset| from + offset + 1)
 }
+
+/// The value of a text literal.
+pub(super) fn text(tree: Option<&TokenTree>) -> Option<String> {
+    match tree? {
+        TokenTree::Literal(literal) => {
+            syn::parse_str::<syn::LitStr>(&literal.to_string()).ok().map(|text| text.value())
+        }
+        _ => None,
+    }
+}

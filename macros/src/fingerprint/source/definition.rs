@@ -17,11 +17,18 @@ const CONTEXT: &str = "larder 2026-11 code item v1";
 pub(super) enum Definition {
     Item(Box<RawItem>),
     /// `mod name`, with its content if that is here.
-    Module { name: String, attributes: Attributes, content: Option<proc_macro2::TokenStream> },
+    Module {
+        name: String,
+        attributes: Attributes,
+        content: Option<proc_macro2::TokenStream>,
+    },
     /// The tokens of a declaration behind `use`.
     Use(Vec<TokenTree>, Vec<String>),
     /// `extern crate name as other`
-    ExternCrate { name: String, renamed: String },
+    ExternCrate {
+        name: String,
+        renamed: String,
+    },
     /// The input of `include!`.
     Include(proc_macro2::TokenStream),
 }
@@ -39,7 +46,9 @@ pub(super) fn at(trees: &[TokenTree], from: usize) -> Option<(Definition, usize)
         || is_word(trees.get(key), "async")
         || (is_word(trees.get(key), "const") && qualifies(trees, key + 1))
         || (is_word(trees.get(key), "extern") && qualifies(trees, key + 1))
-        || (matches!(trees.get(key), Some(TokenTree::Literal(_))) && key > start && is_word(trees.get(key - 1), "extern"))
+        || (matches!(trees.get(key), Some(TokenTree::Literal(_)))
+            && key > start
+            && is_word(trees.get(key - 1), "extern"))
     {
         key += 1;
     }
@@ -208,7 +217,8 @@ impl Maker<'_> {
         if let Some(TokenTree::Group(group)) = self.trees.get(end - 1) {
             flatten(group.stream(), &mut inner);
         }
-        let defined = inner.windows(2).filter(|pair| ["fn", "static", "type"].iter().any(|key| is_word(pair.first(), key)));
+        let defined =
+            inner.windows(2).filter(|pair| ["fn", "static", "type"].iter().any(|key| is_word(pair.first(), key)));
         item.other_names = defined.filter_map(|pair| word(&pair[1])).collect();
         item
     }
@@ -225,7 +235,8 @@ impl Maker<'_> {
         // `thread_local! name { .. }` is not Rust any more, but other macros may take a name.
         let group = bang + 1 + usize::from(matches!(self.trees.get(bang + 1), Some(TokenTree::Ident(_))));
         let end = behind_group(self.trees, group)?;
-        if path.len() == 1 && name == "include"
+        if path.len() == 1
+            && name == "include"
             && let Some(TokenTree::Group(input)) = self.trees.get(group)
         {
             return Some((Definition::Include(input.stream()), end));
@@ -254,7 +265,8 @@ impl Maker<'_> {
         mentions.absorb(&head.mentions);
         item.mentions = mentions;
         // Who invokes macros in it may define any member.
-        item.makes_names = rest.windows(2).any(|pair| matches!(&pair[0], TokenTree::Ident(_)) && is_punct(&pair[1], '!'));
+        item.makes_names =
+            rest.windows(2).any(|pair| matches!(&pair[0], TokenTree::Ident(_)) && is_punct(&pair[1], '!'));
         RawItem { members, words, head: Some(head), ..item }
     }
 

@@ -66,7 +66,8 @@ fn parse(input: ParseStream) -> syn::Result<ImplHead> {
             segments.insert(0, String::new());
         }
         path = Some(segments);
-        let given: TokenStream = named.path.segments.iter().map(|segment| segment.arguments.to_token_stream()).collect();
+        let given: TokenStream =
+            named.path.segments.iter().map(|segment| segment.arguments.to_token_stream()).collect();
         arguments = Mentions::of(given.clone()).paths.into_iter().filter(foreign).collect();
         rest.extend(given);
     } else if let Some(odd) = &of_trait {
@@ -74,7 +75,9 @@ fn parse(input: ParseStream) -> syn::Result<ImplHead> {
     }
     let type_name = bare_name(&own);
     let title = match &of_trait {
-        Some(of_trait) => format!("{} for {}", spelling::of(of_trait.to_token_stream()), spelling::of(own.to_token_stream())),
+        Some(of_trait) => {
+            format!("{} for {}", spelling::of(of_trait.to_token_stream()), spelling::of(own.to_token_stream()))
+        }
         None => spelling::of(own.to_token_stream()),
     };
     let head = head_of(&own).filter(foreign);

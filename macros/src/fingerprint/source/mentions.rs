@@ -6,7 +6,8 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 use super::super::tokens::{flatten, is_punct, silent_attribute};
-use super::cursor::{is_word, path_at, word};
+use super::cursor::{is_word, path_at, text, word};
+use super::include::Include;
 use super::uses;
 
 /// Segments as written; `$crate` is `crate`, and a path with `::` in front begins with an empty segment.
@@ -27,8 +28,8 @@ pub(in crate::fingerprint) struct Mentions {
     pub(in crate::fingerprint) cfgs: Vec<String>,
     /// The variables of `env!` and `option_env!`.
     pub(in crate::fingerprint) envs: Vec<String>,
-    /// The files of `include_str!` and its like, where they are written as one text.
-    pub(in crate::fingerprint) files: Vec<String>,
+    /// The files of `include_str!` and its like.
+    pub(in crate::fingerprint) files: Vec<Include>,
     /// The names of functions that are defined within.
     pub(in crate::fingerprint) nested: Vec<String>,
     /// Whether an attribute of larder stands within.
@@ -58,7 +59,9 @@ impl Mentions {
             list.sort_unstable();
             list.dedup();
         }
-        for list in [&mut self.members, &mut self.cfgs, &mut self.envs, &mut self.files, &mut self.nested] {
+        self.files.sort_unstable();
+        self.files.dedup();
+        for list in [&mut self.members, &mut self.cfgs, &mut self.envs, &mut self.nested] {
             list.sort_unstable();
             list.dedup();
         }
@@ -159,7 +162,7 @@ impl Mentions {
         match &**name {
             "cfg" => self.cfgs.push(predicate(group.stream())),
             "env" | "option_env" => self.envs.extend(first_text(group.stream())),
-            "include_str" | "include_bytes" | "include" => self.files.extend(first_text(group.stream())),
+            "include_str" | "include_bytes" | "include" => self.files.push(Include::of(group.stream())),
             _ => {}
         }
     }
@@ -245,10 +248,7 @@ fn predicate(tokens: TokenStream) -> String {
 
 /// The text that macro input begins with, if it is one.
 fn first_text(tokens: TokenStream) -> Option<String> {
-    match tokens.into_iter().next()? {
-        TokenTree::Literal(literal) => syn::parse_str::<syn::LitStr>(&literal.to_string()).ok().map(|text| text.value()),
-        _ => None,
-    }
+    text(tokens.into_iter().next().as_ref())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -277,15 +277,18 @@ fn before(trees: &[TokenTree], at: usize) -> Before {
         Some(tree) if is_punct(tree, '>') => Before::Colons,
         // `x::<T>`-less chains never end in the middle: this is what a macro's variable leaves (`$t::new`).
         Some(TokenTree::Ident(name)) => {
-            if is_keyword(&name.to_string()) && name != "Self" { Before::Global } else { Before::Colons }
+            if is_keyword(&name.to_string()) && name != "Self" {
+                Before::Global
+            } else {
+                Before::Colons
+            }
         }
         _ => Before::Global,
     }
 }
 
 fn is_macro(trees: &[TokenTree], at: usize) -> bool {
-    trees.get(at).is_some_and(|tree| is_punct(tree, '!'))
-        && matches!(trees.get(at + 1), Some(TokenTree::Group(_)))
+    trees.get(at).is_some_and(|tree| is_punct(tree, '!')) && matches!(trees.get(at + 1), Some(TokenTree::Group(_)))
 }
 
 fn begins_definition(tree: &TokenTree) -> bool {
@@ -293,13 +296,47 @@ fn begins_definition(tree: &TokenTree) -> bool {
 }
 
 /// Words that name nothing. Not those that are words only in places (`union`, `auto`, `default`).
-pub(super) fn is_keyword(word: &str) -> bool {
+pub(in crate::fingerprint) fn is_keyword(word: &str) -> bool {
     matches!(
         word,
-        "as" | "async" | "await" | "break" | "const" | "continue" | "crate" | "dyn" | "else" | "enum" | "extern" | "false"
-            | "fn" | "for" | "if" | "impl" | "in" | "let" | "loop" | "match" | "mod" | "move" | "mut" | "pub" | "ref"
-            | "return" | "self" | "Self" | "static" | "struct" | "super" | "trait" | "true" | "type" | "unsafe" | "use"
-            | "where" | "while" | "_"
+        "as" | "async"
+            | "await"
+            | "break"
+            | "const"
+            | "continue"
+            | "crate"
+            | "dyn"
+            | "else"
+            | "enum"
+            | "extern"
+            | "false"
+            | "fn"
+            | "for"
+            | "if"
+            | "impl"
+            | "in"
+            | "let"
+            | "loop"
+            | "match"
+            | "mod"
+            | "move"
+            | "mut"
+            | "pub"
+            | "ref"
+            | "return"
+            | "self"
+            | "Self"
+            | "static"
+            | "struct"
+            | "super"
+            | "trait"
+            | "true"
+            | "type"
+            | "unsafe"
+            | "use"
+            | "where"
+            | "while"
+            | "_"
     )
 }
 

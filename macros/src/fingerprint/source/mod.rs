@@ -8,14 +8,16 @@ mod attributes;
 mod cursor;
 mod definition;
 mod heads;
+mod include;
 mod mentions;
 mod module;
 mod uses;
 
 pub(super) use definition::digest;
 pub(super) use heads::ImplHead;
-pub(super) use mentions::{Mentions, Path};
-pub(super) use module::{Content, Include, ModuleDeclaration, RawModule};
+pub(super) use include::Include;
+pub(super) use mentions::{Mentions, Path, is_keyword};
+pub(super) use module::{Content, ModuleDeclaration, RawModule};
 pub(super) use uses::Use;
 
 use proc_macro2::TokenStream;
@@ -81,4 +83,12 @@ pub(super) fn read(text: &str) -> Result<RawModule, String> {
     };
     let tokens: TokenStream = text.parse().map_err(|problem| format!("{problem}"))?;
     Ok(RawModule::of(tokens))
+}
+
+/// The digest of a text's tokens, if it is a sequence of such.
+pub(super) fn digest_of_text(text: &str) -> Option<[u8; 32]> {
+    let tokens: TokenStream = text.parse().ok()?;
+    let mut bytes = Vec::new();
+    super::tokens::feed(tokens, &mut bytes);
+    Some(digest(&bytes))
 }

@@ -3,9 +3,9 @@
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::super::tokens::{feed_trees, flatten, is_punct};
-use super::attributes::{Attributes, text};
-use super::cursor::{is_word, path_at, word};
+use super::attributes::Attributes;
 use super::definition::{self, Definition};
+use super::include::Include;
 use super::uses::{self, Use};
 use super::{Kind, RawItem};
 
@@ -37,17 +37,6 @@ pub(in crate::fingerprint) struct ModuleDeclaration {
 pub(in crate::fingerprint) enum Content {
     Inline(RawModule),
     File,
-}
-
-/// A file whose tokens stand in place of the invocation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::fingerprint) enum Include {
-    /// Beside the file at hand.
-    Beside(String),
-    /// In `OUT_DIR`.
-    Generated(String),
-    /// Somewhere that these tokens say.
-    Unknown(String),
 }
 
 impl RawModule {
@@ -133,37 +122,5 @@ impl RawModule {
 
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty() && self.uses.is_empty() && self.modules.is_empty() && self.includes.is_empty()
-    }
-}
-
-impl Include {
-    /// `"file"`, or `concat!(env!("OUT_DIR"), "/file")`.
-    fn of(input: TokenStream) -> Include {
-        let mut trees = Vec::new();
-        flatten(input.clone(), &mut trees);
-        if let Some(file) = text(trees.first()) {
-            return Include::Beside(file);
-        }
-        let unknown = || Include::Unknown(crate::spelling::of(input.clone()));
-        let (path, length) = path_at(&trees, 0);
-        let Some(TokenTree::Group(parts)) = trees.get(length + 1) else { return unknown() };
-        if path.last().is_none_or(|last| last != "concat") {
-            return unknown();
-        }
-        let mut parts_trees = Vec::new();
-        flatten(parts.stream(), &mut parts_trees);
-        let mut file = String::new();
-        for (index, part) in parts_trees.split(|tree| is_punct(tree, ',')).filter(|part| !part.is_empty()).enumerate() {
-            match part {
-                [env, bang, TokenTree::Group(name)]
-                    if index == 0
-                        && word(env).is_some_and(|word| word == "env")
-                        && is_punct(bang, '!')
-                        && text(name.stream().into_iter().next().as_ref()).is_some_and(|name| name == "OUT_DIR") => {}
-                [TokenTree::Literal(_)] if index > 0 => file.extend(text(part.first())),
-                _ => return unknown(),
-            }
-        }
-        if is_word(trees.first(), "concat") { Include::Generated(file.trim_start_matches('/').to_owned()) } else { unknown() }
     }
 }
