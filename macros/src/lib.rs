@@ -15,6 +15,7 @@
 
 mod attribute;
 mod cached;
+mod clock;
 mod delayed;
 mod expand;
 mod fingerprint;
@@ -156,7 +157,7 @@ use attribute::Kind;
 /// commas that rustfmt adds and removes. Any other edit of the signature or the body changes it.
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
-    attribute::expand(Kind::Task, options.into(), item.into()).into()
+    clock::timed(|| attribute::expand(Kind::Task, options.into(), item.into()).into())
 }
 
 /// Puts a cache in front of a function: a call that was made before, in this run or an earlier one, returns what it
@@ -241,7 +242,7 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// the attribute splits the function in two, and only one half would meet the expectation.
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
-    attribute::expand(Kind::Cached, options.into(), item.into()).into()
+    clock::timed(|| attribute::expand(Kind::Cached, options.into(), item.into()).into())
 }
 
 /// Makes `main` the entry of the program's worker processes too: `larder::init()` as its first line.

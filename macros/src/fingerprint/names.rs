@@ -46,6 +46,8 @@ pub(super) struct Names {
     impls: HashMap<ItemId, Implemented>,
     by_type: HashMap<ItemId, Vec<ItemId>>,
     by_trait: HashMap<ItemId, Vec<ItemId>>,
+    /// The `impl`s of traits at hand for foreign types or any, by the names of what they and their traits have.
+    foreign: HashMap<String, Vec<ItemId>>,
 }
 
 impl Names {
@@ -61,8 +63,15 @@ impl Names {
             for own in implemented.own.iter().chain(&implemented.arguments) {
                 names.by_type.entry(*own).or_default().push(*id);
             }
-            for of_trait in implemented.of_trait.iter().flatten() {
+            let traits = implemented.of_trait.as_deref().unwrap_or_default();
+            for of_trait in traits {
                 names.by_trait.entry(*of_trait).or_default().push(*id);
+            }
+            if implemented.own.is_empty() && !traits.is_empty() {
+                let words = traits.iter().chain([id]).flat_map(|item| &index.items[*item].words);
+                for word in words {
+                    names.foreign.entry(word.clone()).or_default().push(*id);
+                }
             }
         }
         names.impls = impls.into_iter().collect();
@@ -105,6 +114,10 @@ impl Names {
 
     pub(super) fn impls_of_trait(&self, id: ItemId) -> &[ItemId] {
         self.by_trait.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn foreign(&self, name: &str) -> &[ItemId] {
+        self.foreign.get(name).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn traits_of(&self, id: ItemId) -> &[ItemId] {
