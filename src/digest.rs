@@ -25,13 +25,14 @@ pub(crate) enum Purpose {
     ChildSeed,
     Dependencies,
     ExportFront,
+    Note,
     #[cfg(feature = "rand")]
     Generator,
 }
 
 impl Purpose {
     fn context(self) -> &'static ContextKey {
-        static KEYS: LazyLock<[ContextKey; 15]> = LazyLock::new(|| {
+        static KEYS: LazyLock<[ContextKey; 16]> = LazyLock::new(|| {
             [
                 hash_derive_key_context("larder 2026-11 call key v1"),
                 hash_derive_key_context("larder 2026-11 function identity v1"),
@@ -47,6 +48,7 @@ impl Purpose {
                 hash_derive_key_context("larder 2026-11 child seed v1"),
                 hash_derive_key_context("larder 2026-11 dependencies v1"),
                 hash_derive_key_context("larder 2026-11 export front v1"),
+                hash_derive_key_context("larder 2026-11 note v1"),
                 hash_derive_key_context("larder 2026-11 seed generator v1"),
             ]
         });

@@ -115,10 +115,7 @@ fn invisible_groups_leave_no_trace() {
 #[test]
 fn visibility_is_no_code() {
     let of_item = |text: &str| {
-        own(
-            &Function::parse(Kind::Task, text.parse().expect("tokens")).expect("a function"),
-            &Options::default(),
-        )
+        own(&Function::parse(Kind::Task, text.parse().expect("tokens")).expect("a function"), &Options::default())
     };
     assert_eq!(of_item("pub(crate) fn f(x: u8) -> u8 { x }"), of_item("/// Docs.\nfn f(x: u8,) -> u8 { x }"));
     assert_ne!(of_item("fn f(x: u8) -> u8 { x }"), of_item("fn f(x: u8) -> u8 { x + 1 }"));
