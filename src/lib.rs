@@ -102,7 +102,9 @@ pub use store::{
     Compression, Damage, Damaged, DiskUsage, Exported, Imported, Limits, Rebuilt, Reduced, Removal, Size, Tombstone,
     Verified, VerifyProgress, rebuild,
 };
-pub use task::{AsyncTask, Delayed, Dependency, Function, Parameter, Task, TaskError, WithKey, registry};
+pub use task::{
+    AsyncTask, Delayed, Dependency, Function, Input, Parameter, Setting, Task, TaskError, WithKey, registry,
+};
 pub use worker::init;
 
 /// What the attributes expand to. Not for people: anything here may change in any release.
