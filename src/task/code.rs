@@ -1,5 +1,7 @@
 //! What decides a function's result beside its own words: what the build answers, what is read when it is called.
 
+use std::fmt;
+
 /// Something that a function's code asks of the build, and the answer: part of every cache key.
 ///
 /// A `cfg` is asked whether it holds, an `env!` for the value of its variable.
@@ -28,6 +30,16 @@ pub enum Input {
     File(&'static str),
     /// A variable of the environment, by its value.
     Env(&'static str),
+}
+
+/// `file data/model.bin`, `env MODEL`: no parameter is called so.
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::File(path) => write!(f, "file {path}"),
+            Input::Env(name) => write!(f, "env {name}"),
+        }
+    }
 }
 
 /// The compiler that built this program, and its target.
