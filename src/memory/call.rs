@@ -312,7 +312,9 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let Ok(Some(totals)) = shelves.store.function(name, *by_hand) else { return Vec::new() };
         let own = Code { fingerprint: self.identity.fingerprint(), version: self.identity.version() };
         let mut codes: Vec<_> = totals.tally.codes.iter().filter(|tally| tally.code != own).collect();
-        codes.sort_unstable_by_key(|tally| std::cmp::Reverse(tally.last_ms));
+        // Of those of one moment, what came later is newer.
+        codes.reverse();
+        codes.sort_by_key(|tally| std::cmp::Reverse(tally.last_ms));
         let identity = |code: &Code| self.identity.with_code(code.fingerprint, code.version);
         codes.iter().take(MOST_CODES).map(|tally| identity(&tally.code)).collect()
     }
