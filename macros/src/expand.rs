@@ -26,6 +26,7 @@ pub(crate) struct Expansion<'f> {
     pub(crate) ignored: u32,
     /// The type whose method it is.
     pub(crate) own: Option<&'f Type>,
+    pub(crate) code: &'f fingerprint::Code,
 }
 
 impl Expansion<'_> {
@@ -72,6 +73,7 @@ impl Expansion<'_> {
         let (bound, clause) = (self.signature.instance.bound(), self.signature.instance.clause(None));
         let constants = self.constants();
         let types = self.types();
+        let note = keys::note(&self.code, self.signature.name.span());
         let results = self.results();
         let (value, stored, results) = (results.value(), results.stored_type(), results.methods());
         let with_key = keys::with_key(self.signature, self.options);
@@ -106,6 +108,8 @@ impl Expansion<'_> {
             }
 
             #called
+
+            #note
         }
     }
 
@@ -194,10 +198,6 @@ impl Expansion<'_> {
         }
     }
 
-    pub(crate) fn code(&self) -> fingerprint::Code {
-        fingerprint::of_function(self.function, self.options)
-    }
-
     /// The list of parameters, for those who describe a call.
     pub(crate) fn parameters(&self) -> TokenStream {
         let parameters = self.signature.parameters.iter().map(|parameter| {
@@ -219,8 +219,7 @@ impl Expansion<'_> {
         let path = path.iter().rev().map(|part| quote! { "::", #part });
         let Expansion { ignored, .. } = self;
         let version = self.options.version;
-        let code = self.code();
-        let known = Known::of(&code, self.options).constants(&code, self.options);
+        let known = Known::of(self.code, self.options).constants(self.code, self.options);
         let parameters = self.parameters();
         quote! {
             const NAME: &'static ::core::primitive::str = ::core::concat!(::core::module_path!(), #(#path),*);

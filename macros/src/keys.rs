@@ -10,6 +10,21 @@ use crate::signature::Signature;
 use crate::spelling;
 use crate::types::Passing;
 
+/// A warning at the function's name that says what was not seen. There is no other way for a macro to warn than a name that is
+/// deprecated.
+pub(crate) fn note(code: &Code, name: Span) -> Option<TokenStream> {
+    let note = format!("larder does not see all of the code in its keys: {}", code.note.as_ref()?);
+    let constant = Ident::new("CODE_IN_KEYS", name);
+    Some(quote! {
+        #[warn(deprecated)]
+        const _: () = {
+            #[deprecated(note = #note)]
+            const #constant: () = ();
+            #constant
+        };
+    })
+}
+
 /// What is known of a function's code, as expressions.
 pub(crate) struct Known {
     pub(crate) fingerprint: TokenStream,
@@ -23,7 +38,7 @@ pub(crate) struct Known {
 impl Known {
     pub(crate) fn of(code: &Code, options: &Options) -> Known {
         let fingerprint = code.digest;
-        let depends = &options.depends;
+        let depends = &code.depends;
         let items = &code.items;
         let settings = code.settings.iter().map(setting);
         let inputs = options.inputs.iter().map(|input| match input {
@@ -44,8 +59,8 @@ impl Known {
     /// The constants of a function, but for those that are as they are without words.
     pub(crate) fn constants(&self, code: &Code, options: &Options) -> TokenStream {
         let Known { fingerprint, depends, items, settings, inputs, toolchain } = self;
-        let depends = (!options.depends.is_empty())
-            .then(|| quote! { const DEPENDS: &'static [::larder::Dependency] = #depends; });
+        let depends =
+            (!code.depends.is_empty()).then(|| quote! { const DEPENDS: &'static [::larder::Dependency] = #depends; });
         let items = (!code.items.is_empty()).then(|| quote! { const ITEMS: &'static ::core::primitive::str = #items; });
         let settings =
             (!code.settings.is_empty()).then(|| quote! { const SETTINGS: &'static [::larder::Setting] = #settings; });
@@ -180,7 +195,8 @@ mod test {
     #[test]
     fn what_is_known_of_code_is_in_its_constants() {
         let options = Options::default();
-        let bare = Code { digest: [7; 32], items: String::new(), settings: Vec::new() };
+        let bare =
+            Code { digest: [7; 32], items: String::new(), settings: Vec::new(), note: None, depends: Vec::new() };
         let constants = text(&Known::of(&bare, &options).constants(&bare, &options));
         assert!(constants.starts_with("constFINGERPRINT:") && constants.matches("const").count() == 1, "{constants}");
 

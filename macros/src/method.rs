@@ -39,10 +39,12 @@ pub(crate) fn expand(expansion: &Expansion<'_>, problems: &mut Problems) -> Toke
     let arguments = arguments(expansion);
     let key = key(expansion);
     let call = format_ident!("{}", if key.is_some() { "call_keyed" } else { "call" });
+    let note = keys::note(expansion.code, expansion.signature.name.span());
     let (compute, sibling) = compute(expansion, by_value);
     quote! {
         #(#attrs)*
         #vis #sig {
+            #note
             #[allow(unexpected_cfgs)]
             static __LARDER_METHOD: ::larder::__private::MethodCell = ::larder::__private::MethodCell::new(#code);
             #memory_item
@@ -55,7 +57,7 @@ pub(crate) fn expand(expansion: &Expansion<'_>, problems: &mut Problems) -> Toke
 /// What is known of the method without its types.
 fn code(expansion: &Expansion<'_>) -> TokenStream {
     let name = expansion.signature.name.unraw().to_string();
-    let known = Known::of(&expansion.code(), expansion.options);
+    let known = Known::of(expansion.code, expansion.options);
     let Known { fingerprint, depends, items, settings, inputs, toolchain } = known;
     let parameters = expansion.parameters();
     let (version, ignored) = (expansion.options.version, expansion.ignored);

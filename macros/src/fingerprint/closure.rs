@@ -155,7 +155,8 @@ impl<'i> Walk<'i> {
         }
     }
 
-    fn member(&mut self, name: &str) {
+    /// Takes in a name of methods and other associated items.
+    pub(super) fn member(&mut self, name: &str) {
         if self.members.insert(name.to_owned()) {
             self.new_members.push(name.to_owned());
         }

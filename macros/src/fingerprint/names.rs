@@ -136,6 +136,13 @@ impl Names {
         resolved
     }
 
+    /// The items that a path means in a module, and the associated names behind it.
+    pub(super) fn meaning(&self, index: &Index, path: &[String], module: ModuleId) -> (Vec<ItemId>, Vec<String>) {
+        let meaning = Resolver::new(index, self.test, &self.memo).path(path, module, &[]);
+        let members = path.iter().skip(meaning.taken).cloned().collect();
+        (meaning.items, members)
+    }
+
     /// What some code mentions, that stands in a module. `loose`: it is a macro's, and stands where the macro is used.
     pub(super) fn of_code(
         &self,
