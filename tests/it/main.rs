@@ -38,6 +38,7 @@ mod places;
 #[cfg(all(unix, feature = "auto-worker"))]
 mod processes;
 mod programs;
+mod rebuilt;
 mod shapes;
 mod sources;
 #[cfg(feature = "conformance")]
