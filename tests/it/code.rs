@@ -340,7 +340,7 @@ fn an_observed_run_is_told_what_changed() {
     type Told = Vec<(MissReason, Option<String>)>;
     struct Misses(Arc<Mutex<Told>>);
     impl larder::Observer for Misses {
-        fn event(&self, event: &larder::Event) {
+        fn event(&self, event: &larder::Event<'_>) {
             if let larder::EventKind::CacheMiss { reason, changed, .. } = &event.kind {
                 self.0.lock().unwrap().push((*reason, changed.clone()));
             }
