@@ -30,6 +30,7 @@ mod options;
 mod outcome;
 mod pages;
 mod progress;
+mod record;
 #[cfg(unix)]
 mod remote;
 mod report;

@@ -11,6 +11,7 @@ use super::failure::OnError;
 use super::halt::Halt;
 use super::isolation::Isolation;
 use super::progress::{Observers, Progress};
+use super::record::Recorder;
 use super::retry::Retry;
 use super::schedule::Schedule;
 use super::timeout::Timeout;
@@ -40,6 +41,8 @@ pub(super) struct Options {
     pub(super) observers: Observers,
     pub(super) label: Option<String>,
     pub(super) memory: Option<Memory>,
+    /// Who writes down what comes of items.
+    pub(super) recorder: Option<Arc<dyn Recorder>>,
 }
 
 impl Options {

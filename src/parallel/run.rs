@@ -161,6 +161,7 @@ impl Parallel {
             timeout: self.options.timeout,
             reads_all: self.options.pre_dispatch == PreDispatch::All,
             stop: Stop::new(self.options.cancel.clone(), self.options.deadline_from_now()?),
+            recorder: self.options.recorder.clone(),
         };
         Ok((rules, least))
     }

@@ -119,7 +119,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
     ) -> Ran<W::Item> {
         let Place { index, worker, attempts } = at;
         let mut trace = None;
-        let start = clock.as_ref().map(|_| Instant::now());
+        let recorder = self.feed.recorder();
+        let start = (clock.is_some() || recorder.is_some()).then(Instant::now);
         let observed = Observed::begin(self.meter, worker, index);
         let ran = panics::catch(|| {
             let trace = trace.insert(self.work.trace(&item));
@@ -133,6 +134,10 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
             Ok(Err(item)) => return Ran::Busy(item),
             Ok(Ok(Ok(value))) => {
                 out.extend(std::iter::once(value));
+                if let (Some(recorder), Some(start)) = (recorder, start) {
+                    let more = trace.as_ref().map_or(1, |trace| self.work.attempts(trace).0);
+                    recorder.done(index, worker, attempts + more, start.elapsed());
+                }
                 if let (Some(clock), Some(start)) = (clock, start) {
                     self.note(clock, index, worker, start.elapsed(), trace);
                 }

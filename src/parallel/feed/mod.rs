@@ -12,7 +12,7 @@ mod turn;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use source::Source;
@@ -22,6 +22,7 @@ use turn::{Wait, Why};
 use super::batch::Sizer;
 use super::failure::{Cause, Failure, OnError};
 use super::halt::HaltAt;
+use super::record::Recorder;
 use super::schedule::Schedule;
 use super::shelf::Shelf;
 use super::stop::{Stop, Stopped};
@@ -46,6 +47,7 @@ pub(super) struct Feed<'s, W: Work, I: Iterator> {
     task_limit: AtomicU64,
     /// Where results go in a stream.
     shelf: Option<Shelf<W::Output>>,
+    recorder: Option<Arc<dyn Recorder>>,
     source: Mutex<Source<I>>,
     state: Mutex<State<'s, W>>,
 }
@@ -65,6 +67,7 @@ pub(super) struct Rules {
     pub(super) reads_all: bool,
     pub(super) timeout: Option<Timeout>,
     pub(super) stop: Stop,
+    pub(super) recorder: Option<Arc<dyn Recorder>>,
 }
 
 struct State<'s, W: Work> {
@@ -147,7 +150,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Feed<'s, W, I> {
         slots: &'s mut [MaybeUninit<W::Output>],
         shelf: Option<Shelf<W::Output>>,
     ) -> Feed<'s, W, I> {
-        let Rules { sizer, workers, total, on_error, halt, schedule, most, reads_all, timeout, stop } = rules;
+        let Rules { sizer, workers, total, on_error, halt, schedule, most, reads_all, timeout, stop, recorder } = rules;
         let state = State {
             total,
             read: 0,
@@ -177,6 +180,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Feed<'s, W, I> {
             timeout,
             task_limit: AtomicU64::new(u64::MAX),
             shelf,
+            recorder,
             source: Mutex::new(Source::new(items, reads_all)),
             state: Mutex::new(state),
         };
@@ -188,6 +192,11 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Feed<'s, W, I> {
     #[inline]
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.is_stopped()
+    }
+
+    /// Who writes down what comes of items.
+    pub(super) fn recorder(&self) -> Option<&dyn Recorder> {
+        self.recorder.as_deref()
     }
 
     pub(super) fn stopping(&self) -> &Stop {

@@ -21,6 +21,7 @@ fn rules(batch: usize, total: Option<usize>, on_error: OnError) -> Rules {
         reads_all: false,
         timeout: None,
         stop: Stop::default(),
+        recorder: None,
     }
 }
 

@@ -135,6 +135,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         turn.batch_finished(self.number, calls - busy, took);
         drop(turn);
         self.tell_ended(start..start + calls, &without_result);
+        self.record(start..start + calls, &without_result, attempts, took);
         let (meter, worker) = (self.run.meter, self.number);
         tell(meter, || EventKind::BatchEnded { worker, index: start, items: calls - busy, took });
         discard(spent.into_iter());
@@ -185,6 +186,15 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         if meter.is_some_and(Meter::wants_tasks) {
             let results = items.by_ref().filter(|index| without_result.binary_search(index).is_err());
             results.for_each(|index| tell(meter, || EventKind::TaskEnded { worker, index, took: None }));
+        }
+    }
+
+    /// Has the results of items written down, which a worker took so long for in all.
+    pub(super) fn record(&self, items: Range<usize>, without_result: &[usize], before: u32, took: Duration) {
+        let Some(recorder) = self.run.feed.recorder() else { return };
+        let each = took / u32::try_from(items.len().max(1)).unwrap_or(u32::MAX);
+        for index in items.filter(|index| without_result.binary_search(index).is_err()) {
+            recorder.done(index, self.number, before + 1, each);
         }
     }
 

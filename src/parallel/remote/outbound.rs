@@ -1,7 +1,7 @@
 //! What a driver takes for its worker, and how it gets there.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::crossing::Sent;
 use super::super::dispatch::discard;
@@ -91,6 +91,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             let (mut part, behind) = rest.split(stretch.len());
             rest = behind;
             if is_known {
+                let known = part.start..part.start + part.items.len();
+                self.record(known, &[], part.attempts, Duration::ZERO);
                 part.out.extend(stretch.into_iter().flatten());
                 turn.hand_in([part.out]);
                 spent.append(&mut part.items);
