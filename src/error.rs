@@ -48,6 +48,10 @@ pub(crate) enum Kind {
     Stopped { why: Stopped, completed: u64 },
     /// A file of exported entries is damaged, or cannot be read or written.
     ExportedFile { what: String, source: Option<io::Error> },
+    /// A named run would take longer than it may.
+    TooCostly { what: String },
+    /// The ledger of a named run cannot be read or written.
+    Ledger { what: String, source: io::Error },
     /// The machine refused a resource, such as a thread. A retry can help.
     Resource { what: String, source: Box<dyn StdError + Send + Sync> },
 }
@@ -88,6 +92,25 @@ impl Error {
 
     pub(crate) fn stopped(why: Stopped, completed: u64) -> Error {
         Error::new(Kind::Stopped { why, completed })
+    }
+
+    pub(crate) fn too_costly(what: String) -> Error {
+        Error::new(Kind::TooCostly { what })
+    }
+
+    pub(crate) fn ledger(what: String, source: io::Error) -> Error {
+        Error::new(Kind::Ledger { what, source })
+    }
+
+    /// Whether a [named run](crate::NamedRun) would compute for longer than [`max_recompute`](crate::NamedRun::max_recompute)
+    /// allows.
+    pub fn is_too_costly(&self) -> bool {
+        matches!(*self.kind, Kind::TooCostly { .. })
+    }
+
+    /// Whether the ledger of a [named run](crate::NamedRun) could not be read or written, or results could not be kept.
+    pub fn is_ledger(&self) -> bool {
+        matches!(*self.kind, Kind::Ledger { .. })
     }
 
     /// Whether an option was given a value that means nothing.
@@ -222,6 +245,8 @@ impl fmt::Display for Error {
             }
             Kind::Task { failure, others } => failure.words(*others, f),
             Kind::Stopped { why, completed } => why.words(*completed, f),
+            Kind::TooCostly { what } => f.write_str(what),
+            Kind::Ledger { what, source } => write!(f, "{what} ({source})"),
             Kind::Resource { what, source } => write!(f, "{what} ({source})"),
             Kind::ExportedFile { what, source: Some(source) } => write!(f, "{what} ({source})"),
             Kind::ExportedFile { what, source: None } => f.write_str(what),

@@ -88,9 +88,9 @@ pub use panics::Panic;
 #[cfg(feature = "tracing")]
 pub use parallel::TracingObserver;
 pub use parallel::{
-    BatchReport, BatchSize, CancelToken, Chunks, Config, Event, EventKind, FailedAttempt, Failure, FailureKind, Halt,
-    Incomplete, JsonLines, Limit, Observer, OnError, Outcome, Page, Pages, Parallel, PreDispatch, Prefer, Progress,
-    ProgressCallback, ProgressIter, Require, Retry, RunId, RunReport, Schedule, SlowItem, Snapshot, Stopped, Stream,
+    BatchReport, BatchSize, CancelToken, Change, Chunks, Config, Event, EventKind, FailedAttempt, Failure, FailureKind, Halt,
+    Incomplete, JsonLines, Limit, NamedOutcome, NamedRun, Observer, OnError, Order, Outcome, Page, Pages, Parallel, PreDispatch, Prefer, Progress,
+    ProgressCallback, ProgressIter, Require, Retry, RunId, RunPlan, RunReport, RunSummary, Schedule, SlowItem, Snapshot, Stopped, Stream,
     Timeout, UnorderedStream, WorkerReport, batch_process, chunks, config, cpu_count, effective_n_jobs,
     physical_cpu_count, progress,
 };

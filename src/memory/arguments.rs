@@ -100,17 +100,14 @@ impl<T: Function> Arguments for ArgsOf<'_, T> {
 }
 
 /// As [`ArgsOf`], but only lent.
-#[cfg(unix)]
 pub(super) struct ArgsLent<'r, 'a, T: Function>(pub(super) &'r T::Args<'a>);
 
-#[cfg(unix)]
 impl<T: Function> Serialize for ArgsLent<'_, '_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-#[cfg(unix)]
 impl<T: Function> Arguments for ArgsLent<'_, '_, T> {
     fn key(&self, maker: MakeKey<'_>) -> Made {
         T::with_key(self.0, maker)

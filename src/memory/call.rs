@@ -163,7 +163,6 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     }
 
     /// The result of a call if it can be loaded, without a claim and without a miss if it cannot.
-    #[cfg(unix)]
     pub(super) fn find<A: Arguments>(&self, memory: &Memory, args: &A) -> Option<O> {
         let shelves = memory.inner.place.as_ref()?;
         let mut made_of = MadeOf::default();
@@ -290,9 +289,14 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         }
     }
 
+    /// The other codes of the function that had entries when an entry was missing first, newest first.
+    pub(super) fn others(&self, shelves: &Shelves) -> &[Identity] {
+        self.other_codes.get_or_init(|| self.ask_other_codes(shelves))
+    }
+
     /// Whether the same arguments have an entry by another code of the function.
     fn changed(&self, shelves: &Shelves, made_of: &MadeOf) -> Option<MissReason> {
-        let others = self.other_codes.get_or_init(|| self.ask_other_codes(shelves));
+        let others = self.others(shelves);
         let has_entry = |other: &&Identity| {
             made_of.key_of(other).is_some_and(|key| shelves.store.peek(&self.prefix.entry(&key)).is_ok())
         };

@@ -18,7 +18,8 @@ use crate::store::entry::{Facts, Origin};
 use crate::store::used::Calls;
 use crate::store::{NewEntry, now_ms};
 
-/// A result that took this long is made safe from a killed process before the call returns: the flush costs some 130 us.
+/// A result that took this long is made safe from a killed process before the call returns: the flush costs some 130 us. So are
+/// results that took as long together: a kill never costs more than this.
 pub(super) const COSTLY: Duration = Duration::from_millis(10);
 
 /// A call that has to be computed.
@@ -166,7 +167,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             self.not_stored(NotStoredReason::ReadOnly);
             return shelves.hot.admits(bytes);
         }
-        let costly = took >= COSTLY;
+        let costly = shelves.is_costly(took);
         let parts = &encoding.borrowed();
         let mapped = encoding.mapped;
         let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped, costly, created_at_ms: None };

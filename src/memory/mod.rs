@@ -35,6 +35,7 @@ mod report;
 mod shelf;
 mod shelves;
 mod stats;
+pub(crate) mod survey;
 mod time;
 #[cfg(feature = "async")]
 mod turns;

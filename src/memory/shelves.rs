@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
+use std::time::Duration;
 
 use super::code_lists::ListName;
+use super::computation::COSTLY;
 use super::hot::{Hot, HotTier};
 use super::uses::Gathered;
 use crate::error::Result;
@@ -24,7 +26,10 @@ pub(crate) struct Shelves {
     pub(super) uses: Gathered,
     /// The codes whose items were kept by this program.
     pub(super) listed_codes: Mutex<HashSet<ListName>>,
+    /// What the results took that were stored since the last one that was made safe at once.
+    at_risk_nanos: AtomicU64,
     /// How often something was removed: what was found before that is not put into memory after it.
+    at_risk_nanos: AtomicU64::new(0),
     removals: AtomicU64,
     /// Who awaits what.
     #[cfg(feature = "async")]
@@ -75,6 +80,18 @@ impl Drop for Shelves {
 }
 
 impl Shelves {
+    /// Whether a result that took so long is to be made safe at once: it is costly, or those since the last such one are,
+    /// together with it.
+    pub(super) fn is_costly(&self, took: Duration) -> bool {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let at_risk = self.at_risk_nanos.fetch_add(nanos, Relaxed).saturating_add(nanos);
+        let is_costly = u128::from(at_risk) >= COSTLY.as_nanos();
+        if is_costly {
+            self.at_risk_nanos.store(0, Relaxed);
+        }
+        is_costly
+    }
+
     /// Tells the store what was used.
     pub(super) fn tell_uses(&self) -> std::result::Result<(), StoreError> {
         // Taken even where nobody can be told, or the list would grow for ever.
@@ -88,6 +105,7 @@ impl Shelves {
             hot: HotTier::new(hot_bytes.unwrap_or(DEFAULT_HOT_BYTES)),
             uses: Gathered::new(),
             listed_codes: Mutex::default(),
+            at_risk_nanos: AtomicU64::new(0),
             removals: AtomicU64::new(0),
             #[cfg(feature = "async")]
             turns: Arc::default(),

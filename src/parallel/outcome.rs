@@ -64,6 +64,38 @@ impl<R> Outcome<R> {
         Outcome { results, failures, report, is_whole, stopped, error }
     }
 
+    /// Of a run that had nothing to do: these results were known, and these items failed before.
+    pub(super) fn of_known(results: Vec<Option<R>>, failures: Vec<Failure>) -> Outcome<R> {
+        let report = RunReport { items: results.len() as u64, failed: failures.len() as u64, ..RunReport::default() };
+        let settled = results.iter().flatten().count() + failures.len();
+        let is_whole = settled == results.len();
+        Outcome { results, failures, report, is_whole, stopped: None, error: None }
+    }
+
+    /// Puts the outcome of a part of a list where it belongs: `places` are the indices of its items, `results` are those that
+    /// were known, and `failures` those of items that were not run.
+    pub(super) fn into_place(
+        self,
+        places: &[usize],
+        mut results: Vec<Option<R>>,
+        mut failures: Vec<Failure>,
+    ) -> Outcome<R> {
+        let Outcome { results: ran, failures: failed, report, stopped, error, .. } = self;
+        for (place, result) in places.iter().zip(ran) {
+            if let Some(slot) = results.get_mut(*place) {
+                *slot = result;
+            }
+        }
+        failures.extend(failed.into_iter().map(|failure| Failure {
+            index: places.get(failure.index).copied().unwrap_or(failure.index),
+            ..failure
+        }));
+        failures.sort_by_key(|failure| failure.index);
+        let settled = results.iter().flatten().count() + failures.len();
+        let is_whole = settled == results.len();
+        Outcome { results, failures, report, is_whole, stopped, error }
+    }
+
     /// Ends the outcome behind the first `len` items: those were all there is, and what was read beyond is nothing. What
     /// the workers did remains counted.
     pub(super) fn cut(&mut self, len: usize) {

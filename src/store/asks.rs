@@ -100,6 +100,16 @@ impl Link {
         })
     }
 
+    /// Has what was put survive a killed program.
+    pub(super) fn flush(&self) -> Result<(), Unanswered> {
+        self.ask(|way, _| match way {
+            Way::Here(here) if !here.catalog.is_in_place(true) => Attempt::Over(gone()),
+            Way::Here(here) => Attempt::Done(here.catalog.flush()),
+            #[cfg(unix)]
+            Way::Guest(guest) => answered(guest.flush()),
+        })
+    }
+
     /// A page of notes; an empty one is the end.
     pub(super) fn notes(&self, prefix: &[u8], after: Option<&[u8]>) -> Result<Vec<Note>, Unanswered> {
         self.ask(|way, _| match way {

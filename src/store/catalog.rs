@@ -148,6 +148,11 @@ impl Catalog {
         Ok(noted.and(flushed).and(removed).and(kept).err())
     }
 
+    /// What was put so far survives a killed program once this returns, and a power loss some 100 ms later.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        self.index.flush_after_store(true)
+    }
+
     /// Removes the entries of a function, in all versions of its code; answers how many there were.
     pub(super) fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
         let prefix = Prefix::of(function);

@@ -242,6 +242,10 @@ impl Store for DiskStore {
         Ok(self.link.set_note(name, note)?)
     }
 
+    fn flush(&self) -> Result<(), StoreError> {
+        Ok(self.link.flush()?)
+    }
+
     fn notes(&self, prefix: &[u8]) -> Result<Vec<Note>, StoreError> {
         let mut all: Vec<Note> = Vec::new();
         loop {

@@ -301,6 +301,10 @@ impl Guest {
         self.ask(&Request::SetNote { name, note }, |reply| (reply == Reply::Done).then_some(()))
     }
 
+    pub(super) fn flush(&self) -> Result<(), NoAnswer> {
+        self.ask(&Request::Flush, |reply| (reply == Reply::Done).then_some(()))
+    }
+
     pub(super) fn notes(&self, prefix: &[u8], after: Option<&[u8]>) -> Result<Vec<Note>, NoAnswer> {
         self.ask(&Request::Notes { prefix, after }, |reply| match reply {
             Reply::Notes(notes) => Some(notes),

@@ -279,6 +279,15 @@ pub trait Store: Send + Sync + 'static {
         Err(StoreError::new("keeping a note", "this store keeps none"))
     }
 
+    /// Makes all that was put so far survive the killing of the program at once, and a power loss soon; by default nothing is
+    /// done.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// All notes whose names begin so, in the order of their names.
     ///
     /// # Errors

@@ -241,6 +241,7 @@ impl Shared {
                         | Request::Clear
                         | Request::Forget { .. }
                         | Request::SetNote { .. }
+                        | Request::Flush
                         | Request::Reduce { .. } => !self.catalog.is_in_place(true),
                         _ => false,
                     };
@@ -331,6 +332,10 @@ impl Shared {
             Request::Note { name } => match catalog.note(name) {
                 Ok(Some(note)) => reply(Reply::Record(&note)),
                 Ok(None) => reply(Reply::Absent),
+                Err(error) => failed(error),
+            },
+            Request::Flush => match catalog.flush() {
+                Ok(()) => reply(Reply::Done),
                 Err(error) => failed(error),
             },
             Request::SetNote { name, note } => match catalog.set_note(name, note) {

@@ -62,6 +62,10 @@ macro_rules! is_a_store {
                 (**self).set_note(name, note)
             }
 
+            fn flush(&self) -> Result<(), StoreError> {
+                (**self).flush()
+            }
+
             fn notes(&self, prefix: &[u8]) -> Result<Vec<Note>, StoreError> {
                 (**self).notes(prefix)
             }

@@ -84,6 +84,8 @@ pub(super) enum Request<'r> {
         name: &'r [u8],
     },
     /// `None` removes it.
+    /// What was put is to survive a killed owner.
+    Flush,
     SetNote {
         name: &'r [u8],
         note: Option<&'r [u8]>,
@@ -210,6 +212,7 @@ impl<'r> Request<'r> {
                 out.push(16);
                 put_block(&mut out, name);
             }
+            Request::Flush => out.push(19),
             Request::SetNote { name, note } => {
                 out.push(17);
                 put_block(&mut out, name);
@@ -274,6 +277,7 @@ impl<'r> Request<'r> {
             16 => Request::Note { name: reader.block()? },
             17 => Request::SetNote { name: reader.block()?, note: take_optional(&mut reader)? },
             18 => Request::Notes { prefix: reader.block()?, after: take_optional(&mut reader)? },
+            19 => Request::Flush,
             _ => return None,
         };
         reader.rest().is_empty().then_some(request)
@@ -430,6 +434,7 @@ mod tests {
             Request::Note { name: b"cname" },
             Request::SetNote { name: b"cname", note: Some(b"") },
             Request::SetNote { name: b"cname", note: None },
+            Request::Flush,
             Request::Notes { prefix: b"c", after: Some(b"cname") },
             Request::Notes { prefix: b"", after: None },
         ];

@@ -1,0 +1,135 @@
+//! What becomes of a call, found out before it is made: for named runs, which are priced before they start.
+
+use std::time::Duration;
+
+use super::arguments::ArgsLent;
+use super::cached::Cached;
+use super::call::Keyed;
+use super::reason::MissReason;
+use super::{ItemChange, Memory};
+use crate::key::{Identity, MadeOf};
+use crate::store::census::Code;
+use crate::store::{Absent, EntryKey};
+use crate::task::Task;
+
+/// A call as a ledger knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identified {
+    /// Of the function and its arguments, without the code: so an item is the same one when the code has changed.
+    pub(crate) id: [u8; 16],
+    pub(crate) key: EntryKey,
+    /// One for each argument in the key.
+    pub(crate) marks: Vec<u64>,
+}
+
+/// What would become of a call.
+pub(crate) enum Survey<O> {
+    /// It has a result, which is loaded if that was asked for.
+    Hit(Option<O>),
+    Miss(Missing),
+}
+
+/// A call that would be computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) reason: MissReason,
+    /// What it took the last time.
+    pub(crate) cost: Option<Duration>,
+}
+
+impl<T: Task> Cached<T> {
+    /// Finds out who a call is and what would become of it.
+    ///
+    /// # Errors
+    /// Why it has no key.
+    pub(crate) fn survey(
+        &self,
+        args: &T::Args<'_>,
+        load: bool,
+    ) -> std::result::Result<(Identified, Survey<T::Output>), String> {
+        let (subject, memory) = (&*self.subject, &self.memory);
+        let args = ArgsLent::<T>(args);
+        let mut made_of = MadeOf::default();
+        let key = subject.try_key(&args, &mut made_of).map_err(|refused| refused.to_string())?;
+        let entry = subject.prefix.entry(&key);
+        let without_code: Identity = subject.identity.with_code(Some([0; 32]), 0);
+        let id = made_of.key_of(&without_code).unwrap_or(key);
+        let id = id.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
+        let marks = made_of.digests().map(|digest| digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
+        let identified = Identified { id, key: entry, marks: marks.collect() };
+        if load {
+            if let Some(output) = subject.find(memory, &args) {
+                return Ok((identified, Survey::Hit(Some(output))));
+            }
+        }
+        let keyed = Keyed { key, entry, made_of: &made_of };
+        Ok((identified, self.without_loading(&keyed)))
+    }
+
+    /// As [`survey`](Cached::survey), from what the record says.
+    fn without_loading(&self, keyed: &Keyed<'_>) -> Survey<T::Output> {
+        let (subject, memory) = (&*self.subject, &self.memory);
+        let Some(shelves) = &memory.inner.place else {
+            return Survey::Miss(Missing { reason: MissReason::Disabled, cost: None });
+        };
+        let absent = match shelves.store.peek(&keyed.entry) {
+            Ok(listed) => {
+                let cost = Some(listed.compute_time());
+                return match listed.info().map_err(|_| MissReason::DamagedRecord) {
+                    Ok(info) => match subject.judged_record(memory, &info) {
+                        Ok(()) => Survey::Hit(None),
+                        Err(reason) => Survey::Miss(Missing { reason, cost }),
+                    },
+                    Err(reason) => Survey::Miss(Missing { reason, cost }),
+                };
+            }
+            Err(absent) => absent,
+        };
+        let cost = match &absent {
+            Absent::Removed(tombstone) => Some(tombstone.compute_time()),
+            _ => None,
+        };
+        let reason = subject.miss_reason(memory, shelves, keyed.made_of, absent);
+        let cost = match reason {
+            MissReason::CodeChanged | MissReason::VersionChanged => subject
+                .others(shelves)
+                .iter()
+                .filter_map(|other| shelves.store.peek(&subject.prefix.entry(&keyed.made_of.key_of(other)?)).ok())
+                .map(|listed| listed.compute_time())
+                .next(),
+            _ => cost,
+        };
+        Survey::Miss(Missing { reason, cost })
+    }
+
+    /// What a call of the function took on average, if any was computed.
+    pub(crate) fn mean_cost(&self) -> Option<Duration> {
+        let shelves = self.memory.inner.place.as_ref()?;
+        let totals = shelves.store.function(&self.subject.function.name, self.subject.function.by_hand).ok()??;
+        let calls = totals.tally.calls;
+        (calls.misses > 0).then(|| Duration::from_nanos(calls.nanos_computing / calls.misses))
+    }
+
+    /// The code of this function, for the ledger of a run.
+    pub(crate) fn code(&self) -> Code {
+        Code { fingerprint: self.subject.identity.fingerprint(), version: self.subject.identity.version() }
+    }
+
+    /// The items of the function's code that changed since its other code with the newest entry, as far as both are known.
+    pub(crate) fn changed_items(&self) -> Vec<ItemChange> {
+        let Some(shelves) = &self.memory.inner.place else { return Vec::new() };
+        let others = self.subject.others(shelves);
+        let changed = |other| shelves.items_changed_since(&self.subject.identity, self.subject.prefix, other);
+        others.first().map(changed).unwrap_or_default()
+    }
+}
+
+impl Memory {
+    /// Makes what was stored so far survive the killing of this program.
+    pub(crate) fn flush_for_ledger(&self) -> std::io::Result<()> {
+        match &self.inner.place {
+            Some(shelves) => shelves.store.flush().map_err(std::io::Error::other),
+            None => Ok(()),
+        }
+    }
+}
