@@ -31,6 +31,7 @@ mod laws;
 mod limits;
 mod location;
 mod memory;
+mod named;
 mod observers;
 mod outcomes;
 mod parallel;
