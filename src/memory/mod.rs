@@ -10,6 +10,7 @@ mod arguments;
 mod asynchronous;
 #[cfg(feature = "async")]
 mod awaited_control;
+mod bless;
 mod builder;
 mod cached;
 mod call;
@@ -51,6 +52,8 @@ use serde::de::DeserializeOwned;
 
 #[doc(hidden)]
 pub use arguments::{Made, MakeKey};
+pub(crate) use bless::Recall;
+pub use bless::{Bless, BlessError, Blessed, BlessedCode, Blessing, Difference};
 pub use builder::{MemoryBuilder, MmapMode};
 pub use cached::{Cached, CachedFn};
 pub use explain::{ArgumentChange, Explanation};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 
+use super::bless::{Answering, Noted};
 use super::hot::{Hot, HotTier};
 use super::uses::Gathered;
 use crate::error::Result;
@@ -21,6 +22,10 @@ pub(crate) struct Shelves {
     pub(super) hot: HotTier,
     /// What is used, until the store is told.
     pub(super) uses: Gathered,
+    /// What is blessed.
+    pub(super) answering: Answering,
+    /// The functions of which it was noted that this program has them.
+    pub(super) noted: Noted,
     /// How often something was removed: what was found before that is not put into memory after it.
     removals: AtomicU64,
     /// Who awaits what.
@@ -84,6 +89,8 @@ impl Shelves {
             store,
             hot: HotTier::new(hot_bytes.unwrap_or(DEFAULT_HOT_BYTES)),
             uses: Gathered::new(),
+            answering: Answering::default(),
+            noted: Noted::default(),
             removals: AtomicU64::new(0),
             #[cfg(feature = "async")]
             turns: Arc::default(),
@@ -120,6 +127,7 @@ impl Shelves {
         clear: impl FnOnce(&dyn Store) -> std::result::Result<R, StoreError>,
     ) -> std::result::Result<R, StoreError> {
         let cleared = self.remove(clear);
+        self.answering.forget();
         self.hot.clear();
         cleared
     }
@@ -192,7 +200,7 @@ mod tests {
 
     fn hot(entry: EntryKey) -> Hot {
         let function = Arc::new(FunctionName { name: "f".to_owned(), by_hand: true });
-        let used = Arc::new(HotUse { entry, function, compute_nanos: 1, hits: AtomicU64::new(0) });
+        let used = Arc::new(HotUse { entry, function, compute_nanos: 1, blessed: false, hits: AtomicU64::new(0) });
         Hot { value: HotValue::Decoded(Arc::new(1)), bytes: 8, stored_at_ms: 0, metadata: None, used }
     }
 

@@ -420,7 +420,7 @@ mod tests {
             let end = if self.stores { End::Stored } else { End::NotStored };
             if self.stores {
                 let origin =
-                    entry::Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new() };
+                    entry::Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new(), call: None };
                 let entry = NewEntry {
                     key: *key,
                     codec: CodecId::Compact,
