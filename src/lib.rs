@@ -80,8 +80,9 @@ pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use larder_macros::{cached, main, task};
 pub use memory::{
-    ArgumentChange, ArgumentInfo, Bless, BlessError, Blessed, BlessedCode, Blessing, Cached, CachedFn, Difference, CodeInfo, Entries, EntryInfo, Explanation, FunctionInfo, Memory,
-    MemoryBuilder, Metadata, MissReason, MmapMode, NotStoredReason, Shelved, Stats, Totals, Validity,
+    ArgumentChange, ArgumentInfo, Bless, BlessError, Blessed, BlessedCode, Blessing, Cached, CachedFn, CodeInfo,
+    Difference, Entries, EntryInfo, Explanation, FunctionInfo, Memory, MemoryBuilder, Metadata, MissReason, MmapMode,
+    NotStoredReason, Shelved, Stats, Totals, Validity,
 };
 pub use panics::Panic;
 #[cfg(feature = "tracing")]

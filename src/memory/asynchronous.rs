@@ -242,14 +242,7 @@ where
     }
 
     /// Stores an output and ends the claim; gives it back, and whether others can now look it up.
-    async fn keep(
-        &self,
-        place: Place,
-        output: O,
-        told: Told,
-        took: Duration,
-        claim: Option<Claim>,
-    ) -> (O, bool) {
+    async fn keep(&self, place: Place, output: O, told: Told, took: Duration, claim: Option<Claim>) -> (O, bool) {
         let call = self.clone();
         let job = move || {
             let Place { shelves, key, entry, made_of } = place;

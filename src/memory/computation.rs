@@ -68,14 +68,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
     }
 
     /// Stores what may be stored of an output; answers whether others can now look it up.
-    pub(super) fn keep(
-        &self,
-        shelves: &Shelves,
-        keyed: &Keyed<'_>,
-        output: &O,
-        told: Told,
-        took: Duration,
-    ) -> bool {
+    pub(super) fn keep(&self, shelves: &Shelves, keyed: &Keyed<'_>, output: &O, told: Told, took: Duration) -> bool {
         let calls = Calls { misses: 1, nanos_computing: nanos(took), ..Calls::default() };
         self.memory.note_call(shelves, &self.subject.function, None, calls);
         match (self.subject.stored)(output) {

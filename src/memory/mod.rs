@@ -52,6 +52,8 @@ use serde::de::DeserializeOwned;
 
 #[doc(hidden)]
 pub use arguments::{Made, MakeKey};
+#[cfg(unix)]
+pub(crate) use bless::NotBlessed;
 pub(crate) use bless::Recall;
 pub use bless::{Bless, BlessError, Blessed, BlessedCode, Blessing, Difference};
 pub use builder::{MemoryBuilder, MmapMode};

@@ -264,7 +264,8 @@ mod tests {
     use crate::store::entry::{Facts, Origin, Place, Record};
 
     fn record(function: &'static str, version: u64, value: u64) -> Vec<u8> {
-        let origin = Origin { function: function.into(), fingerprint: None, version, arguments: Vec::new(), call: None };
+        let origin =
+            Origin { function: function.into(), fingerprint: None, version, arguments: Vec::new(), call: None };
         let facts =
             Facts { codec: CodecId::Compact, shape: 0, created_at_ms: version, compute_nanos: 1, value_bytes: value };
         let record = Record { facts, place: Place::Blob { name: [1; 32] } };

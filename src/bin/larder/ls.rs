@@ -92,6 +92,7 @@ pub(crate) fn document(function: &FunctionInfo) -> Value {
         "entries": function.entries,
         "bytes": function.bytes,
         "hits": function.hits,
+        "blessed": function.blessed,
         "misses": function.misses,
         "hit_rate": hit_rate(function.hits, function.misses),
         "seconds_saved": function.time_saved.as_secs_f64(),

@@ -1,9 +1,10 @@
 //! `larder show`: all of one entry.
 
 use clap::ArgMatches;
-use larder::{CodecId, EntryInfo, Memory};
+use larder::{Blessing, CodecId, EntryInfo, Memory};
 use serde_json::{Value, json};
 
+use crate::blessings;
 use crate::failure::{FOUND, Failure};
 use crate::output::Output;
 use crate::words::{duration, plain, size, time};
@@ -25,12 +26,34 @@ pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Resul
             return Err(Failure::usage(words));
         }
     };
+    let blessings = answers_for(memory, entry)?;
     if out.is_json() {
-        out.document(&document(entry))?;
+        let mut document = document(entry);
+        document["answers_for"] = blessings.iter().map(blessings::document).collect();
+        out.document(&document)?;
         return Ok(0);
     }
-    out.pairs(&pairs(entry))?;
+    let mut pairs = pairs(entry);
+    for blessing in &blessings {
+        pairs.push((
+            "answers for",
+            format!("code {:.12}, blessed {}", blessing.fingerprint, blessings::words(blessing)),
+        ));
+    }
+    out.pairs(&pairs)?;
     Ok(0)
+}
+
+/// The blessings by which the entry answers for another code.
+fn answers_for(memory: &Memory, entry: &EntryInfo) -> Result<Vec<Blessing>, Failure> {
+    let Some(fingerprint) = &entry.fingerprint else { return Ok(Vec::new()) };
+    let mut blessings = memory.blessings(&entry.function)?;
+    blessings.retain(|blessing| {
+        blessing.from.iter().any(|code| {
+            code.fingerprint == *fingerprint && code.version == entry.version && entry.stored_at <= code.until
+        })
+    });
+    Ok(blessings)
 }
 
 fn pairs(entry: &EntryInfo) -> Vec<(&'static str, String)> {

@@ -161,7 +161,12 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     }
 
     /// The entries of earlier code that answer for a call.
-    pub(in crate::memory) fn blessed_keys(&self, memory: &Memory, shelves: &Shelves, made_of: &MadeOf) -> Vec<EntryKey> {
+    pub(in crate::memory) fn blessed_keys(
+        &self,
+        memory: &Memory,
+        shelves: &Shelves,
+        made_of: &MadeOf,
+    ) -> Vec<EntryKey> {
         let places = self.places(memory, shelves, made_of).into_iter();
         let answers = |(entry, until_ms, _): (EntryKey, u64, _)| {
             let listed = shelves.store.peek(&entry).ok()?;

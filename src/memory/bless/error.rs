@@ -30,13 +30,29 @@ pub struct Difference {
 pub(crate) enum Kind {
     Differs(Difference),
     /// The program has no such task; these have a similar name.
-    UnknownFunction { function: String, similar: Vec<String> },
+    UnknownFunction {
+        function: String,
+        similar: Vec<String>,
+    },
     /// The function is known and cannot be called by name.
-    NoTask { function: String },
-    NoEntries { function: String, wanted: Option<String> },
-    SameCode { function: String },
-    NoArguments { function: String, entries: u64 },
-    OtherKeys { function: String, call: String },
+    NoTask {
+        function: String,
+    },
+    NoEntries {
+        function: String,
+        wanted: Option<String>,
+    },
+    SameCode {
+        function: String,
+    },
+    NoArguments {
+        function: String,
+        entries: u64,
+    },
+    OtherKeys {
+        function: String,
+        call: String,
+    },
     Invalid(String),
     Program(String),
     /// The cache.

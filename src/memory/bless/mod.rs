@@ -26,6 +26,8 @@ use serde::{Deserialize, Serialize};
 use super::{Cached, Memory, store_failed};
 use crate::error::Result;
 use crate::task::{Task, registry};
+#[cfg(unix)]
+pub(crate) use error::Kind as NotBlessed;
 use error::Kind;
 use work::Work;
 

@@ -92,7 +92,9 @@ fn compare<T: Remote>(again: Again<'_>) -> Compared {
     };
     let new = match T::stored(&output) {
         Ok(new) => new,
-        Err(reason) => return Compared::Differs { old: text_of(old.as_ref()), new: format!("nothing to store: {reason}") },
+        Err(reason) => {
+            return Compared::Differs { old: text_of(old.as_ref()), new: format!("nothing to store: {reason}") };
+        }
     };
     let same = |old: &T::Stored| {
         panics::catch(|| canonical(old).ok().zip(canonical(new).ok()).is_some_and(|(old, new)| old == new))

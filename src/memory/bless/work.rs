@@ -51,13 +51,21 @@ pub(super) fn by_name(memory: &Memory, function: &str, options: &Bless) -> Resul
         .map(|task| (task, (task.recall().identity)()))
         .filter(|(_, identity)| identity.name() == function)
         .collect();
-    if tasks.len() > 1 {
+    // Of one code, one is as good as another.
+    tasks.sort_unstable_by_key(|(_, identity)| *identity.digest());
+    tasks.dedup_by_key(|(_, identity)| *identity.digest());
+    let has_several = tasks.len() > 1;
+    if has_several {
         // Of two functions of one name, what is blessed is the one that the entries are not of.
-        let shelves = place(memory)?;
-        let newest = newest(&codes(shelves, function)?, options.from.as_deref(), function)?;
-        tasks.retain(|(_, identity)| code_of(identity) != newest);
+        let mut codes = codes(place(memory)?, function)?;
+        if options.from.is_some() {
+            let from = newest(&codes, options.from.as_deref(), function)?;
+            codes.retain(|(code, _)| *code == from);
+        }
+        tasks.retain(|(_, identity)| codes.iter().all(|(code, _)| *code != code_of(identity)));
     }
     match &tasks[..] {
+        [] if has_several => several(function),
         [(task, identity)] => {
             let (recall, validity) = (task.recall(), (task.recall().validity)());
             Work { memory, identity, validity: &validity, recall, options }.bless()
@@ -68,11 +76,16 @@ pub(super) fn by_name(memory: &Memory, function: &str, options: &Bless) -> Resul
             let similar = names.filter(|name| name.ends_with(&last)).collect();
             Err(BlessError::new(Kind::UnknownFunction { function: function.to_owned(), similar }))
         }
-        _ => {
-            let words = format!("the program has several functions `{function}`: call `Cached::bless` of the one in it");
-            Err(BlessError::new(Kind::Invalid(words)))
-        }
+        _ => several(function),
     }
+}
+
+fn several(function: &str) -> Result<Blessed> {
+    let words = format!(
+        "the program has several functions `{function}`: say which code the entries are of (`--from CODE`), or call \
+         `Cached::bless` of the one that is meant, in the program"
+    );
+    Err(BlessError::new(Kind::Invalid(words)))
 }
 
 fn place(memory: &Memory) -> Result<&Shelves> {
