@@ -117,6 +117,10 @@ impl Shelves {
         let forgotten = self.remove(|store| store.forget(key));
         // What the store refused once is in memory alone.
         let was_hot = self.hot.remove(&key.call());
+        // It may be there under the key of a call that it answered for.
+        if self.answering.has_answered() {
+            self.hot.clear();
+        }
         forgotten.map(|was_stored| was_stored || was_hot)
     }
 

@@ -53,8 +53,11 @@ fn entries_of_earlier_code_answer_once_a_sample_agreed() {
     assert_eq!(memory.stats().hits_blessed, 2, "in memory it is another code's as well");
     let shelved = new.call_and_shelve((8,)).expect("it is stored");
     assert_eq!((shelved.get().unwrap(), memory.stats().hits_blessed), (9, 3));
+    // Its handle is one to the entry that answered.
+    shelved.clear().unwrap();
+    miss!(memory, Forgotten, new.call((8,)), 9);
     // The earlier code has its own entries, as before.
-    hit!(memory, hits_hot, old.call((9,)), 10);
+    hit!(memory, hits_index, old.call((9,)), 10);
     assert_eq!(memory.stats().hits_blessed, 3);
     miss!(memory, NeverSeen, new.call((1000,)), 1001);
 

@@ -1,6 +1,7 @@
 //! How a call finds the entry of earlier code that answers for it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ const HOLDS: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(in crate::memory) struct Answering {
     known: Mutex<HashMap<[u8; 32], (Instant, Codes)>>,
+    /// Whether there ever was an answer: then values in memory may be those of other entries than their keys say.
+    answers: AtomicBool,
 }
 
 /// The codes that answer for a function's.
@@ -44,6 +47,11 @@ impl Answering {
         lock(&self.known).clear();
     }
 
+    /// Whether a value in memory may be of an entry of another code.
+    pub(in crate::memory) fn has_answered(&self) -> bool {
+        self.answers.load(Relaxed)
+    }
+
     /// The codes that answer for this one of a function. What the store says of it holds for a second; so does its failure.
     fn of(&self, shelves: &Shelves, identity: &Identity) -> Result<Codes, StoreError> {
         if let Some((asked, codes)) = lock(&self.known).get(identity.digest())
@@ -53,6 +61,9 @@ impl Answering {
         }
         let read = read(shelves, identity);
         let codes: Codes = read.as_ref().map_or_else(|_| Arc::default(), |grants| earlier(identity, grants.as_ref()));
+        if !codes.is_empty() {
+            self.answers.store(true, Relaxed);
+        }
         lock(&self.known).insert(*identity.digest(), (Instant::now(), Arc::clone(&codes)));
         read.map(|_| codes)
     }
