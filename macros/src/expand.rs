@@ -11,6 +11,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use crate::function::Function;
+use crate::keys::Known;
 use crate::options::Options;
 use crate::results::Results;
 use crate::signature::Signature;
@@ -78,7 +79,7 @@ impl Expansion<'_> {
         let called = self.called(body);
         quote! {
             #[automatically_derived]
-            #[allow(deprecated, unreachable_code, unused_qualifications, non_local_definitions)]
+            #[allow(deprecated, unreachable_code, unused_qualifications, non_local_definitions, unexpected_cfgs)]
             #[allow(clippy::all, clippy::pedantic, clippy::nursery)]
             impl #bound ::larder::Function for #ty #clause {
                 #constants
@@ -193,10 +194,8 @@ impl Expansion<'_> {
         }
     }
 
-    pub(crate) fn fingerprint(&self) -> TokenStream {
-        let code = fingerprint::of_function(self.function, self.options);
-        let fingerprint = code.digest;
-        quote! { [#(#fingerprint),*] }
+    pub(crate) fn code(&self) -> fingerprint::Code {
+        fingerprint::of_function(self.function, self.options)
     }
 
     /// The list of parameters, for those who describe a call.
@@ -220,16 +219,15 @@ impl Expansion<'_> {
         let path = path.iter().rev().map(|part| quote! { "::", #part });
         let Expansion { ignored, .. } = self;
         let version = self.options.version;
-        let fingerprint = self.fingerprint();
+        let code = self.code();
+        let known = Known::of(&code, self.options).constants(&code, self.options);
         let parameters = self.parameters();
-        let depends = keys::depends(self.options);
         quote! {
             const NAME: &'static ::core::primitive::str = ::core::concat!(::core::module_path!(), #(#path),*);
-            const FINGERPRINT: [::core::primitive::u8; 32] = #fingerprint;
             const VERSION: ::core::primitive::u64 = #version;
             const PARAMETERS: &'static [::larder::Parameter] = #parameters;
             const IGNORED: ::core::primitive::u32 = #ignored;
-            #depends
+            #known
         }
     }
 

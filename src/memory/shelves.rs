@@ -1,11 +1,12 @@
 //! What all who open one directory share, and the directories that are open in this program.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 
 use super::bless::{Answering, Noted};
+use super::code_lists::ListName;
 use super::hot::{Hot, HotTier};
 use super::uses::Gathered;
 use crate::error::Result;
@@ -26,6 +27,8 @@ pub(crate) struct Shelves {
     pub(super) answering: Answering,
     /// The functions of which it was noted that this program has them.
     pub(super) noted: Noted,
+    /// The codes whose items were kept by this program.
+    pub(super) listed_codes: Mutex<HashSet<ListName>>,
     /// How often something was removed: what was found before that is not put into memory after it.
     removals: AtomicU64,
     /// Who awaits what.
@@ -91,6 +94,7 @@ impl Shelves {
             uses: Gathered::new(),
             answering: Answering::default(),
             noted: Noted::default(),
+            listed_codes: Mutex::default(),
             removals: AtomicU64::new(0),
             #[cfg(feature = "async")]
             turns: Arc::default(),
@@ -132,6 +136,9 @@ impl Shelves {
     ) -> std::result::Result<R, StoreError> {
         let cleared = self.remove(clear);
         self.answering.forget();
+        self.noted.forget();
+        // Gone with the entries.
+        lock(&self.listed_codes).clear();
         self.hot.clear();
         cleared
     }

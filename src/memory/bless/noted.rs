@@ -20,6 +20,11 @@ const FORMAT: u8 = 1;
 pub(in crate::memory) struct Noted(Mutex<HashSet<String>>);
 
 impl Noted {
+    /// The notes may be gone.
+    pub(in crate::memory) fn forget(&self) {
+        lock(&self.0).clear();
+    }
+
     /// Notes, once, that this program has a function. One without an entry for its workers cannot be started for it, and notes
     /// nothing.
     pub(in crate::memory) fn note(&self, shelves: &Shelves, function: &str) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use crate::codec::{CodecId, Encoded};
 use crate::key::canonical::canonical;
 use crate::key::{Identity, Key, Layout, MadeOf, describe};
 use crate::memory::arguments::MakeKey;
+use crate::memory::inputs;
 use crate::memory::load::decode_found;
 use crate::memory::validity::Validity;
 use crate::panics;
@@ -43,7 +44,7 @@ pub(crate) enum Compared {
         /// What came of it now.
         new: String,
     },
-    /// The arguments no longer decode.
+    /// The arguments no longer decode, or what the function reads beside them is another.
     NoArguments,
     /// The arguments have another key now, so that the entry is never found.
     OtherKey,
@@ -65,19 +66,22 @@ fn key<T: Remote>(function: &Identity, codec: CodecId, arguments: &[u8]) -> Opti
 }
 
 fn key_of<T: Remote>(function: &Identity, owned: T::Owned) -> Option<Key> {
+    let (layout, mut made_of) = (Layout::Tuple { ignored: T::IGNORED }, MadeOf::default());
     let mut key = None;
-    T::with(owned, &mut |args| {
-        let (layout, mut made_of) = (Layout::Tuple { ignored: T::IGNORED }, MadeOf::default());
-        key = T::with_key(&args, MakeKey { function, layout, made_of: &mut made_of }).0.ok();
-    });
-    key
+    T::with(owned, &mut |args| key = T::with_key(&args, MakeKey { function, layout, made_of: &mut made_of }).0.ok());
+    if function.inputs().is_empty() {
+        return key;
+    }
+    key?;
+    Some(made_of.key_with(inputs::look(function.inputs()).ok()?))
 }
 
 fn compare<T: Remote>(again: Again<'_>) -> Compared {
     let Again { identity, entry, codec, arguments, found } = again;
     let Some(key) = key::<T>(identity, codec, arguments) else { return Compared::NoArguments };
     if Prefix::of(identity.name()).entry(&key) != entry {
-        return Compared::OtherKey;
+        // A file that the call read has another content now: it cannot be made again.
+        return if identity.inputs().is_empty() { Compared::OtherKey } else { Compared::NoArguments };
     }
     let old = decode_found::<T::Stored>(found);
     let made = panics::catch(|| {
