@@ -67,7 +67,7 @@ mod tests {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             use serde::ser::SerializeSeq;
             let mut list = serializer.serialize_seq(Some(1 << 40))?;
-            for element in 0..1 << 40_u64 {
+            for element in 0..1_u64 << 40 {
                 self.0.set(self.0.get() + 1);
                 list.serialize_element(&element)?;
             }
