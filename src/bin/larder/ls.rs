@@ -152,9 +152,10 @@ fn row(entry: &EntryInfo) -> Vec<String> {
 /// One document, written as entries are read: nothing is kept.
 fn stream(memory: &Memory, function: &str, limit: usize, out: &mut Output) -> Result<u8, Failure> {
     let mut any = false;
+    let blessings = memory.blessings(function)?;
     for entry in memory.entries_of(function).take(limit) {
         out.text(if any { ",\n" } else { "{\"entries\": [\n" })?;
-        out.text(&show::document(&entry?).to_string())?;
+        out.text(&show::document(&entry?, &blessings).to_string())?;
         any = true;
     }
     out.line(if any { "\n]}" } else { "{\"entries\": []}" })?;

@@ -26,15 +26,13 @@ pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Resul
             return Err(Failure::usage(words));
         }
     };
-    let blessings = answers_for(memory, entry)?;
+    let blessings = memory.blessings(&entry.function)?;
     if out.is_json() {
-        let mut document = document(entry);
-        document["answers_for"] = blessings.iter().map(blessings::document).collect();
-        out.document(&document)?;
+        out.document(&document(entry, &blessings))?;
         return Ok(0);
     }
     let mut pairs = pairs(entry);
-    for blessing in &blessings {
+    for blessing in answers_for(entry, &blessings) {
         pairs.push((
             "answers for",
             format!("code {:.12}, blessed {}", blessing.fingerprint, blessings::words(blessing)),
@@ -44,16 +42,15 @@ pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Resul
     Ok(0)
 }
 
-/// The blessings by which the entry answers for another code.
-fn answers_for(memory: &Memory, entry: &EntryInfo) -> Result<Vec<Blessing>, Failure> {
-    let Some(fingerprint) = &entry.fingerprint else { return Ok(Vec::new()) };
-    let mut blessings = memory.blessings(&entry.function)?;
-    blessings.retain(|blessing| {
+/// Those of a function's blessings by which an entry of its answers for another code.
+fn answers_for<'b>(entry: &'b EntryInfo, blessings: &'b [Blessing]) -> impl Iterator<Item = &'b Blessing> {
+    blessings.iter().filter(|blessing| {
         blessing.from.iter().any(|code| {
-            code.fingerprint == *fingerprint && code.version == entry.version && entry.stored_at <= code.until
+            entry.fingerprint.as_ref() == Some(&code.fingerprint)
+                && entry.version == code.version
+                && entry.stored_at <= code.until
         })
-    });
-    Ok(blessings)
+    })
 }
 
 fn pairs(entry: &EntryInfo) -> Vec<(&'static str, String)> {
@@ -96,7 +93,7 @@ fn codec(codec: CodecId) -> &'static str {
     }
 }
 
-pub(crate) fn document(entry: &EntryInfo) -> Value {
+pub(crate) fn document(entry: &EntryInfo, blessings: &[Blessing]) -> Value {
     let arguments = entry
         .arguments
         .iter()
@@ -117,5 +114,6 @@ pub(crate) fn document(entry: &EntryInfo) -> Value {
         "hits": entry.hits,
         "last_used_at": entry.last_used.map(time),
         "damage": entry.damage.as_ref().map(ToString::to_string),
+        "answers_for": answers_for(entry, blessings).map(blessings::document).collect::<Vec<_>>(),
     })
 }
