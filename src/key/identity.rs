@@ -203,6 +203,80 @@ impl Identity {
 mod tests {
     use super::*;
 
+    const BARE: Dependency = Dependency {
+        name: "app::f",
+        fingerprint: [1; 32],
+        version: 0,
+        depends: &[],
+        items: "",
+        settings: &[],
+        inputs: &[],
+        toolchain: false,
+    };
+
+    #[test]
+    fn code_without_more_is_its_fingerprint() {
+        let items = Dependency { items: "0123456789abcdef\tfn f\tsrc/f.rs", version: 7, ..BARE };
+        for code in [BARE, items, Dependency { inputs: &[Input::Env("A")], ..BARE }] {
+            assert_eq!(code_of(&code), Code::Fingerprint(BARE.fingerprint));
+        }
+    }
+
+    #[test]
+    fn all_that_decides_is_in_the_code() {
+        const OFF: Setting = Setting { name: "cfg(unix)", value: None };
+        const EMPTY: Setting = Setting { name: "cfg(unix)", value: Some("") };
+        const ON: Setting = Setting { name: "cfg(unix)", value: Some("set") };
+        const HELPER: Dependency = Dependency { name: "app::g", ..BARE };
+        let codes = [
+            BARE,
+            Dependency { settings: &[OFF], ..BARE },
+            Dependency { settings: &[EMPTY], ..BARE },
+            Dependency { settings: &[ON], ..BARE },
+            Dependency { settings: &[ON, OFF], ..BARE },
+            Dependency { settings: &[OFF, ON], ..BARE },
+            Dependency { toolchain: true, ..BARE },
+            Dependency { toolchain: true, settings: &[OFF], ..BARE },
+            Dependency { depends: &[HELPER], ..BARE },
+            Dependency { depends: &[HELPER, HELPER], ..BARE },
+            Dependency { depends: &[Dependency { version: 1, ..HELPER }], ..BARE },
+            Dependency { depends: &[Dependency { fingerprint: [2; 32], ..HELPER }], ..BARE },
+            Dependency { depends: &[Dependency { settings: &[ON], ..HELPER }], ..BARE },
+            Dependency { depends: &[Dependency { settings: &[OFF], ..HELPER }], ..BARE },
+            Dependency { depends: &[Dependency { toolchain: true, ..HELPER }], ..BARE },
+            Dependency { depends: &[Dependency { depends: &[HELPER], ..HELPER }], ..BARE },
+            Dependency { depends: &[HELPER], settings: &[ON], toolchain: true, ..BARE },
+        ];
+        for (at, code) in codes.iter().enumerate() {
+            let same = codes[..at].iter().position(|other| code_of(other) == code_of(code));
+            assert_eq!(same, None, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_in_the_identity() {
+        const INNER: Dependency = Dependency { inputs: &[Input::File("b"), Input::File("a")], ..BARE };
+        let read = |inputs, depends| Dependency { inputs, depends, ..BARE }.all_inputs();
+        assert_eq!(read(&[Input::File("a")], &[INNER]), [Input::File("a"), Input::File("b")]);
+        let all = [
+            Vec::new(),
+            vec![Input::File("a")],
+            vec![Input::Env("a")],
+            vec![Input::File("a"), Input::Env("b")],
+            vec![Input::File("ab")],
+            vec![Input::Env("b"), Input::File("a")],
+        ];
+        let digest = |inputs: &Vec<Input>| {
+            let shape = Signature { parameters: 1, ignored: 0, inputs: inputs.clone() };
+            *Identity::new("f".into(), Code::Fingerprint([1; 32]), 1, shape).digest()
+        };
+        for (at, inputs) in all.iter().enumerate() {
+            assert!(all[..at].iter().all(|other| digest(other) != digest(inputs)), "{inputs:?}");
+        }
+        let by_hand = Identity::by_hand("f".to_owned(), 1);
+        assert_eq!(by_hand.with_code(None, 1).digest(), by_hand.digest());
+    }
+
     #[test]
     fn the_task_of_a_method_has_the_methods_path() {
         let path = "a::Model::__LARDER_TASK_OF_loss::loss<a::Model>";

@@ -53,6 +53,8 @@ pub(super) struct Subject<O, V> {
     /// Looks for its entry among the tasks, where it can be one.
     find_task: fn() -> Option<&'static TaskEntry>,
     task: OnceLock<Option<&'static TaskEntry>>,
+    /// What changed since the newest of them, as it was when someone wanted to know first.
+    changed: OnceLock<Option<String>>,
 }
 
 /// What a wrapped function does with its output.
@@ -102,6 +104,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             other_codes: OnceLock::new(),
             find_task: || None,
             task: OnceLock::new(),
+            changed: OnceLock::new(),
         }
     }
 
@@ -344,6 +347,16 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         others.iter().find(has_entry).map(|other| self.change_from(other))
     }
 
+    /// What changed since the newest of the other codes: the first item. Told of many calls, so it is looked up once.
+    pub(super) fn first_item_changed(&self, shelves: &Shelves) -> Option<String> {
+        let look = || {
+            let newest = self.other_codes.get()?.first()?;
+            let changes = shelves.items_changed_since(&self.identity, self.prefix, newest);
+            changes.first().map(ToString::to_string)
+        };
+        self.changed.get_or_init(look).clone()
+    }
+
     /// What makes this function another than that.
     pub(super) fn change_from(&self, other: &Identity) -> MissReason {
         if other.fingerprint() == self.identity.fingerprint() {
@@ -360,7 +373,9 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let Ok(Some(totals)) = shelves.store.function(name, *by_hand) else { return Vec::new() };
         let own = Code { fingerprint: self.identity.fingerprint(), version: self.identity.version() };
         let mut codes: Vec<_> = totals.tally.codes.iter().filter(|tally| tally.code != own).collect();
-        codes.sort_unstable_by_key(|tally| std::cmp::Reverse(tally.last_ms));
+        // Of those of one moment, what came later is newer.
+        codes.reverse();
+        codes.sort_by_key(|tally| std::cmp::Reverse(tally.last_ms));
         let identity = |code: &Code| self.identity.with_code(code.fingerprint, code.version);
         codes.iter().take(MOST_CODES).map(|tally| identity(&tally.code)).collect()
     }

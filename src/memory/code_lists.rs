@@ -52,8 +52,8 @@ impl Shelves {
             let codes = totals.tally.codes.iter().filter_map(|tally| tally.code.fingerprint);
             codes.into_iter().any(|code| name.ends_with(&code))
         };
-        let unused = lists.iter().filter(|(other, _)| *other != name && !has_entries(other));
-        unused.map(|(other, _)| self.store.set_note(other, None)).collect()
+        let mut unused = lists.iter().filter(|(other, _)| *other != name && !has_entries(other));
+        unused.try_for_each(|(other, _)| self.store.set_note(other, None))
     }
 
     /// The items of a code, as far as they are known here.
@@ -104,5 +104,54 @@ impl Memory {
         let prefix = Prefix::of(&entry.function);
         let lists = shelves.items(prefix, &own).zip(shelves.items(prefix, &newest));
         Ok(Some(lists.map_or_else(Vec::new, |(old, new)| items::changes(&old, &new))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::DiskStore;
+
+    #[test]
+    fn lists_of_codes_without_entries_go_when_there_are_too_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelves = Shelves::new(Box::new(DiskStore::open(dir.path()).unwrap()), None, None);
+        let prefix = Prefix::of("f");
+        let name = |code: usize| name(prefix, &[code as u8; 32]);
+        for code in 0..MOST_LISTS {
+            shelves.note_items(&name(code), b"list", "f").unwrap();
+        }
+        let lists = || shelves.store.notes(&name(0)[..=PREFIX_BYTES]).unwrap();
+        // None of them has an entry, as far as is known: nothing is kept of the function.
+        shelves.note_items(&name(MOST_LISTS), b"list", "f").unwrap();
+        assert_eq!(lists().len(), MOST_LISTS + 1);
+        assert_eq!(shelves.items(prefix, &[3; 32]).as_deref(), Some("list"));
+
+        let origin = |code: u8| crate::store::entry::Origin {
+            function: "f".into(),
+            fingerprint: Some([code; 32]),
+            version: 1,
+            arguments: Vec::new(),
+        };
+        for code in [3, 5] {
+            let entry = crate::store::NewEntry {
+                key: crate::store::EntryKey::from_bytes([code; 40]),
+                codec: crate::codec::CodecId::Compact,
+                shape: 0,
+                compute_nanos: 5,
+                origin: &origin(code),
+                parts: &[b"value"[..].into()],
+                mapped: false,
+                costly: false,
+                created_at_ms: None,
+            };
+            assert!(matches!(shelves.store.put(&entry), Ok(None)));
+        }
+        // Written already: nothing is looked through.
+        shelves.note_items(&name(MOST_LISTS), b"list", "f").unwrap();
+        assert_eq!(lists().len(), MOST_LISTS + 1);
+        shelves.note_items(&name(MOST_LISTS + 1), b"list", "f").unwrap();
+        let left: Vec<_> = lists().into_iter().map(|(name, _)| usize::from(name[1 + PREFIX_BYTES])).collect();
+        assert_eq!(left, [3, 5, MOST_LISTS + 1]);
     }
 }

@@ -112,25 +112,24 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_file_that_has_settled_is_read_once() {
-        // As old as this very source.
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/CACHEDIR-no-such-file");
-        assert_eq!(file(path), Ok(Seen::Missing));
-        assert!(!lock(&KNOWN).contains_key(path));
         let dir = tempfile::tempdir().unwrap();
         let young = leaked(&dir.path().join("young"));
+        assert_eq!(file(young), Ok(Seen::Missing));
         fs::write(young, "one").unwrap();
         assert!(file(young).is_ok());
         assert!(!lock(&KNOWN).contains_key(young), "its times may not tell of the next change");
-        let executable = leaked(&std::env::current_exe().unwrap());
-        let first = file(executable).unwrap();
-        let stamp = Stamp::of(&fs::metadata(executable).unwrap()).unwrap();
-        // A test may be run within two seconds of its build.
-        if stamp.is_settled(SETTLED) {
-            let other = Seen::File { bytes: 1, digest: [7; 32] };
-            let known = lock(&KNOWN).insert(executable, (stamp, other.clone()));
-            assert_eq!(known, Some((stamp, first)));
-            assert_eq!(file(executable), Ok(other), "it was read again");
-        }
+
+        // As old as the checkout: the build alone took longer than two seconds.
+        let old = concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT");
+        let first = file(old).unwrap();
+        let stamp = Stamp::of(&fs::metadata(old).unwrap()).unwrap();
+        let other = Seen::File { bytes: 1, digest: [7; 32] };
+        let known = lock(&KNOWN).insert(old, (stamp, other.clone()));
+        assert_eq!(known, Some((stamp, first.clone())));
+        assert_eq!(file(old), Ok(other.clone()), "it was read again");
+        let before = Stamp::of(&fs::metadata(young).unwrap()).unwrap();
+        lock(&KNOWN).insert(old, (before, other));
+        assert_eq!(file(old), Ok(first), "it is another file by now");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod blobs;
 #[cfg(feature = "async")]
 mod cancelled;
 mod child;
+mod code;
 mod context;
 mod damage;
 mod endings;
