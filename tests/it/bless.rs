@@ -63,7 +63,7 @@ fn entries_of_earlier_code_answer_once_a_sample_agreed() {
 
     drop((old, new, memory));
     let memory = open(dir.path());
-    assert_eq!(memory.blessings(&blessed.function).unwrap(), [blessing.clone()]);
+    assert_eq!(memory.blessings(&blessed.function).unwrap(), [blessing]);
     let totals = memory.totals().unwrap();
     assert_eq!((totals.blessed, totals.hits, totals.entries), (3, 4, 101));
     let used: u64 = memory.entries_of(&blessed.function).map(|entry| entry.unwrap().hits).sum();
