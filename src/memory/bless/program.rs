@@ -267,6 +267,42 @@ mod tests {
         assert!(has_mark(&dir.path().join("none")).is_err());
     }
 
+    /// What comes of a program that says this, and then nothing.
+    fn greeted_with(said: &[u8]) -> BlessError {
+        use std::io::Write;
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let child = Command::new("/bin/sh").args(["-c", "exit 3"]).spawn().unwrap();
+        let socket = ours.try_clone().unwrap();
+        let mut started = Started { child, name: "program".to_owned(), channel: Channel::new(ours), socket, nonce: 7 };
+        theirs.write_all(said).unwrap();
+        drop(theirs);
+        started.greet().unwrap_err()
+    }
+
+    /// A report as it goes over a socket.
+    fn framed(report: &Report) -> Vec<u8> {
+        let message = message::encode(report).unwrap();
+        [&crate::frame::head(message.len()).unwrap()[..], &message].concat()
+    }
+
+    #[test]
+    fn what_is_started_and_is_no_worker_of_this_release_is_refused() {
+        let hello = |protocol, nonce| framed(&Report::Hello(Hello { protocol, nonce, build: [0; 32] }));
+        let rows = [
+            (hello(PROTOCOL - 1, 7), "was built with another release of larder: build it again"),
+            (hello(PROTOCOL + 1, 7), "was built with another release of larder: build it again"),
+            (hello(PROTOCOL, 8), "it does not know what it was started with; call `larder::init()`"),
+            (framed(&Report::Ready), "it says what no worker says; call `larder::init()`"),
+            (framed(&Report::Refused("it passed the entry".to_owned())), "it passed the entry; call `larder::init()`"),
+            (b"Segmentation fault".to_vec(), "it says what no worker says ("),
+            (Vec::new(), "ended (exit status: 3) before it had answered"),
+        ];
+        for (said, words) in rows {
+            let error = greeted_with(&said);
+            assert!(error.is_program() && error.to_string().contains(words), "`{words}` is not in: {error}");
+        }
+    }
+
     #[test]
     fn a_program_without_the_entry_has_no_mark() {
         assert!(!has_mark(Path::new("/bin/sh")).unwrap());
