@@ -223,7 +223,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     }
 
     /// The entry that answers for a call, whether it is one of earlier code, and what it took to compute.
-    fn in_store(&self, memory: &Memory, keyed: &Keyed<'_>) -> Option<(EntryKey, bool, u64)> {
+    pub(super) fn in_store(&self, memory: &Memory, keyed: &Keyed<'_>) -> Option<(EntryKey, bool, u64)> {
         let shelves = memory.inner.place.as_ref()?;
         let (blessing, listed) = match shelves.store.peek(&keyed.entry) {
             Ok(listed) => (None, listed),

@@ -72,16 +72,16 @@ impl<T: Task> Cached<T> {
         let Some(shelves) = &memory.inner.place else {
             return Survey::Miss(Missing { reason: MissReason::Disabled, cost: None });
         };
+        if subject.in_store(memory, keyed).is_some() {
+            return Survey::Hit(None);
+        }
         let absent = match shelves.store.peek(&keyed.entry) {
             Ok(listed) => {
+                let judged = |info| subject.judged_record(memory, &info, None).err();
+                let refused = listed.info().map_or(Some(MissReason::DamagedRecord), judged);
                 let cost = Some(listed.compute_time());
-                return match listed.info().map_err(|_| MissReason::DamagedRecord) {
-                    Ok(info) => match subject.judged_record(memory, &info) {
-                        Ok(()) => Survey::Hit(None),
-                        Err(reason) => Survey::Miss(Missing { reason, cost }),
-                    },
-                    Err(reason) => Survey::Miss(Missing { reason, cost }),
-                };
+                // It was stored by another just now, or its value cannot be loaded.
+                return Survey::Miss(Missing { reason: refused.unwrap_or(MissReason::MissingBlob), cost });
             }
             Err(absent) => absent,
         };
