@@ -62,6 +62,7 @@ mod memory_file;
 mod panics;
 mod parallel;
 mod payload;
+pub(crate) mod runs;
 mod screen;
 mod seed;
 pub mod store;
