@@ -38,12 +38,12 @@ Options:
 
 /// Works for so long, writes down that it did, and answers what is easily checked. Where to write is no part of what it answers.
 #[larder::task(ignore(log))]
-fn work(item: u64, task_ms: u64, fails: bool, log: Option<&PathBuf>) -> Result<u64, String> {
+fn work(item: u64, task_ms: u64, fails: bool, log: &Path) -> Result<u64, String> {
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(task_ms) {
         std::hint::spin_loop();
     }
-    if let Some(log) = log {
+    if !log.as_os_str().is_empty() {
         note(log, item).map_err(|error| format!("{} cannot be written: {error}", log.display()))?;
     }
     if fails { Err(format!("item {item} was to fail")) } else { Ok(item * item) }
@@ -64,17 +64,15 @@ fn run(options: &Options) -> Result<(), Stop> {
     };
     let memory = Memory::open(cache)?;
     let progress = if options.json { Progress::Off } else { Progress::Bar };
-    let parallel = Parallel::new()
-        .n_jobs(options.jobs)
-        .backend(options.backend)
-        .on_error(OnError::Collect)
-        .progress(progress);
+    let parallel =
+        Parallel::new().n_jobs(options.jobs).backend(options.backend).on_error(OnError::Collect).progress(progress);
     let mut named = parallel.named(name, &memory)?.order(options.order).retry_failed(options.retry_failed);
     if let Some(most) = options.max_recompute {
         named = named.max_recompute(most);
     }
-    let log = options.log.as_ref();
-    let calls = || (0..options.items).map(|item| delayed!(work(item, options.task_ms, options.fail == Some(item), log)));
+    let log = options.log.as_deref().unwrap_or(Path::new(""));
+    let calls =
+        || (0..options.items).map(|item| delayed!(work(item, options.task_ms, options.fail == Some(item), log)));
     if options.plan {
         println!("{}", named.plan(calls())?);
         return Ok(());
@@ -140,7 +138,12 @@ fn options() -> Result<Options, Stop> {
             Long("task-ms") => options.task_ms = common::value(&mut args, "--task-ms")?,
             Long("jobs") => options.jobs = common::value(&mut args, "--jobs")?,
             Long("backend") => options.backend = backend(&args.value()?.to_string_lossy())?,
-            Long("log") => options.log = Some(std::path::absolute(PathBuf::from(args.value()?))?),
+            Long("log") => {
+                let log = PathBuf::from(args.value()?);
+                // Worker processes may have another directory.
+                options.log =
+                    Some(std::path::absolute(&log).map_err(|error| Stop::Usage(format!("`--log`: {error}")))?);
+            }
             Long("fail") => options.fail = Some(common::value(&mut args, "--fail")?),
             Long("retry-failed") => options.retry_failed = true,
             Long("shuffle") => options.order = Order::Shuffled(common::value(&mut args, "--shuffle")?),

@@ -29,13 +29,14 @@ pub(crate) enum Purpose {
     InputFile,
     CodeItem,
     Shuffle,
+    RunLedger,
     #[cfg(feature = "rand")]
     Generator,
 }
 
 impl Purpose {
     fn context(self) -> &'static ContextKey {
-        static KEYS: LazyLock<[ContextKey; 19]> = LazyLock::new(|| {
+        static KEYS: LazyLock<[ContextKey; 20]> = LazyLock::new(|| {
             [
                 hash_derive_key_context("larder 2026-11 call key v1"),
                 hash_derive_key_context("larder 2026-11 function identity v1"),
@@ -55,6 +56,7 @@ impl Purpose {
                 hash_derive_key_context("larder 2026-11 input file v1"),
                 hash_derive_key_context("larder 2026-11 code item v1"),
                 hash_derive_key_context("larder 2026-11 order of a run v1"),
+                hash_derive_key_context("larder 2026-11 run ledger v1"),
                 hash_derive_key_context("larder 2026-11 seed generator v1"),
             ]
         });

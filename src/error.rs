@@ -280,7 +280,8 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.kind {
-            Kind::InvalidOption { .. } | Kind::NotStored { .. } | Kind::Stopped { .. } => None,
+            Kind::InvalidOption { .. } | Kind::NotStored { .. } | Kind::Stopped { .. } | Kind::TooCostly { .. } => None,
+            Kind::Ledger { source, .. } => Some(source),
             #[cfg(unix)]
             Kind::WorkerEntry { .. } | Kind::Worker { .. } => None,
             // In the text too: most programs print an error and not its chain.

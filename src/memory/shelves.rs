@@ -34,7 +34,6 @@ pub(crate) struct Shelves {
     /// What the results took that were stored since the last one that was made safe at once.
     at_risk_nanos: AtomicU64,
     /// How often something was removed: what was found before that is not put into memory after it.
-    at_risk_nanos: AtomicU64,
     removals: AtomicU64,
     /// Who awaits what.
     #[cfg(feature = "async")]

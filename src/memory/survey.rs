@@ -55,7 +55,8 @@ impl<T: Task> Cached<T> {
         let without_code: Identity = subject.identity.with_code(Some([0; 32]), 0);
         let id = made_of.key_of(&without_code).unwrap_or(key);
         let id = id.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
-        let marks = made_of.digests().map(|digest| digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
+        let marks =
+            made_of.digests().map(|digest| digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
         let identified = Identified { id, key: entry, marks: marks.collect() };
         if load {
             if let Some(output) = subject.find(memory, &args) {

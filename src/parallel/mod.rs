@@ -59,8 +59,8 @@ pub use chunks::{Chunks, chunks};
 pub use context::{Config, Prefer, Require, config};
 pub use failure::{Failure, FailureKind, OnError};
 pub use halt::Halt;
-pub use named::{Change, NamedOutcome, NamedRun, Order, RunPlan, RunSummary};
 pub use jobs::{cpu_count, effective_n_jobs, physical_cpu_count};
+pub use named::{Change, NamedOutcome, NamedRun, Order, RunPlan, RunSummary};
 pub use outcome::{Incomplete, Outcome};
 pub use pages::{Page, Pages};
 #[cfg(feature = "tracing")]

@@ -86,10 +86,12 @@ impl<R> Outcome<R> {
                 *slot = result;
             }
         }
-        failures.extend(failed.into_iter().map(|failure| Failure {
-            index: places.get(failure.index).copied().unwrap_or(failure.index),
-            ..failure
-        }));
+        failures.extend(
+            failed.into_iter().map(|failure| Failure {
+                index: places.get(failure.index).copied().unwrap_or(failure.index),
+                ..failure
+            }),
+        );
         failures.sort_by_key(|failure| failure.index);
         let settled = results.iter().flatten().count() + failures.len();
         let is_whole = settled == results.len();

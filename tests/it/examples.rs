@@ -56,7 +56,7 @@ impl Ended {
 }
 
 /// Where cargo puts examples: beside the folder of the test executable.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test knows its own path");
     let target = test.parent().and_then(Path::parent).expect("test executables are in target/*/deps");
     let path = target.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));

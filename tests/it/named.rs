@@ -80,7 +80,7 @@ fn too_much_to_compute_is_refused_before_the_first_computation() {
     assert!(error.is_too_costly());
     let words = error.to_string();
     assert!(words.starts_with("the run `slow` would compute for ") && words.contains("20 of 20 to compute"), "{words}");
-    assert!(words.contains("20 changed (the entry was forgotten"), "{words}");
+    assert!(words.contains("20 changed (the entry was removed by hand"), "{words}");
     assert_eq!(computed(2), 20);
     // Enough is enough.
     run.max_recompute(plan.compute_time).run(calls()).unwrap();
@@ -109,7 +109,10 @@ fn what_failed_is_kept_and_tried_again_on_request_only() {
     assert_eq!((outcome.failures().len(), outcome.computed(), computed(3)), (2, 8, 10));
 
     let outcome = run.run(calls()).unwrap();
-    assert_eq!(outcome.summary().to_string(), "8 reused, 0 changed, 0 new, 0 gone, 2 failed before and not tried again");
+    assert_eq!(
+        outcome.summary().to_string(),
+        "8 reused, 0 changed, 0 new, 0 gone, 2 failed before and not tried again"
+    );
     let failures: Vec<_> = outcome.failures().iter().map(|failure| (failure.index(), failure.attempts())).collect();
     assert_eq!(failures, [(4, 1), (7, 1)]);
     let words = outcome.failures()[0].message().to_owned();

@@ -199,12 +199,21 @@ impl NamedRun {
         self.check_price(&plan)?;
         self.begin::<T>(&ledger, &cached, &all, plan.workers).map_err(|error| self.refused(error))?;
 
+        // What the cache has is done, whoever computed it.
+        for known in all.iter().filter(|known| known.missing.is_none()) {
+            let id = id_of(&known.who);
+            if recorded.items.get(&id).is_none_or(|item| item.state != State::Done) {
+                ledger.done(id, 0, 0, 0);
+            }
+        }
+
         let mut wanted: Vec<usize> = (0..all.len()).filter(|index| todo[*index] == Todo::Compute).collect();
         let cost = |index: usize| all[index].missing.as_ref().and_then(|missing| missing.cost);
         self.order.sort(&mut wanted, cost, cached.mean_cost(), |index| all[index].who.id);
         let ledger = Arc::new(ledger);
         let who = wanted.iter().map(|index| id_of(&all[*index].who)).collect();
-        let attempts = wanted.iter().map(|index| recorded.items.get(&id_of(&all[*index].who)).map_or(0, |item| item.attempts));
+        let attempts =
+            wanted.iter().map(|index| recorded.items.get(&id_of(&all[*index].who)).map_or(0, |item| item.attempts));
         let writer = Arc::new(Writer::new(Arc::clone(&ledger), who, attempts.collect()));
         let mut parallel = self.parallel.clone();
         parallel.options.recorder = Some(writer);
@@ -230,6 +239,9 @@ impl NamedRun {
             reused: summary.reused,
             computed: outcome.report().completed,
             failed: outcome.failures().len() as u64,
+            changed: summary.changed(),
+            new: summary.new,
+            gone: summary.gone,
             complete: outcome.is_complete(),
         };
         let kept = Arc::into_inner(ledger).map(|ledger| ledger.end(&ended));
@@ -290,7 +302,13 @@ impl NamedRun {
         }
     }
 
-    fn begin<T: Task>(&self, ledger: &Ledger, cached: &Cached<T>, all: &[Known], workers: usize) -> std::io::Result<()> {
+    fn begin<T: Task>(
+        &self,
+        ledger: &Ledger,
+        cached: &Cached<T>,
+        all: &[Known],
+        workers: usize,
+    ) -> std::io::Result<()> {
         let code = cached.code();
         let begin = Begin {
             function: crate::key::identity::path_of::<T>().to_owned(),
@@ -304,7 +322,6 @@ impl NamedRun {
             id: id_of(&known.who),
             key: *known.who.key.as_bytes(),
             marks: known.who.marks.clone(),
-            done: known.missing.is_none(),
         };
         ledger.begin(&begin, &mut all.iter().map(list))
     }
@@ -320,7 +337,7 @@ impl NamedRun {
         Some(Failure {
             index,
             task: Some(T::NAME),
-            arguments: Some(item.text.clone()),
+            arguments: Some(item.text.to_string()),
             worker: item.worker as usize,
             attempts: item.attempts,
             cause: Cause::Lost(Lost { kind, message }),

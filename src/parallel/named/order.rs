@@ -33,7 +33,9 @@ impl Order {
                 indices.sort_by_cached_key(|index| std::cmp::Reverse(cost(*index).or(mean)));
             }
             Order::Shuffled(seed) => {
-                indices.sort_by_cached_key(|index| Purpose::Shuffle.digest_of(&[&seed.to_le_bytes(), &id(*index)]));
+                indices.sort_by_cached_key(|index| {
+                    Purpose::Shuffle.digest_of(&[&seed.to_le_bytes()[..], &id(*index)[..]])
+                });
             }
         }
     }

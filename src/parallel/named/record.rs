@@ -34,7 +34,15 @@ impl Recorder for Writer {
         if let (Some(item), Some(before)) = (self.items.get(index), self.attempts.get(index)) {
             let panicked = failure.kind() == FailureKind::Panic;
             let text = failure.arguments().unwrap_or_default();
-            self.ledger.failed(*item, before + failure.attempts(), number(failure.worker), 0, panicked, failure.message(), text);
+            self.ledger.failed(
+                *item,
+                before + failure.attempts(),
+                number(failure.worker),
+                0,
+                panicked,
+                failure.message(),
+                text,
+            );
         }
     }
 }

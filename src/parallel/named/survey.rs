@@ -43,7 +43,8 @@ pub(super) fn id_of(who: &Identified) -> ItemId {
 pub(super) fn todo(known: &Known, recorded: Option<&Item>, wanted: Wanted) -> Todo {
     let Some(_) = &known.missing else { return Todo::Nothing };
     // A failure is one of the code that it happened in.
-    let failed = recorded.filter(|item| item.key == *known.who.key.as_bytes() && matches!(item.state, State::Failed { .. }));
+    let failed =
+        recorded.filter(|item| item.key == *known.who.key.as_bytes() && matches!(item.state, State::Failed { .. }));
     match failed {
         Some(item) if wanted.retry_failed || wanted.only_failed || item.retry => Todo::Compute,
         Some(_) => Todo::LeaveFailed,
@@ -138,7 +139,13 @@ fn argument_name(parameters: &[Parameter], ignored: u32, at: usize) -> String {
 }
 
 /// What the items that are to be computed cost.
-pub(super) fn price(all: &[Known], todo: &[Todo], mean: Option<Duration>, workers: usize, summary: RunSummary) -> RunPlan {
+pub(super) fn price(
+    all: &[Known],
+    todo: &[Todo],
+    mean: Option<Duration>,
+    workers: usize,
+    summary: RunSummary,
+) -> RunPlan {
     let mut plan = RunPlan { summary, workers, ..RunPlan::default() };
     let mut reasons: Vec<(MissReason, u64)> = Vec::new();
     for (known, _) in all.iter().zip(todo).filter(|(_, todo)| **todo == Todo::Compute) {

@@ -1,0 +1,118 @@
+//! Items, programs, and what a ledger says of them.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+/// What an item goes by: a digest of the function and the arguments, without the code.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ItemId(pub(crate) [u8; 16]);
+
+impl fmt::Debug for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ItemId({})", crate::key::hex(&self.0))
+    }
+}
+
+/// The bytes of the key of an item's entry in the cache.
+pub(crate) type KeyBytes = [u8; 40];
+
+/// An item in the list of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) id: ItemId,
+    pub(crate) key: KeyBytes,
+    /// One for each argument. At most `u16::MAX` are kept.
+    pub(crate) marks: Vec<u64>,
+}
+
+/// What came of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing yet, as far as is known.
+    Waiting,
+    Done,
+    Failed {
+        message: Box<str>,
+        panicked: bool,
+    },
+}
+
+/// What a ledger says of an item, under the key that it was listed with last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) key: KeyBytes,
+    pub(crate) marks: Vec<u64>,
+    pub(crate) state: State,
+    pub(crate) attempts: u32,
+    pub(crate) worker: u32,
+    pub(crate) nanos: u64,
+    /// The arguments, of an item that failed.
+    pub(crate) text: Box<str>,
+    /// It failed, and the next run is to try it again.
+    pub(crate) retry: bool,
+    /// A failure of fewer attempts than this is to be tried again; 0 where nobody asked.
+    pub(super) retry_below: u32,
+}
+
+/// What a program takes part with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Begin {
+    pub(crate) function: String,
+    pub(crate) code: Option<[u8; 32]>,
+    pub(crate) version: u64,
+    pub(crate) backend: String,
+    pub(crate) workers: u32,
+    pub(crate) items: u64,
+}
+
+/// How a program's part ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Items that it computed.
+    pub(crate) computed: u64,
+    /// Items that had a result.
+    pub(crate) reused: u64,
+    pub(crate) failed: u64,
+    pub(crate) changed: u64,
+    pub(crate) new: u64,
+    pub(crate) gone: u64,
+    /// It came to the end of its list.
+    pub(crate) complete: bool,
+}
+
+/// A program that takes part, or took part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub(crate) pid: u32,
+    pub(crate) host: String,
+    pub(crate) begin: Begin,
+    /// Milliseconds since 1970.
+    pub(crate) started_at_ms: u64,
+    /// It holds the lock of its segment.
+    pub(crate) live: bool,
+    /// `None`: it is still at it, or was killed.
+    pub(crate) ended: Option<Ended>,
+    /// When it wrote last. Milliseconds since 1970, never before it started.
+    pub(crate) last_ms: u64,
+    /// The id of its segment.
+    pub(super) id: u64,
+}
+
+/// What all segments of a run say together.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) items: HashMap<ItemId, Item>,
+    /// The newest list that a program wrote to its end.
+    pub(crate) last_list: Option<HashSet<ItemId>>,
+    /// Those that began, the earliest first.
+    pub(crate) programs: Vec<Program>,
+    /// Records that could not be read, as far as they can be counted.
+    pub(crate) damaged: u64,
+}
+
+impl Recorded {
+    /// How many programs take part just now.
+    pub(crate) fn live(&self) -> usize {
+        self.programs.iter().filter(|program| program.live).count()
+    }
+}
