@@ -59,7 +59,8 @@ fn brief(item: &Item) -> (u8, String, u32, bool) {
 fn outcomes_are_merged_by_what_they_say() {
     let waiting = |code| (code, "waiting", 0, false);
     let done = |code, attempts| (code, "done", attempts, false);
-    let cases: &[(&[&[Says]], (u8, &str, u32, bool))] = &[
+    type Case<'c> = (&'c [&'c [Says]], (u8, &'c str, u32, bool));
+    let cases: &[Case<'_>] = &[
         (&[&[List(1)]], waiting(1)),
         (&[&[List(1), Done(1)]], done(1, 1)),
         (&[&[List(1), Failed(1)]], (1, "no 1", 1, false)),
