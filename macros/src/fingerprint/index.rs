@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
 
-use super::source::{ImplHead, Kind, Mentions, RawItem, RawModule, Use};
+use super::source::{ImplHead, Kind, Mentions, RawItem, RawModule, Use, digest};
 
 pub(super) type CrateId = usize;
 pub(super) type ModuleId = usize;
@@ -50,6 +50,14 @@ pub(super) struct CrateSource {
     pub(super) build_script: Option<PathBuf>,
     /// Whether it is of the package that is being compiled.
     pub(super) own_package: bool,
+}
+
+impl CrateSource {
+    /// A file as people and digests name it: from the package's directory.
+    fn place(&self, file: &FilePath) -> String {
+        let inside = file.strip_prefix(&self.base).unwrap_or(file);
+        format!("{}{}", self.prefix, inside.to_string_lossy().replace('\\', "/"))
+    }
 }
 
 /// A crate by the name that another uses for it.
@@ -121,6 +129,16 @@ impl Index {
         krate
     }
 
+    /// What stands in a file of a crate and is not understood. A file may have several such stretches.
+    pub(super) fn add_opaque(&mut self, krate: CrateId, file: &FilePath, bytes: [u8; 32]) {
+        let known = &mut self.crates[krate];
+        let place = known.source.place(file);
+        match known.opaque.iter_mut().find(|(other, _)| *other == place) {
+            Some((_, all)) => *all = digest(&[*all, bytes].concat()),
+            None => known.opaque.push((place, bytes)),
+        }
+    }
+
     /// A module below another.
     pub(super) fn add_module(&mut self, parent: ModuleId, name: &str, test: bool, cfgs: &[String]) -> ModuleId {
         let above = &self.modules[parent];
@@ -155,8 +173,7 @@ impl Index {
     ) -> ItemId {
         let id = self.items.len();
         let source = &self.crates[self.modules[module].krate].source;
-        let inside = file.strip_prefix(&source.base).unwrap_or(file);
-        let place = format!("{}{}", source.prefix, inside.to_string_lossy().replace('\\', "/"));
+        let place = source.place(file);
         let label = match parent {
             Some(parent) => format!("{} {}", self.items[parent].label, raw.title),
             None => format!("{} {}", self.modules[module].path, raw.title),

@@ -57,9 +57,9 @@ fn take(index: &mut Index, krate: CrateId, job: &Job, read: Read, next: &mut Vec
     match read {
         Read::Module(raw) => Taker { index, file: &job.file, next }.module(raw, job.module, &job.children, false),
         Read::Opaque(digest, problem) => {
-            let file = job.file.to_string_lossy().into_owned();
+            let file = job.file.display();
             index.problems.push(format!("`{file}` is not understood ({problem}), and counts as a whole"));
-            index.crates[krate].opaque.push((file, digest));
+            index.add_opaque(krate, &job.file, digest);
         }
         Read::Failed(_) if !job.needed => {}
         Read::Failed(error) => index.problems.push(format!("`{}` cannot be read: {error}", job.file.display())),
@@ -96,7 +96,7 @@ impl Taker<'_> {
         }
         if let Some(rest) = rest {
             let krate = self.index.modules[module].krate;
-            self.index.crates[krate].opaque.push((self.file.to_string_lossy().into_owned(), rest));
+            self.index.add_opaque(krate, self.file, rest);
         }
     }
 
