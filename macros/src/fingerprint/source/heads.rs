@@ -5,6 +5,7 @@ use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::{Generics, Token, Type};
 
+use super::cursor::bare;
 use super::mentions::{Mentions, Path};
 use crate::spelling;
 
@@ -51,7 +52,7 @@ fn parse(input: ParseStream) -> syn::Result<ImplHead> {
         (None, first)
     };
     let clause: TokenStream = input.parse()?;
-    let parameters: Vec<String> = generics.type_params().map(|parameter| parameter.ident.to_string()).collect();
+    let parameters: Vec<String> = generics.type_params().map(|parameter| bare(&parameter.ident)).collect();
     let foreign = |path: &Path| !(path.len() == 1 && parameters.contains(&path[0]));
     let mut own_paths: Vec<Path> = Vec::new();
     let own_mentions = Mentions::of(own.to_token_stream()).paths;
@@ -61,7 +62,7 @@ fn parse(input: ParseStream) -> syn::Result<ImplHead> {
     rest.extend(clause);
     let (mut path, mut arguments) = (None, Vec::new());
     if let Some(Type::Path(named)) = &of_trait {
-        let mut segments: Path = named.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let mut segments: Path = named.path.segments.iter().map(|segment| bare(&segment.ident)).collect();
         if named.path.leading_colon.is_some() {
             segments.insert(0, String::new());
         }
@@ -87,7 +88,7 @@ fn parse(input: ParseStream) -> syn::Result<ImplHead> {
 fn head_of(ty: &Type) -> Option<Path> {
     match ty {
         Type::Path(path) if path.qself.is_none() => {
-            Some(path.path.segments.iter().map(|segment| segment.ident.to_string()).collect())
+            Some(path.path.segments.iter().map(|segment| bare(&segment.ident)).collect())
         }
         Type::Reference(reference) => head_of(&reference.elem),
         Type::Paren(inner) => head_of(&inner.elem),
