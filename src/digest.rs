@@ -25,13 +25,16 @@ pub(crate) enum Purpose {
     ChildSeed,
     Dependencies,
     ExportFront,
+    Note,
+    InputFile,
+    CodeItem,
     #[cfg(feature = "rand")]
     Generator,
 }
 
 impl Purpose {
     fn context(self) -> &'static ContextKey {
-        static KEYS: LazyLock<[ContextKey; 15]> = LazyLock::new(|| {
+        static KEYS: LazyLock<[ContextKey; 18]> = LazyLock::new(|| {
             [
                 hash_derive_key_context("larder 2026-11 call key v1"),
                 hash_derive_key_context("larder 2026-11 function identity v1"),
@@ -45,8 +48,11 @@ impl Purpose {
                 hash_derive_key_context("larder 2026-11 payload v1"),
                 hash_derive_key_context("larder 2026-11 item seed v1"),
                 hash_derive_key_context("larder 2026-11 child seed v1"),
-                hash_derive_key_context("larder 2026-11 dependencies v1"),
+                hash_derive_key_context("larder 2026-11 dependencies v2"),
                 hash_derive_key_context("larder 2026-11 export front v1"),
+                hash_derive_key_context("larder 2026-11 note v1"),
+                hash_derive_key_context("larder 2026-11 input file v1"),
+                hash_derive_key_context("larder 2026-11 code item v1"),
                 hash_derive_key_context("larder 2026-11 seed generator v1"),
             ]
         });

@@ -80,8 +80,9 @@ pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use larder_macros::{cached, main, task};
 pub use memory::{
-    ArgumentChange, ArgumentInfo, Cached, CachedFn, CodeInfo, Entries, EntryInfo, Explanation, FunctionInfo, Memory,
-    MemoryBuilder, Metadata, MissReason, MmapMode, NotStoredReason, Shelved, Stats, Totals, Validity,
+    ArgumentChange, ArgumentInfo, Cached, CachedFn, CodeInfo, Entries, EntryInfo, Explanation, FunctionInfo,
+    ItemChange, ItemChangeKind, Memory, MemoryBuilder, Metadata, MissReason, MmapMode, NotStoredReason, Shelved, Stats,
+    Totals, Validity,
 };
 pub use panics::Panic;
 #[cfg(feature = "tracing")]
@@ -102,7 +103,9 @@ pub use store::{
     Compression, Damage, Damaged, DiskUsage, Exported, Imported, Limits, Rebuilt, Reduced, Removal, Size, Tombstone,
     Verified, VerifyProgress, rebuild,
 };
-pub use task::{AsyncTask, Delayed, Dependency, Function, Parameter, Task, TaskError, WithKey, registry};
+pub use task::{
+    AsyncTask, Delayed, Dependency, Function, Input, Parameter, Setting, Task, TaskError, WithKey, registry,
+};
 pub use worker::init;
 
 /// What the attributes expand to. Not for people: anything here may change in any release.

@@ -9,7 +9,7 @@ use crate::function::Function;
 use crate::options::Options;
 use crate::problems::Problems;
 use crate::signature::Signature;
-use crate::{cached, method, method_of, task, types};
+use crate::{cached, fingerprint, method, method_of, task, types};
 
 /// Which attribute was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,12 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> Tok
         Shape::MethodOf(own) => Some(&**own),
         Shape::Free | Shape::Method => None,
     };
-    let expansion = Expansion { function: &function, signature: &signature, options: &options, ignored, own };
+    let code = match problems.is_empty() {
+        true => fingerprint::of_function(&function, &options),
+        false => fingerprint::Code::default(),
+    };
+    let expansion =
+        Expansion { function: &function, signature: &signature, options: &options, ignored, own, code: &code };
     let expanded = match &shape {
         _ if !problems.is_empty() => TokenStream::new(),
         Shape::Free => match kind {

@@ -11,6 +11,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use crate::function::Function;
+use crate::keys::Known;
 use crate::options::Options;
 use crate::results::Results;
 use crate::signature::Signature;
@@ -25,6 +26,7 @@ pub(crate) struct Expansion<'f> {
     pub(crate) ignored: u32,
     /// The type whose method it is.
     pub(crate) own: Option<&'f Type>,
+    pub(crate) code: &'f fingerprint::Code,
 }
 
 impl Expansion<'_> {
@@ -71,6 +73,7 @@ impl Expansion<'_> {
         let (bound, clause) = (self.signature.instance.bound(), self.signature.instance.clause(None));
         let constants = self.constants();
         let types = self.types();
+        let note = keys::note(&self.code, self.signature.name.span());
         let results = self.results();
         let (value, stored, results) = (results.value(), results.stored_type(), results.methods());
         let with_key = keys::with_key(self.signature, self.options);
@@ -78,7 +81,7 @@ impl Expansion<'_> {
         let called = self.called(body);
         quote! {
             #[automatically_derived]
-            #[allow(deprecated, unreachable_code, unused_qualifications, non_local_definitions)]
+            #[allow(deprecated, unreachable_code, unused_qualifications, non_local_definitions, unexpected_cfgs)]
             #[allow(clippy::all, clippy::pedantic, clippy::nursery)]
             impl #bound ::larder::Function for #ty #clause {
                 #constants
@@ -105,6 +108,8 @@ impl Expansion<'_> {
             }
 
             #called
+
+            #note
         }
     }
 
@@ -193,12 +198,6 @@ impl Expansion<'_> {
         }
     }
 
-    pub(crate) fn fingerprint(&self) -> TokenStream {
-        let code = fingerprint::of_function(self.function, self.options);
-        let fingerprint = code.digest;
-        quote! { [#(#fingerprint),*] }
-    }
-
     /// The list of parameters, for those who describe a call.
     pub(crate) fn parameters(&self) -> TokenStream {
         let parameters = self.signature.parameters.iter().map(|parameter| {
@@ -220,16 +219,14 @@ impl Expansion<'_> {
         let path = path.iter().rev().map(|part| quote! { "::", #part });
         let Expansion { ignored, .. } = self;
         let version = self.options.version;
-        let fingerprint = self.fingerprint();
+        let known = Known::of(self.code, self.options).constants(self.code, self.options);
         let parameters = self.parameters();
-        let depends = keys::depends(self.options);
         quote! {
             const NAME: &'static ::core::primitive::str = ::core::concat!(::core::module_path!(), #(#path),*);
-            const FINGERPRINT: [::core::primitive::u8; 32] = #fingerprint;
             const VERSION: ::core::primitive::u64 = #version;
             const PARAMETERS: &'static [::larder::Parameter] = #parameters;
             const IGNORED: ::core::primitive::u32 = #ignored;
-            #depends
+            #known
         }
     }
 

@@ -4,20 +4,98 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::Expr;
 
-use crate::options::Options;
+use crate::fingerprint::{Code, Setting};
+use crate::options::{Input, Options};
 use crate::signature::Signature;
+use crate::spelling;
 use crate::types::Passing;
 
-/// `const DEPENDS`, where there are any.
-pub(crate) fn depends(options: &Options) -> Option<TokenStream> {
-    let list = dependencies(options)?;
-    Some(quote! { const DEPENDS: &'static [::larder::Dependency] = #list; })
+/// A warning at the function's name that says what was not seen. There is no other way for a macro to warn than a name that is
+/// deprecated.
+pub(crate) fn note(code: &Code, name: Span) -> Option<TokenStream> {
+    let note = format!("larder does not see all of the code in its keys: {}", code.note.as_ref()?);
+    let constant = Ident::new("CODE_IN_KEYS", name);
+    Some(quote! {
+        #[warn(deprecated)]
+        const _: () = {
+            #[deprecated(note = #note)]
+            const #constant: () = ();
+            #constant
+        };
+    })
 }
 
-/// The list of dependencies, where there are any.
-pub(crate) fn dependencies(options: &Options) -> Option<TokenStream> {
-    let depends = &options.depends;
-    (!depends.is_empty()).then(|| quote! { &[#(<#depends as ::larder::__private::Depended>::DEPENDENCY),*] })
+/// What is known of a function's code, as expressions.
+pub(crate) struct Known {
+    pub(crate) fingerprint: TokenStream,
+    pub(crate) depends: TokenStream,
+    pub(crate) items: TokenStream,
+    pub(crate) settings: TokenStream,
+    pub(crate) inputs: TokenStream,
+    pub(crate) toolchain: TokenStream,
+}
+
+impl Known {
+    pub(crate) fn of(code: &Code, options: &Options) -> Known {
+        let fingerprint = code.digest;
+        let depends = &code.depends;
+        let items = &code.items;
+        let settings = code.settings.iter().map(setting);
+        let inputs = options.inputs.iter().map(|input| match input {
+            Input::File(path) => quote! { ::larder::Input::File(#path) },
+            Input::Env(name) => quote! { ::larder::Input::Env(#name) },
+        });
+        let toolchain = options.toolchain;
+        Known {
+            fingerprint: quote! { [#(#fingerprint),*] },
+            depends: quote! { &[#(<#depends as ::larder::__private::Depended>::DEPENDENCY),*] },
+            items: quote! { #items },
+            settings: quote! { &[#(#settings),*] },
+            inputs: quote! { &[#(#inputs),*] },
+            toolchain: quote! { #toolchain },
+        }
+    }
+
+    /// The constants of a function, but for those that are as they are without words.
+    pub(crate) fn constants(&self, code: &Code, options: &Options) -> TokenStream {
+        let Known { fingerprint, depends, items, settings, inputs, toolchain } = self;
+        let depends =
+            (!code.depends.is_empty()).then(|| quote! { const DEPENDS: &'static [::larder::Dependency] = #depends; });
+        let items = (!code.items.is_empty()).then(|| quote! { const ITEMS: &'static ::core::primitive::str = #items; });
+        let settings =
+            (!code.settings.is_empty()).then(|| quote! { const SETTINGS: &'static [::larder::Setting] = #settings; });
+        let inputs =
+            (!options.inputs.is_empty()).then(|| quote! { const INPUTS: &'static [::larder::Input] = #inputs; });
+        let toolchain = options.toolchain.then(|| quote! { const TOOLCHAIN: ::core::primitive::bool = #toolchain; });
+        quote! {
+            const FINGERPRINT: [::core::primitive::u8; 32] = #fingerprint;
+            #depends
+            #items
+            #settings
+            #inputs
+            #toolchain
+        }
+    }
+}
+
+/// What the compiler answers where the function is, under the name it has for people.
+fn setting(setting: &Setting) -> TokenStream {
+    match setting {
+        Setting::Cfg(predicate) => {
+            let name = format!("cfg({})", spelling::of(predicate.clone()));
+            quote! {
+                ::larder::Setting::new(#name, if ::core::cfg!(#predicate) {
+                    ::core::option::Option::Some("set")
+                } else {
+                    ::core::option::Option::None
+                })
+            }
+        }
+        Setting::Env(variable) => {
+            let name = format!("env {variable}");
+            quote! { ::larder::Setting::new(#name, ::core::option_env!(#variable)) }
+        }
+    }
 }
 
 /// `fn with_key`, where `key` is given.
@@ -104,4 +182,37 @@ fn renamed(tokens: TokenStream, this: &Ident) -> TokenStream {
         other => other,
     };
     tokens.into_iter().map(tree).collect()
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    fn text(tokens: &TokenStream) -> String {
+        tokens.to_string().replace(char::is_whitespace, "")
+    }
+
+    #[test]
+    fn what_is_known_of_code_is_in_its_constants() {
+        let options = Options::default();
+        let bare =
+            Code { digest: [7; 32], items: String::new(), settings: Vec::new(), note: None, depends: Vec::new() };
+        let constants = text(&Known::of(&bare, &options).constants(&bare, &options));
+        assert!(constants.starts_with("constFINGERPRINT:") && constants.matches("const").count() == 1, "{constants}");
+
+        let settings = vec![Setting::Cfg(quote! { any(unix, feature = "fast") }), Setting::Env("BUILT_BY".to_owned())];
+        let code = Code { items: "0123456789abcdef\tfn f\tsrc/f.rs".to_owned(), settings, ..bare };
+        let inputs = vec![Input::File("a.bin".to_owned()), Input::Env("HOME".to_owned())];
+        let options = Options { inputs, toolchain: true, ..Options::default() };
+        let constants = text(&Known::of(&code, &options).constants(&code, &options));
+        for part in [
+            r#"constITEMS:&'static::core::primitive::str="0123456789abcdef\tfnf\tsrc/f.rs";"#,
+            r#"::larder::Setting::new("cfg(any(unix,feature=\"fast\"))",if::core::cfg!(any(unix,feature="fast")){"#,
+            r#"::larder::Setting::new("envBUILT_BY",::core::option_env!("BUILT_BY"))"#,
+            r#"constINPUTS:&'static[::larder::Input]=&[::larder::Input::File("a.bin"),::larder::Input::Env("HOME")];"#,
+            "constTOOLCHAIN:::core::primitive::bool=true;",
+        ] {
+            assert!(constants.contains(part), "{part} is not in {constants}");
+        }
+    }
 }

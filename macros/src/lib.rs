@@ -15,6 +15,7 @@
 
 mod attribute;
 mod cached;
+mod clock;
 mod delayed;
 mod expand;
 mod fingerprint;
@@ -93,6 +94,16 @@ use attribute::Kind;
 /// - `depends(helper, module::other)`: functions whose code is part of the key beside this one's own, with all that they
 ///   depend on themselves. Each needs one of the attributes; an instance of a generic one is written with its types
 ///   (`helper<f64>`). Two functions cannot depend on each other, which the compiler words as a cycle.
+/// - `depends(file = "data/model.bin", env = "MODEL")`: a file or a variable of the environment that the function, or what it
+///   calls, reads. It is looked at when a call is made, and is part of that call's key: of a file the content counts, wherever
+///   it comes from (relative to the current directory, as for the function itself), of a variable its value; a missing file
+///   and an unset variable are states like others. So going back to an older file finds the older results. A file costs a call
+///   one `stat` as long as it does not change. What cannot be read, or is no file, leaves the call without a key: it is
+///   computed, and that is warned of. A result is not stored if one of them changed while the function ran. May stand beside
+///   functions in one `depends(..)`, sixteen of them at most; those of a function that is depended on count too.
+/// - `toolchain = true`: the compiler's version and the target are part of the key, for results that may differ with them (the
+///   last bits of a floating-point sum, the layout of a struct). Without it, a new compiler finds what the old one stored.
+/// - `dependencies = "ignore"`: the versions of the packages that the code uses are no part of its fingerprint.
 /// - `expires_after = "30d"`: for how long a stored result holds. A text (`45s`, `15m`, `12h`, `30d`, `2w`; checked when
 ///   the program is compiled) or any expression of type `std::time::Duration`.
 /// - `validate = path`: a `fn(&larder::Metadata) -> bool`, or a closure, that says whether a stored result still holds.
@@ -143,9 +154,9 @@ use attribute::Kind;
 /// # Your part of the bargain
 /// Parallel calls and stored results are right only for functions that are *pure* as far as their result goes: the
 /// same arguments give an equal result, whoever calls, when, and in which process. The key knows the function's path,
-/// its own code, its `version` and its arguments. It does not know the functions it calls (but for `depends`), files,
-/// clocks, random numbers, features and other `cfg`s, or the environment: pass what matters as an argument, or raise
-/// `version`.
+/// its own code, its `version` and its arguments. It does not know the functions it calls (but for `depends`), files and
+/// the environment (likewise), clocks, random numbers, features and other `cfg`s: declare it, pass what matters as an argument,
+/// or raise `version`.
 ///
 /// Of an argument the key knows what serde tells of it: arguments that should give different results must serialize
 /// differently (a `#[serde(skip)]` field is not seen, nor which of two equal variants of an untagged enum it was), and
@@ -156,7 +167,7 @@ use attribute::Kind;
 /// commas that rustfmt adds and removes. Any other edit of the signature or the body changes it.
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
-    attribute::expand(Kind::Task, options.into(), item.into()).into()
+    clock::timed(|| attribute::expand(Kind::Task, options.into(), item.into()).into())
 }
 
 /// Puts a cache in front of a function: a call that was made before, in this run or an earlier one, returns what it
@@ -177,7 +188,8 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 ///
 /// # Options
-/// - All of [`task`](macro@task): `version`, `ignore`, `key`, `depends`, `expires_after`, `validate`, `store`, `result`. An
+/// - All of [`task`](macro@task): `version`, `ignore`, `key`, `depends`, `toolchain`, `dependencies`, `expires_after`,
+///   `validate`, `store`, `result`. An
 ///   ignored parameter still has to implement `Serialize`, but is never serialized into a key.
 /// - `memory = EXPR`: where to store; a `static` with a `larder::Memory` or a `LazyLock` of one, or any other
 ///   expression of that type. Without it, the program's own memory is used. The expression runs once, at the first call,
@@ -241,7 +253,7 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// the attribute splits the function in two, and only one half would meet the expectation.
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
-    attribute::expand(Kind::Cached, options.into(), item.into()).into()
+    clock::timed(|| attribute::expand(Kind::Cached, options.into(), item.into()).into())
 }
 
 /// Makes `main` the entry of the program's worker processes too: `larder::init()` as its first line.

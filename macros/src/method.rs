@@ -12,7 +12,7 @@ use syn::{FnArg, Pat};
 use crate::cached::{body, body_name, front_signature, memory};
 use crate::expand::Expansion;
 use crate::function::expect_to_allow;
-use crate::keys::{self, Receiver};
+use crate::keys::{self, Known, Receiver};
 use crate::problems::Problems;
 use crate::results::Results;
 use crate::types::Passing;
@@ -39,10 +39,13 @@ pub(crate) fn expand(expansion: &Expansion<'_>, problems: &mut Problems) -> Toke
     let arguments = arguments(expansion);
     let key = key(expansion);
     let call = format_ident!("{}", if key.is_some() { "call_keyed" } else { "call" });
+    let note = keys::note(expansion.code, expansion.signature.name.span());
     let (compute, sibling) = compute(expansion, by_value);
     quote! {
         #(#attrs)*
         #vis #sig {
+            #note
+            #[allow(unexpected_cfgs)]
             static __LARDER_METHOD: ::larder::__private::MethodCell = ::larder::__private::MethodCell::new(#code);
             #memory_item
             __LARDER_METHOD.#call(#memory, #road, #arguments, #key #compute)
@@ -54,18 +57,23 @@ pub(crate) fn expand(expansion: &Expansion<'_>, problems: &mut Problems) -> Toke
 /// What is known of the method without its types.
 fn code(expansion: &Expansion<'_>) -> TokenStream {
     let name = expansion.signature.name.unraw().to_string();
-    let fingerprint = expansion.fingerprint();
+    let known = Known::of(expansion.code, expansion.options);
+    let Known { fingerprint, depends, items, settings, inputs, toolchain } = known;
     let parameters = expansion.parameters();
     let (version, ignored) = (expansion.options.version, expansion.ignored);
-    let depends = keys::dependencies(expansion.options).unwrap_or_else(|| quote! { &[] });
     quote! {
         ::larder::__private::MethodCode {
+            path: ::core::concat!(::core::module_path!(), "::", #name),
             name: #name,
             fingerprint: #fingerprint,
             version: #version,
             parameters: #parameters,
             ignored: #ignored,
             depends: #depends,
+            items: #items,
+            settings: #settings,
+            inputs: #inputs,
+            toolchain: #toolchain,
         }
     }
 }

@@ -17,6 +17,7 @@ pub(super) const LAWS: &[Law] = &[
     ("an entry is forgotten, and it alone", an_entry_is_forgotten),
     ("a list has every entry once", a_list_has_every_entry),
     ("clearing removes everything", clearing_removes_everything),
+    ("notes are kept, or refused", notes_are_kept),
 ];
 
 /// Around 4 KiB a store may begin to keep values elsewhere.
@@ -197,4 +198,60 @@ fn clearing_removes_everything(store: &Arc<dyn Store>) {
     }
     family[0].put(store);
     family[0].must_be_in(store);
+}
+
+/// A store that keeps no notes may say so.
+fn notes_are_kept(store: &Arc<dyn Store>) {
+    let note = |name: &[u8]| match store.note(name) {
+        Ok(note) => note,
+        Err(error) => panic!("the note {name:?} could not be read: {error}"),
+    };
+    let set = |name: &[u8], note: Option<&[u8]>| {
+        if let Err(error) = store.set_note(name, note) {
+            panic!("the note {name:?} could not be written: {error}");
+        }
+    };
+    let name_of =
+        |kind: u8, function: &str, rest: &[u8]| [&[kind][..], &EntryKey::function_prefix(function)[..], rest].concat();
+    let (a, a2, b) = (name_of(b'c', "a", b"1"), name_of(b'c', "a", b"2"), name_of(b'c', "b", b"1"));
+    let other_kind = name_of(b'z', "a", b"");
+    assert_eq!(note(&a), None, "a note that nobody made");
+    if store.set_note(&a, Some(b"one")).is_err() {
+        assert_eq!(note(&a), None, "a note that was refused");
+        return;
+    }
+    let large = vec![7; 900_000];
+    for (name, content) in [(&a, &b"one"[..]), (&a2, b""), (&b, &large), (&other_kind, b"two"), (&a, b"three")] {
+        set(name, Some(content));
+        assert_eq!(note(name).as_deref(), Some(content), "the note {name:?}");
+    }
+    let list = |prefix: &[u8]| match store.notes(prefix) {
+        Ok(notes) => notes,
+        Err(error) => panic!("the notes could not be listed: {error}"),
+    };
+    let mut all = vec![
+        (a.clone(), b"three".to_vec()),
+        (a2.clone(), Vec::new()),
+        (b.clone(), large),
+        (other_kind.clone(), b"two".to_vec()),
+    ];
+    all.sort_unstable();
+    assert!(list(b"") == all, "the list of all notes");
+    assert!(list(b"c") == all[..3], "the list of the notes of a kind");
+    assert!(list(&name_of(b'c', "a", b"")).len() == 2, "the list of a function's notes");
+    set(&a2, None);
+    set(&a2, None);
+    assert_eq!(note(&a2), None, "a note that was removed");
+    let cleared = |by_hand| assert!(store.clear_function("a", by_hand).is_ok(), "clearing a function with notes");
+    cleared(true);
+    assert_eq!(
+        note(&a).as_deref(),
+        Some(&b"three"[..]),
+        "the note of a function, once a closure of its name is cleared"
+    );
+    cleared(false);
+    assert_eq!((note(&a), note(&other_kind)), (None, None), "the notes of a function that was cleared");
+    assert!(note(&b).is_some(), "the note of another function");
+    assert!(store.clear().is_ok(), "clearing a store with notes");
+    assert!(list(b"").is_empty(), "the list of notes after everything was cleared");
 }

@@ -58,6 +58,15 @@ pub(crate) fn value<T: Serialize + ?Sized>(value: &T) -> String {
     }
 }
 
+/// A text as it is, without control characters, and cut where it is long.
+pub(crate) fn cut(text: &str) -> String {
+    let mut end = text.char_indices().skip(TEXT_CHARS);
+    match end.next() {
+        Some((end, _)) => format!("{}…", text[..end].escape_debug()),
+        None => text.escape_debug().to_string(),
+    }
+}
+
 #[derive(Default)]
 struct Text {
     line: String,

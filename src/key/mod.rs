@@ -7,6 +7,7 @@
 pub(crate) mod canonical;
 pub(crate) mod describe;
 pub(crate) mod identity;
+mod inputs;
 mod run;
 mod sink;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 use canonical::Form;
 pub(crate) use identity::Identity;
+pub(crate) use inputs::Seen;
 
 use crate::digest::Purpose;
 use crate::store::bytes::Reader;
@@ -145,6 +147,8 @@ const MOST_BYTES: usize = 32 + 16 * (1 + canonical::INLINE_BYTES);
 pub(crate) struct MadeOf {
     forms: ArrayVec<u8, MOST_BYTES>,
     given: Option<String>,
+    /// What the function reads, as it was when the call was made.
+    seen: Vec<Seen>,
 }
 
 /// Stands in a form's length for "a digest follows".
@@ -176,7 +180,36 @@ impl MadeOf {
     /// The key of the same arguments for another function, or another code of this one.
     pub(crate) fn key_of(&self, function: &Identity) -> Option<Key> {
         let forms = self.forms.get(32..)?;
-        Some(Key(Purpose::Key.digest_of(&[&function.digest()[..], forms])))
+        Some(Key(Purpose::Key.digest_of(&[&function.digest()[..], forms, &self.framed_seen()])))
+    }
+
+    /// The key, of what the function reads as well.
+    pub(crate) fn key_with(&mut self, seen: Vec<Seen>) -> Key {
+        self.seen = seen;
+        Key(Purpose::Key.digest_of(&[&self.forms[..], &self.framed_seen()]))
+    }
+
+    /// What the function reads, as it was when the call was made.
+    pub(crate) fn seen(&self) -> &[Seen] {
+        &self.seen
+    }
+
+    fn framed_seen(&self) -> Vec<u8> {
+        let mut framed = Vec::new();
+        for seen in &self.seen {
+            seen.form(|form| match form {
+                Form::Short(bytes) => {
+                    // At most 64.
+                    framed.push(bytes.len() as u8);
+                    framed.extend_from_slice(bytes);
+                }
+                Form::Digest(digest) => {
+                    framed.push(DIGEST_FOLLOWS);
+                    framed.extend_from_slice(&digest);
+                }
+            });
+        }
+        framed
     }
 
     /// The text of the value that stands for all arguments (`key = ..`), if one does.
@@ -184,14 +217,15 @@ impl MadeOf {
         self.given.as_deref()
     }
 
-    /// The digest of each argument in the key.
+    /// The digest of each argument in the key, and behind them those of what the function reads.
     pub(crate) fn digests(&self) -> impl Iterator<Item = [u8; 32]> {
         let mut reader = Reader::new(&self.forms);
         reader.take(32);
-        std::iter::from_fn(move || match reader.u8()? {
+        let arguments = std::iter::from_fn(move || match reader.u8()? {
             DIGEST_FOLLOWS => reader.array(),
             len => reader.take(usize::from(len)).map(|form| Form::Short(form).digest()),
-        })
+        });
+        arguments.chain(self.seen.iter().map(|seen| seen.form(|form| form.digest())))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The arguments of a call, as its road needs them: to be shown, and to make a key of.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 use crate::key::{self, Identity, Key, Layout, MadeOf};
@@ -35,6 +37,48 @@ impl WithKey for MakeKey<'_> {
 
     fn given<K: Serialize + ?Sized>(self, given: &K) -> Made {
         Made(key::given(self.function, given, self.made_of))
+    }
+}
+
+/// Why a call has no key.
+pub(super) enum Refused {
+    /// No call of the function can have one.
+    Function(&'static str),
+    /// An argument cannot be serialized.
+    Argument(Halt),
+    /// What the function depends on cannot be read.
+    Input(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Function(words) => f.write_str(words),
+            Refused::Argument(halt) => halt.fmt(f),
+            Refused::Input(words) => f.write_str(words),
+        }
+    }
+}
+
+impl Refused {
+    /// What a function's user is told, and under which subject it is told once.
+    pub(super) fn warning(&self, function: &str) -> (String, String) {
+        let computed = "its calls are computed each time";
+        match self {
+            Refused::Function(words) => {
+                (format!("key {function}"), format!("`{function}` has no key, so {computed}: {words}"))
+            }
+            Refused::Argument(halt) => (
+                format!("key {function}"),
+                format!(
+                    "an argument of `{function}` cannot be serialized, so {computed}: {halt}; give its type a form that \
+                     serde can write, or leave it out of the key with `ignore(..)`"
+                ),
+            ),
+            Refused::Input(words) => {
+                (format!("input {function} {words}"), format!("`{function}` has no key, so it is computed: {words}"))
+            }
+        }
     }
 }
 

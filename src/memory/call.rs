@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::arguments::{Arguments, MakeKey};
+use super::arguments::{Arguments, MakeKey, Refused};
 use super::claim::{Guard, Met};
 use super::computation::Computation;
 use super::lookup::{self, Looked};
@@ -17,7 +17,7 @@ use super::reason::{MissReason, NotStoredReason};
 use super::stats::Source;
 use super::validity::Validity;
 use super::waiting::{self, Waiting};
-use super::{Memory, Shelves, namesakes};
+use super::{Memory, Shelves, inputs, namesakes};
 use crate::key::{Identity, Key, Layout, MadeOf, describe};
 use crate::store::census::Code;
 use crate::store::entry::{Argument, Origin};
@@ -25,7 +25,6 @@ use crate::store::used::FunctionName;
 use crate::store::{Absent, Claimant, Claimed, End, EntryKey, Lookup, Patience, Prefix};
 use crate::task::Parameter;
 use crate::task::probe::Sharing;
-use crate::walk::Halt;
 
 /// More codes of a function than these are not asked about a missing entry.
 const MOST_CODES: usize = 8;
@@ -136,23 +135,28 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             Ok(key) => return Some(key),
             Err(refused) => refused,
         };
-        memory.inner.reporter.warn_once(&format!("key {}", self.identity.name()), || match self.refusal {
-            Some(words) => format!("`{}` has no key, so its calls are computed each time: {words}", self.identity.name()),
-            None => format!(
-                "an argument of `{}` cannot be serialized, so its calls are computed each time: {refused}; give its type \
-                 a form that serde can write, or leave it out of the key with `ignore(..)`",
-                self.identity.name()
-            ),
-        });
+        let (subject, words) = refused.warning(self.identity.name());
+        memory.inner.reporter.warn_once(&subject, || words);
         None
     }
 
     #[inline]
-    pub(super) fn try_key<A: Arguments>(&self, args: &A, made_of: &mut MadeOf) -> Result<Key, Halt> {
+    pub(super) fn try_key<A: Arguments>(&self, args: &A, made_of: &mut MadeOf) -> Result<Key, Refused> {
         if let Some(words) = self.refusal {
-            return Err(Halt::Refused(words.to_owned()));
+            return Err(Refused::Function(words));
         }
-        args.key(MakeKey { function: &self.identity, layout: self.layout, made_of }).0
+        let maker = MakeKey { function: &self.identity, layout: self.layout, made_of };
+        let key = args.key(maker).0.map_err(Refused::Argument)?;
+        if self.identity.inputs().is_empty() {
+            return Ok(key);
+        }
+        Ok(made_of.key_with(inputs::look(self.identity.inputs()).map_err(Refused::Input)?))
+    }
+
+    /// Whether what the function depends on is as it was when the key was made.
+    pub(super) fn inputs_stayed(&self, made_of: &MadeOf) -> bool {
+        let inputs = self.identity.inputs();
+        inputs.is_empty() || inputs::look(inputs).is_ok_and(|now| now == made_of.seen())
     }
 
     /// The result of a call if it can be loaded, without a claim and without a miss if it cannot.
@@ -308,7 +312,9 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let Ok(Some(totals)) = shelves.store.function(name, *by_hand) else { return Vec::new() };
         let own = Code { fingerprint: self.identity.fingerprint(), version: self.identity.version() };
         let mut codes: Vec<_> = totals.tally.codes.iter().filter(|tally| tally.code != own).collect();
-        codes.sort_unstable_by_key(|tally| std::cmp::Reverse(tally.last_ms));
+        // Of those of one moment, what came later is newer.
+        codes.reverse();
+        codes.sort_by_key(|tally| std::cmp::Reverse(tally.last_ms));
         let identity = |code: &Code| self.identity.with_code(code.fingerprint, code.version);
         codes.iter().take(MOST_CODES).map(|tally| identity(&tally.code)).collect()
     }
@@ -335,18 +341,20 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     /// What the key was made of; `texts` are those of the arguments.
     pub(super) fn origin<'o>(&'o self, made_of: &MadeOf, texts: Vec<String>) -> Origin<'o> {
-        let kept: Vec<(&str, String)> = match made_of.given() {
+        let mut kept: Vec<(Cow<'o, str>, String)> = match made_of.given() {
             // It stands for all arguments.
-            Some(given) => vec![("key", given.to_owned())],
+            Some(given) => vec![("key".into(), given.to_owned())],
             None => {
                 let name = |index: usize| self.parameters.get(index).map_or("", |parameter| parameter.name);
-                self.layout.kept(texts).map(|(index, text)| (name(index), text)).collect()
+                self.layout.kept(texts).map(|(index, text)| (name(index).into(), text)).collect()
             }
         };
+        let inputs = self.identity.inputs().iter().zip(made_of.seen());
+        kept.extend(inputs.map(|(input, seen)| (input.to_string().into(), seen.text())));
         let arguments = made_of
             .digests()
             .zip(kept)
-            .map(|(digest, (name, text))| Argument { name: Cow::Borrowed(name), digest, text: Cow::Owned(text) })
+            .map(|(digest, (name, text))| Argument { name, digest, text: Cow::Owned(text) })
             .collect();
         Origin {
             function: Cow::Borrowed(self.identity.name()),

@@ -78,6 +78,11 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         let calls = Calls { misses: 1, nanos_computing: nanos(took), ..Calls::default() };
         self.memory.note_call(shelves, &self.subject.function, None, calls);
         match (self.subject.stored)(output) {
+            // It may have read the one or the other.
+            Ok(_) if !self.subject.inputs_stayed(keyed.made_of) => {
+                self.not_stored(NotStoredReason::InputChanged);
+                false
+            }
             Ok(value) => {
                 let origin = self.subject.origin(keyed.made_of, texts);
                 self.store(shelves, keyed, value, &origin, took)
@@ -163,6 +168,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         match shelves.store.put(&entry) {
             Ok(late) => {
                 self.memory.inner.counters.stored(bytes);
+                shelves.keep_items(&self.subject.identity, self.subject.prefix);
                 if let Some(error) = late {
                     self.memory.inner.reporter.warn_once("store late", || {
                         format!("a result was stored, but what should follow failed (this is said once): {error}")

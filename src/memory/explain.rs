@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::arguments::Arguments;
 use super::call::{Keyed, Subject};
+use super::items::{self, ItemChange};
 use super::load::decode_found;
 use super::metadata::{ArgumentInfo, Metadata};
 use super::reason::MissReason;
@@ -16,6 +17,9 @@ use crate::key::{Key, MadeOf, hex};
 use crate::store::census::Code;
 use crate::store::entry::{Argument, Origin};
 use crate::store::{Absent, RecordInfo, Store, Tombstone, time_at};
+
+/// The text of a file that is not there.
+const MISSING: &str = "missing";
 
 /// A miss that is told of as it happens looks for the nearest entry among so many.
 const LOOKED_AT: usize = 1024;
@@ -64,6 +68,9 @@ pub enum Explanation {
         new: String,
         /// When a result of the new code was stored first, if one was.
         since: Option<SystemTime>,
+        /// The items of the code that changed, as far as both codes' are known: those whose words did first, then the new ones,
+        /// then those that are gone.
+        items: Vec<ItemChange>,
         /// The entry.
         entry: Box<Metadata>,
     },
@@ -90,7 +97,7 @@ pub struct ArgumentChange {
 }
 
 impl ArgumentChange {
-    /// The parameter's name; empty for a closure's.
+    /// The parameter's name; empty for a closure's. For what the function depends on, `file PATH` or `env VARIABLE`.
     pub fn name(&self) -> &str {
         self.new.as_ref().or(self.old.as_ref()).map_or("", |argument| &argument.name)
     }
@@ -140,8 +147,11 @@ impl fmt::Display for Explanation {
             Explanation::VersionChanged { old, new, entry } => {
                 write!(f, "the version changed: {old} -> {new} (the entry was stored {})", time::utc(entry.stored_at))
             }
-            Explanation::CodeChanged { old, new, since, entry } => {
-                write!(f, "the code changed: {:.12} -> {:.12}", old, new)?;
+            Explanation::CodeChanged { old, new, since, items, entry } => {
+                match &items[..] {
+                    [] => write!(f, "the code changed: {:.12} -> {:.12}", old, new)?,
+                    items => write!(f, "the code changed: {}", items::first_of(items))?,
+                }
                 if let Some(since) = since {
                     write!(f, " since {}", time::utc(*since))?;
                 }
@@ -173,6 +183,19 @@ impl fmt::Display for ArgumentChange {
             }
             (Some(argument), ..) => argument.text.clone(),
         };
+        if let Some(path) = self.name().strip_prefix("file ") {
+            let is_there = |side: &Option<ArgumentInfo>| side.as_ref().is_some_and(|file| file.text != MISSING);
+            return match (is_there(&self.old), is_there(&self.new)) {
+                _ if self.old.is_none() => write!(f, "file `{path}` was no part of the key"),
+                _ if self.new.is_none() => write!(f, "file `{path}` is no part of the key"),
+                (false, _) => write!(f, "file `{path}` was missing"),
+                (_, false) => write!(f, "file `{path}` is missing"),
+                (true, true) => write!(f, "file `{path}` changed"),
+            };
+        }
+        if let Some(variable) = self.name().strip_prefix("env ") {
+            return write!(f, "env `{variable}`: {} -> {}", text(&self.old), text(&self.new));
+        }
         let name = match self.name() {
             "" => "the argument".to_owned(),
             name => format!("argument `{name}`"),
@@ -293,6 +316,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                     old: entry.fingerprint.clone().unwrap_or_default(),
                     new: self.identity.fingerprint().map(|code| hex(&code)).unwrap_or_default(),
                     since: self.first_stored(shelves),
+                    items: shelves.items_changed_since(&self.identity, self.prefix, other),
                     entry,
                 },
             })

@@ -19,7 +19,7 @@ use super::{Cached, Memory, NotStoredReason, Validity, global_memory};
 use crate::key::{Identity, Layout};
 use crate::lock::whole;
 use crate::task::probe::Sharing;
-use crate::task::{Dependency, Function, Parameter};
+use crate::task::{Dependency, Function, Input, Parameter, Setting};
 
 /// Things of which there is one for each of some types.
 struct ByType(RwLock<BTreeMap<TypeId, &'static (dyn Any + Send + Sync)>>);
@@ -66,6 +66,8 @@ impl Instances {
 
 /// What is known of a method without its types.
 pub struct MethodCode {
+    /// Its module and name.
+    pub path: &'static str,
     /// Its name.
     pub name: &'static str,
     /// The digest of its code.
@@ -78,6 +80,30 @@ pub struct MethodCode {
     pub ignored: u32,
     /// `depends(..)`.
     pub depends: &'static [Dependency],
+    /// What the code was made of, as [`Function::ITEMS`] says it.
+    pub items: &'static str,
+    /// What the code asks of the build.
+    pub settings: &'static [Setting],
+    /// `depends(file = "..", env = "..")`.
+    pub inputs: &'static [Input],
+    /// `toolchain = true`.
+    pub toolchain: bool,
+}
+
+impl MethodCode {
+    /// The method as others would depend on it.
+    pub(crate) fn dependency(&self) -> Dependency {
+        Dependency {
+            name: self.path,
+            fingerprint: self.fingerprint,
+            version: self.version,
+            depends: self.depends,
+            items: self.items,
+            settings: self.settings,
+            inputs: self.inputs,
+            toolchain: self.toolchain,
+        }
+    }
 }
 
 /// What is stored of a method's output `O`, and how: what `Function` says of a function.

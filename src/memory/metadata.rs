@@ -32,7 +32,8 @@ pub struct Metadata {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ArgumentInfo {
-    /// The parameter's name; empty for a closure's.
+    /// The parameter's name; empty for a closure's. For what the function depends on (`depends(file = "..", env = "..")`),
+    /// `file PATH` or `env VARIABLE`.
     pub name: String,
     /// A digest of the argument, in hexadecimal digits.
     pub digest: String,

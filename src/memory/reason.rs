@@ -14,7 +14,7 @@ pub enum MissReason {
     /// The memory is [disabled](crate::Memory::disabled).
     Disabled,
     /// There is no key: an argument refused to be serialized, or the function is made for a type that no key can tell from
-    /// another, such as a closure's.
+    /// another, such as a closure's; or a file that it depends on cannot be read.
     NoKey,
     /// It was asked for: [`call_forced`](crate::Cached::call_forced).
     Forced,
@@ -134,6 +134,8 @@ pub enum NotStoredReason {
     NotSerializable,
     /// The entry is larger than the whole cache may be.
     TooLarge,
+    /// A file or variable that the function depends on changed while it ran, so what it read is not known.
+    InputChanged,
     /// The cache is open [for reading only](crate::Memory::open_read_only).
     ReadOnly,
     /// The store refused: no space, no permission, a damaged index, nobody to reach it by.
@@ -142,11 +144,12 @@ pub enum NotStoredReason {
 
 impl NotStoredReason {
     /// All reasons.
-    pub const ALL: [NotStoredReason; 6] = [
+    pub const ALL: [NotStoredReason; 7] = [
         NotStoredReason::ErrorResult,
         NotStoredReason::NoneResult,
         NotStoredReason::NotSerializable,
         NotStoredReason::TooLarge,
+        NotStoredReason::InputChanged,
         NotStoredReason::ReadOnly,
         NotStoredReason::StoreFailed,
     ];
@@ -159,6 +162,7 @@ impl fmt::Display for NotStoredReason {
             NotStoredReason::NoneResult => "the result is `None`",
             NotStoredReason::NotSerializable => "no codec carries the result there and back",
             NotStoredReason::TooLarge => "the result is larger than `max_bytes` of the cache",
+            NotStoredReason::InputChanged => "what the function depends on changed while it ran",
             NotStoredReason::ReadOnly => "the cache is open for reading only",
             NotStoredReason::StoreFailed => "the store failed",
         })

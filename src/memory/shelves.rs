@@ -1,10 +1,11 @@
 //! What all who open one directory share, and the directories that are open in this program.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 
+use super::code_lists::ListName;
 use super::hot::{Hot, HotTier};
 use super::uses::Gathered;
 use crate::error::Result;
@@ -21,6 +22,8 @@ pub(crate) struct Shelves {
     pub(super) hot: HotTier,
     /// What is used, until the store is told.
     pub(super) uses: Gathered,
+    /// The codes whose items were kept by this program.
+    pub(super) listed_codes: Mutex<HashSet<ListName>>,
     /// How often something was removed: what was found before that is not put into memory after it.
     removals: AtomicU64,
     /// Who awaits what.
@@ -84,6 +87,7 @@ impl Shelves {
             store,
             hot: HotTier::new(hot_bytes.unwrap_or(DEFAULT_HOT_BYTES)),
             uses: Gathered::new(),
+            listed_codes: Mutex::default(),
             removals: AtomicU64::new(0),
             #[cfg(feature = "async")]
             turns: Arc::default(),
@@ -120,6 +124,8 @@ impl Shelves {
         clear: impl FnOnce(&dyn Store) -> std::result::Result<R, StoreError>,
     ) -> std::result::Result<R, StoreError> {
         let cleared = self.remove(clear);
+        // Gone with the entries.
+        lock(&self.listed_codes).clear();
         self.hot.clear();
         cleared
     }

@@ -10,6 +10,7 @@ use super::guest::NoAnswer;
 use super::limits::{Caps, Reduced};
 use super::link::Link;
 use super::listed::Listed;
+use super::notes::Note;
 use super::role::{Role, Way};
 use super::used::{FunctionName, Uses};
 use crate::lock::lock;
@@ -76,6 +77,35 @@ impl Link {
             Way::Here(here) => Attempt::Done(Ok(here.catalog.function(function))),
             #[cfg(unix)]
             Way::Guest(guest) => answered(guest.function(function)),
+        })
+    }
+
+    /// What was noted under a name.
+    pub(super) fn note(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Unanswered> {
+        self.ask(|way, _| match way {
+            Way::Here(here) => Attempt::Done(here.catalog.note(name)),
+            #[cfg(unix)]
+            Way::Guest(guest) => answered(guest.note(name)),
+        })
+    }
+
+    /// Notes something, or that nothing is noted any more.
+    pub(super) fn set_note(&self, name: &[u8], note: Option<&[u8]>) -> Result<(), Unanswered> {
+        self.may_write("keeping a note")?;
+        self.ask(|way, _| match way {
+            Way::Here(here) if !here.catalog.is_in_place(true) => Attempt::Over(gone()),
+            Way::Here(here) => Attempt::Done(here.catalog.set_note(name, note)),
+            #[cfg(unix)]
+            Way::Guest(guest) => answered(guest.set_note(name, note)),
+        })
+    }
+
+    /// A page of notes; an empty one is the end.
+    pub(super) fn notes(&self, prefix: &[u8], after: Option<&[u8]>) -> Result<Vec<Note>, Unanswered> {
+        self.ask(|way, _| match way {
+            Way::Here(here) => Attempt::Done(here.catalog.notes(prefix, after)),
+            #[cfg(unix)]
+            Way::Guest(guest) => answered(guest.notes(prefix, after)),
         })
     }
 

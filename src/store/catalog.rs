@@ -175,6 +175,9 @@ impl Catalog {
                 }
             }
         }
+        if !by_hand {
+            self.remove_notes(prefix)?;
+        }
         self.index.flush()?;
         Ok(removed)
     }

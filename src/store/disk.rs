@@ -10,10 +10,10 @@ use super::claims::{Claimant, Claimed, Claims, End, Patience};
 use super::entry::{self, Facts, Place, Record};
 use super::entry_key::EntryKey;
 use super::link::Link;
-use super::location;
 use super::types::{Absent, Found, NewEntry, RecordBytes, StoreError, Value};
 use super::used::{FunctionName, Uses};
-use super::{FunctionTotals, INLINE_BYTES, Limits, Listed, Lookup, Prefix, Reduced, Store, get_or_claim_here};
+use super::{FunctionTotals, INLINE_BYTES, Limits, Listed, Lookup, Note, Prefix, Reduced, Store, get_or_claim_here};
+use super::{location, notes};
 use crate::error::Error;
 
 /// What a program may do with a cache.
@@ -231,6 +231,26 @@ impl Store for DiskStore {
 
     fn note_uses(&self, uses: &Uses) -> Result<(), StoreError> {
         Ok(self.link.note_uses(uses)?)
+    }
+
+    fn note(&self, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.link.note(name)?)
+    }
+
+    fn set_note(&self, name: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
+        notes::check(name, note)?;
+        Ok(self.link.set_note(name, note)?)
+    }
+
+    fn notes(&self, prefix: &[u8]) -> Result<Vec<Note>, StoreError> {
+        let mut all: Vec<Note> = Vec::new();
+        loop {
+            let page = self.link.notes(prefix, all.last().map(|(name, _)| &name[..]))?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
     }
 
     fn limit(&self, limits: &Limits) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ use super::claims::{Claimant, Claimed, End, OwnClaim, Patience};
 use super::entry_key::{EntryKey, Prefix};
 use super::limits::{Caps, Reduced};
 use super::listed::Listed;
+use super::notes::Note;
 use super::program;
 use super::server::READER;
 use super::socket::{self, Wakeful};
@@ -284,6 +285,25 @@ impl Guest {
     pub(super) fn function(&self, function: &FunctionName) -> Result<Option<FunctionTotals>, NoAnswer> {
         self.ask(&Request::Function(function.clone()), |reply| match reply {
             Reply::Functions(mut functions) => Some(functions.pop()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn note(&self, name: &[u8]) -> Result<Option<Vec<u8>>, NoAnswer> {
+        self.ask(&Request::Note { name }, |reply| match reply {
+            Reply::Record(note) => Some(Some(note.to_owned())),
+            Reply::Absent => Some(None),
+            _ => None,
+        })
+    }
+
+    pub(super) fn set_note(&self, name: &[u8], note: Option<&[u8]>) -> Result<(), NoAnswer> {
+        self.ask(&Request::SetNote { name, note }, |reply| (reply == Reply::Done).then_some(()))
+    }
+
+    pub(super) fn notes(&self, prefix: &[u8], after: Option<&[u8]>) -> Result<Vec<Note>, NoAnswer> {
+        self.ask(&Request::Notes { prefix, after }, |reply| match reply {
+            Reply::Notes(notes) => Some(notes),
             _ => None,
         })
     }

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -23,7 +24,7 @@ const FLUSH_EVERY_MS: u64 = 200;
 
 pub(crate) struct Index {
     db: sled::Db,
-    sides: [sled::Tree; 3],
+    sides: [sled::Tree; 4],
     dir: PathBuf,
     opened: Instant,
     /// Milliseconds after the opening; 0: never.
@@ -43,10 +44,12 @@ pub(super) enum Side {
     Gone,
     /// The totals of functions.
     Census,
+    /// What belongs to functions and not to entries.
+    Notes,
 }
 
 impl Side {
-    const NAMES: [&str; 3] = ["used", "gone", "census"];
+    const NAMES: [&str; 4] = ["used", "gone", "census", "notes"];
 }
 
 /// Notes, when sled has closed its files, how long each is. A crash leaves no note, and files that were cut, emptied or
@@ -104,8 +107,8 @@ impl Index {
         let is_held = |error: &io::Error| error.to_string().contains("acquire lock");
         let open = || {
             let db = config.open()?;
-            let [used, gone, census] = Side::NAMES.map(|name| db.open_tree(name));
-            Ok((db, [used?, gone?, census?]))
+            let [used, gone, census, notes] = Side::NAMES.map(|name| db.open_tree(name));
+            Ok((db, [used?, gone?, census?, notes?]))
         };
         let opened = patiently(|| match panics::catch(open) {
             Ok(Err(sled::Error::Io(error))) if is_held(&error) => None,
@@ -195,9 +198,8 @@ impl Index {
 
     /// Slots and records behind `after`, as far as `take` wants them.
     pub(super) fn page(&self, after: &[u8], mut take: impl FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
-        use std::ops::Bound::{Excluded, Unbounded};
         self.guarded("listing the index", || {
-            for item in self.db.range::<&[u8], _>((Excluded(after), Unbounded)) {
+            for item in self.db.range::<&[u8], _>((Bound::Excluded(after), Bound::Unbounded)) {
                 let (slot, record) = item?;
                 if !take(&slot, &record) {
                     break;
@@ -236,6 +238,24 @@ impl Index {
             for item in self.side(side).iter() {
                 let (slot, value) = item?;
                 each(&slot, &value);
+            }
+            Ok(())
+        })
+    }
+
+    /// What stands at `start` and behind it, as far as `take` wants it.
+    pub(super) fn side_page(
+        &self,
+        side: Side,
+        start: Bound<&[u8]>,
+        mut take: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        self.guarded("listing the index", || {
+            for item in self.side(side).range::<&[u8], _>((start, Bound::Unbounded)) {
+                let (slot, value) = item?;
+                if !take(&slot, &value) {
+                    break;
+                }
             }
             Ok(())
         })

@@ -29,6 +29,7 @@ mod limits;
 mod link;
 mod listed;
 pub(crate) mod location;
+mod notes;
 mod ranking;
 mod rebuild;
 mod recent;
@@ -68,6 +69,7 @@ pub use entry_key::EntryKey;
 pub(crate) use entry_key::Prefix;
 pub use limits::{Limits, Reduced, Size};
 pub use listed::Listed;
+pub use notes::Note;
 pub use rebuild::{Rebuilt, rebuild};
 pub use record::RecordInfo;
 pub(crate) use tombstone::at as time_at;
@@ -250,6 +252,40 @@ pub trait Store: Send + Sync + 'static {
     fn note_uses(&self, uses: &Uses) -> Result<(), StoreError> {
         let _ = uses;
         Ok(())
+    }
+
+    /// What was noted under this name. A store may keep notes beside its entries, for what belongs to a function and not to
+    /// one of its entries. A name is a byte for the kind of note, the [prefix](EntryKey::function_prefix) of the function that it
+    /// is of, and more; [`clear_function`](Store::clear_function) takes those of a function with an attribute along, and
+    /// [`clear`](Store::clear) all of them.
+    ///
+    /// Nothing that is needed for a result is noted: a store that keeps none, which is the default, serves all calls, and
+    /// explains less of them.
+    ///
+    /// # Errors
+    /// The store cannot be read. A damaged note is none.
+    fn note(&self, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let _ = name;
+        Ok(None)
+    }
+
+    /// Notes this under a name, in place of what was noted there; `None` removes it. It outlives a killed process once this
+    /// returns, if entries outlive the program at all. A name and its note are a million bytes at most.
+    ///
+    /// # Errors
+    /// The store keeps no notes, which is the default; or it cannot be written, and what was noted is as it was.
+    fn set_note(&self, name: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
+        let _ = (name, note);
+        Err(StoreError::new("keeping a note", "this store keeps none"))
+    }
+
+    /// All notes whose names begin so, in the order of their names.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn notes(&self, prefix: &[u8]) -> Result<Vec<Note>, StoreError> {
+        let _ = prefix;
+        Ok(Vec::new())
     }
 
     /// Has the store held to these limits from now on, beside those it is held to already.

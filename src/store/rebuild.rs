@@ -37,7 +37,7 @@ pub struct Rebuilt {
 /// old one, which is set aside as `index.damaged-T`. For an index that one does not trust: what is plainly damaged is
 /// made anew at the next opening by itself.
 ///
-/// What was kept of use, removals and calls is kept. The cache must not be in use; while this runs, it cannot be opened.
+/// What was kept of use, removals and calls is kept, and what was noted of functions. The cache must not be in use; while this runs, it cannot be opened.
 ///
 /// # Errors
 /// The directory is no cache, is in use (the error names by whom), or cannot be written to. Whatever happens, the old index
@@ -163,6 +163,13 @@ fn carry_over(
                     note(Side::Census, slot, value);
                 }
             })
+        })
+        .and_then(|()| {
+            old.side_for_each(Side::Notes, |name, value| {
+                if super::notes::verified(name, value).is_some() {
+                    note(Side::Notes, name, value);
+                }
+            })
         });
     noted?;
     new.flush()?;
@@ -209,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn uses_calls_and_tombstones_are_kept() {
+    fn uses_calls_tombstones_and_notes_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let [small, large, gone] = [1, 2, 3].map(|byte| Prefix::of("f").entry(&Key::from_bytes([byte; 32])));
         let function = FunctionName { name: "f".to_owned(), by_hand: true };
@@ -225,6 +232,7 @@ mod tests {
                 functions: vec![(function.clone(), calls)],
             };
             store.note_uses(&uses).unwrap();
+            store.set_note(b"cname", Some(b"note")).unwrap();
         }
         let rebuilt = rebuild(dir.path()).unwrap();
         assert_eq!((rebuilt.kept, rebuilt.taken_in, rebuilt.dropped, rebuilt.unread), (2, 0, 0, None));
@@ -238,6 +246,7 @@ mod tests {
             met => panic!("{met:?}"),
         }
         assert_eq!(store.get(&large).unwrap().value(), [7; 10_000]);
+        assert_eq!(store.note(b"cname").unwrap().as_deref(), Some(&b"note"[..]));
     }
 
     #[test]

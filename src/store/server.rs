@@ -240,6 +240,7 @@ impl Shared {
                         Request::ClearFunction { .. }
                         | Request::Clear
                         | Request::Forget { .. }
+                        | Request::SetNote { .. }
                         | Request::Reduce { .. } => !self.catalog.is_in_place(true),
                         _ => false,
                     };
@@ -266,6 +267,7 @@ impl Shared {
         match &request {
             Request::Get { .. } | Request::Ready | Request::Page { .. } => {}
             Request::Functions { .. } | Request::Function(_) => {}
+            Request::Note { .. } | Request::Notes { .. } => {}
             Request::Reduce { most: 0, .. } => {}
             _ if caller.session != READER => {}
             _ => return failed(StoreError::new("answering", "it is open for reading only")),
@@ -324,6 +326,19 @@ impl Shared {
             }
             Request::Uses(uses) => match catalog.note_uses(&uses) {
                 Ok(()) => reply(Reply::Done),
+                Err(error) => failed(error),
+            },
+            Request::Note { name } => match catalog.note(name) {
+                Ok(Some(note)) => reply(Reply::Record(&note)),
+                Ok(None) => reply(Reply::Absent),
+                Err(error) => failed(error),
+            },
+            Request::SetNote { name, note } => match catalog.set_note(name, note) {
+                Ok(()) => reply(Reply::Done),
+                Err(error) => failed(error),
+            },
+            Request::Notes { prefix, after } => match catalog.notes(prefix, after) {
+                Ok(notes) => reply(Reply::Notes(notes)),
                 Err(error) => failed(error),
             },
             Request::Limit(caps) => {

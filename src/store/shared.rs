@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::claims::{Claimant, Claimed, Claims, End, Patience};
 use super::types::{Absent, Found, NewEntry, StoreError};
-use super::{EntryKey, FunctionTotals, Limits, Listed, Lookup, Reduced, Store, Uses};
+use super::{EntryKey, FunctionTotals, Limits, Listed, Lookup, Note, Reduced, Store, Uses};
 
 macro_rules! is_a_store {
     ($pointer:ident) => {
@@ -52,6 +52,18 @@ macro_rules! is_a_store {
 
             fn note_uses(&self, uses: &Uses) -> Result<(), StoreError> {
                 (**self).note_uses(uses)
+            }
+
+            fn note(&self, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+                (**self).note(name)
+            }
+
+            fn set_note(&self, name: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
+                (**self).set_note(name, note)
+            }
+
+            fn notes(&self, prefix: &[u8]) -> Result<Vec<Note>, StoreError> {
+                (**self).notes(prefix)
             }
 
             fn limit(&self, limits: &Limits) -> Result<(), StoreError> {

@@ -1,10 +1,11 @@
 //! A store in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Mutex;
 
 use super::types::{Absent, Found, NewEntry, StoreError};
-use super::{Claims, EntryKey, Listed, RecordInfo, Store};
+use super::{Claims, EntryKey, Listed, Note, Prefix, RecordInfo, Store, notes};
 use crate::key::ByFirstBytes;
 use crate::lock::lock;
 
@@ -12,6 +13,7 @@ use crate::lock::lock;
 #[derive(Debug, Default)]
 pub struct VolatileStore {
     records: Mutex<HashMap<EntryKey, Vec<u8>, ByFirstBytes>>,
+    notes: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
     claims: Claims,
 }
 
@@ -34,6 +36,9 @@ impl Store for VolatileStore {
     }
 
     fn clear_function(&self, function: &str, by_hand: bool) -> Result<u64, StoreError> {
+        if !by_hand {
+            lock(&self.notes).retain(|name, _| !notes::is_of(name, Prefix::of(function)));
+        }
         let is_of = |bytes: &[u8]| RecordInfo::of(bytes).is_ok_and(|info| info.is_of(function, by_hand));
         Ok(lock(&self.records).extract_if(|_, bytes| is_of(bytes)).count() as u64)
     }
@@ -56,7 +61,28 @@ impl Store for VolatileStore {
 
     fn clear(&self) -> Result<(), StoreError> {
         lock(&self.records).clear();
+        lock(&self.notes).clear();
         Ok(())
+    }
+
+    fn note(&self, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(lock(&self.notes).get(name).cloned())
+    }
+
+    fn set_note(&self, name: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
+        notes::check(name, note)?;
+        match note {
+            Some(note) => drop(lock(&self.notes).insert(name.to_owned(), note.to_owned())),
+            None => drop(lock(&self.notes).remove(name)),
+        }
+        Ok(())
+    }
+
+    fn notes(&self, prefix: &[u8]) -> Result<Vec<Note>, StoreError> {
+        let notes = lock(&self.notes);
+        let from = notes.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
+        let those = from.take_while(|(name, _)| name.starts_with(prefix));
+        Ok(those.map(|(name, note)| (name.clone(), note.clone())).collect())
     }
 
     fn claims(&self) -> &Claims {

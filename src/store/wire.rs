@@ -11,12 +11,13 @@ use super::claims::{Claimed, End, OwnClaim};
 use super::entry_key::{EntryKey, Prefix};
 use super::limits::{Caps, Reduced};
 use super::listed::Listed;
+use super::notes::Note;
 use super::tombstone::Tombstone;
 use super::used::{FunctionName, Uses};
 
 /// Raised with every change to a message.
-pub(super) const PROTOCOL: u32 = 3;
-/// A record is a few KiB: what says it is longer is refused before memory is asked for it.
+pub(super) const PROTOCOL: u32 = 4;
+/// A record is a few KiB, a note a million bytes at most: what says it is longer is refused before memory is asked for it.
 pub(super) const LONGEST: usize = 1 << 20;
 
 /// The longest wait for a claim within one request; who waits longer asks again. So an owner never takes much longer to stop.
@@ -79,6 +80,19 @@ pub(super) enum Request<'r> {
     /// One function of that list.
     Function(FunctionName),
     Uses(Uses),
+    Note {
+        name: &'r [u8],
+    },
+    /// `None` removes it.
+    SetNote {
+        name: &'r [u8],
+        note: Option<&'r [u8]>,
+    },
+    /// A page of the notes whose names begin so.
+    Notes {
+        prefix: &'r [u8],
+        after: Option<&'r [u8]>,
+    },
     /// Limits that hold while the session does.
     Limit(Caps),
     /// Removes at most so many entries; 0: none, and says what it would.
@@ -108,6 +122,7 @@ pub(super) enum Reply<'r> {
     Functions(Vec<FunctionTotals>),
     Reduced(Reduced),
     TooLarge,
+    Notes(Vec<Note>),
 }
 
 impl<'r> Request<'r> {
@@ -191,6 +206,20 @@ impl<'r> Request<'r> {
                 put_caps(&mut out, caps);
                 out.extend_from_slice(&most.to_le_bytes());
             }
+            Request::Note { name } => {
+                out.push(16);
+                put_block(&mut out, name);
+            }
+            Request::SetNote { name, note } => {
+                out.push(17);
+                put_block(&mut out, name);
+                put_optional(&mut out, *note);
+            }
+            Request::Notes { prefix, after } => {
+                out.push(18);
+                put_block(&mut out, prefix);
+                put_optional(&mut out, *after);
+            }
         }
         out
     }
@@ -242,10 +271,29 @@ impl<'r> Request<'r> {
                 Request::Function(FunctionName { name: reader.text()?.to_owned(), by_hand })
             }
             14 => Request::Reduce { caps: take_caps(&mut reader)?, most: reader.u64()? },
+            16 => Request::Note { name: reader.block()? },
+            17 => Request::SetNote { name: reader.block()?, note: take_optional(&mut reader)? },
+            18 => Request::Notes { prefix: reader.block()?, after: take_optional(&mut reader)? },
             _ => return None,
         };
         reader.rest().is_empty().then_some(request)
     }
+}
+
+fn put_optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    out.push(u8::from(bytes.is_some()));
+    put_block(out, bytes.unwrap_or_default());
+}
+
+/// The outer `None`: it is cut.
+fn take_optional<'r>(reader: &mut Reader<'r>) -> Option<Option<&'r [u8]>> {
+    let is_some = reader.u8()? != 0;
+    let bytes = reader.block()?;
+    Some(is_some.then_some(bytes))
+}
+
+fn take_note(reader: &mut Reader<'_>) -> Option<Note> {
+    Some((reader.block()?.to_owned(), reader.block()?.to_owned()))
 }
 
 fn put_caps(out: &mut Vec<u8>, caps: &Caps) {
@@ -302,6 +350,13 @@ impl<'r> Reply<'r> {
                 (16, &own)
             }
             Reply::TooLarge => (17, &[]),
+            Reply::Notes(notes) => {
+                for (name, note) in notes {
+                    put_block(&mut own, name);
+                    put_block(&mut own, note);
+                }
+                (18, &own)
+            }
         };
         let mut out = Vec::with_capacity(1 + rest.len());
         out.push(kind);
@@ -335,6 +390,7 @@ impl<'r> Reply<'r> {
                 Reply::Reduced(Reduced { entries, bytes, compute_time: Duration::from_nanos(reader.u64()?) })
             }
             17 => Reply::TooLarge,
+            18 => Reply::Notes(take_all(rest, take_note)?),
             _ => return None,
         })
     }
@@ -371,6 +427,11 @@ mod tests {
             Request::Uses(Uses { entries: vec![(key, used)], functions: vec![(name.clone(), Calls::default())] }),
             Request::Limit(Caps::NONE),
             Request::Reduce { caps: Caps { bytes: 1, entries: 2, age_ms: 3 }, most: 4 },
+            Request::Note { name: b"cname" },
+            Request::SetNote { name: b"cname", note: Some(b"") },
+            Request::SetNote { name: b"cname", note: None },
+            Request::Notes { prefix: b"c", after: Some(b"cname") },
+            Request::Notes { prefix: b"", after: None },
         ];
         for request in requests {
             let bytes = request.encode();
@@ -402,6 +463,7 @@ mod tests {
             Reply::Functions(vec![FunctionTotals { function: name, tally: Tally::default() }; 2]),
             Reply::Reduced(Reduced { entries: 1, bytes: 2, compute_time: Duration::from_nanos(3) }),
             Reply::TooLarge,
+            Reply::Notes(vec![(b"name".to_vec(), b"note".to_vec()); 2]),
         ];
         for reply in replies {
             assert_eq!(Reply::parse(&reply.encode()).as_ref(), Some(&reply));

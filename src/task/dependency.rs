@@ -1,6 +1,6 @@
 //! What a function's result depends on beside its own code.
 
-use super::Function;
+use super::{Function, Input, Setting};
 
 /// A function whose code is part of another one's cache key: `depends(..)` of the attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,12 +9,32 @@ pub struct Dependency {
     pub(crate) fingerprint: [u8; 32],
     pub(crate) version: u64,
     pub(crate) depends: &'static [Dependency],
+    pub(crate) items: &'static str,
+    pub(crate) settings: &'static [Setting],
+    pub(crate) inputs: &'static [Input],
+    pub(crate) toolchain: bool,
 }
 
 impl Dependency {
     /// The function's module and name.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// What the function reads as it is called, and those that it depends on: each once.
+    pub(crate) fn all_inputs(&self) -> Vec<Input> {
+        let mut all = Vec::new();
+        self.gather_inputs(&mut all);
+        all
+    }
+
+    fn gather_inputs(&self, all: &mut Vec<Input>) {
+        for input in self.inputs {
+            if !all.contains(input) {
+                all.push(*input);
+            }
+        }
+        self.depends.iter().for_each(|other| other.gather_inputs(all));
     }
 }
 
@@ -30,6 +50,14 @@ pub trait Depended {
 }
 
 impl<F: Function> Depended for F {
-    const DEPENDENCY: Dependency =
-        Dependency { name: F::NAME, fingerprint: F::FINGERPRINT, version: F::VERSION, depends: F::DEPENDS };
+    const DEPENDENCY: Dependency = Dependency {
+        name: F::NAME,
+        fingerprint: F::FINGERPRINT,
+        version: F::VERSION,
+        depends: F::DEPENDS,
+        items: F::ITEMS,
+        settings: F::SETTINGS,
+        inputs: F::INPUTS,
+        toolchain: F::TOOLCHAIN,
+    };
 }

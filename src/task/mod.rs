@@ -6,11 +6,13 @@
 //! and [`Task`], which is how it is called. [`delayed!`](crate::delayed) names the
 //! type and packs the arguments of one call; nothing runs until [`Parallel`](crate::Parallel) runs it.
 
+pub(crate) mod code;
 mod delayed;
 pub(crate) mod dependency;
 mod outcome;
 pub mod registry;
 
+pub use code::{Input, Setting};
 pub use delayed::Delayed;
 pub use dependency::Dependency;
 pub use outcome::TaskError;
@@ -50,7 +52,7 @@ impl Parameter {
 ///
 /// The user's part of the bargain is that the function is *pure* as far as its result goes: the same arguments and
 /// the same code give an equal result. What the attribute cannot see (files, clocks, the environment) is not in the
-/// key.
+/// key, unless it is declared.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no function with an attribute of larder",
     label = "no function with an attribute",
@@ -70,6 +72,15 @@ pub trait Function: Sized + 'static {
     const IGNORED: u32;
     /// The functions whose code is part of every cache key beside this one's own (`depends(..)`).
     const DEPENDS: &'static [Dependency] = &[];
+    /// What the code was made of, for people: a line for each item that it reaches, `digest (16 hexadecimal digits) TAB kind and
+    /// name TAB file or package`. Empty where that is not known. The digests are in [`FINGERPRINT`](Function::FINGERPRINT).
+    const ITEMS: &'static str = "";
+    /// What the code asks of the build. Part of every cache key.
+    const SETTINGS: &'static [Setting] = &[];
+    /// The files and variables that are read when a call is made, and are part of its key (`depends(file = "..", env = "..")`).
+    const INPUTS: &'static [Input] = &[];
+    /// Whether compiler and target are part of every cache key (`toolchain = true`).
+    const TOOLCHAIN: bool = false;
 
     /// The arguments as a tuple, borrowed where the function borrows.
     type Args<'a>: Serialize;

@@ -291,9 +291,9 @@ fn an_owner_whose_answer_claims_two_gigabytes_is_not_believed() {
 fn an_owner_of_another_protocol_says_so() {
     let said = computes_beside(|mut stream| {
         read_message(&mut stream);
-        say_to(&mut stream, b"\x01it speaks protocol 77 and this program 3");
+        say_to(&mut stream, b"\x01it speaks protocol 77 and this program 4");
     });
-    is_said_once(&said, "it speaks protocol 77 and this program 3");
+    is_said_once(&said, "it speaks protocol 77 and this program 4");
 }
 
 /// It hangs up before it hears anything; what it said before that is heard.
@@ -399,7 +399,7 @@ fn a_guest_of_another_protocol_is_told_why_it_is_refused() {
         let mut stream = connect(dir.path());
         assert!(say_to(&mut stream, &hello(77, rest)));
         let answer = read_message(&mut stream).expect("it answers");
-        assert_eq!(answer, b"\x01it speaks protocol 3 and this program 77", "{}", String::from_utf8_lossy(&answer));
+        assert_eq!(answer, b"\x01it speaks protocol 4 and this program 77", "{}", String::from_utf8_lossy(&answer));
         assert_eq!(read_message(&mut stream), None, "and hangs up");
     }
     check(&memory, 1);

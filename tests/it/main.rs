@@ -13,6 +13,7 @@ mod blobs;
 #[cfg(feature = "async")]
 mod cancelled;
 mod child;
+mod code;
 mod context;
 mod damage;
 mod endings;
@@ -37,6 +38,7 @@ mod places;
 #[cfg(all(unix, feature = "auto-worker"))]
 mod processes;
 mod programs;
+mod rebuilt;
 mod shapes;
 mod sources;
 #[cfg(feature = "conformance")]

@@ -119,7 +119,9 @@ fn tells_what_is_there(cache: &Path) {
     assert_eq!(done(cache, &["ls", "small"]).lines().count() as u64, 1 + SMALL);
 
     let key = entries[0]["key"].as_str().unwrap();
-    let shown = json(cache, &["show", &key[..12]]);
+    let mut shown = json(cache, &["show", &key[..12]]);
+    // The newest code, or a closure: nothing changed since.
+    assert_eq!(shown.as_object_mut().unwrap().remove("items_changed"), Some(Value::Null));
     assert_eq!(&shown, &entries[0]);
     assert_eq!((&shown["blob"], &shown["codec"], &shown["damage"]), (&Value::Null, &"bincode".into(), &Value::Null));
     let lines = done(cache, &["show", key]);
@@ -651,4 +653,43 @@ fn the_library_does_what_the_tool_does() {
     let mut file = Vec::new();
     reader.export(&[], &mut file).unwrap();
     assert!(reader.import(&file[..]).unwrap_err().to_string().contains("open for reading only"));
+}
+
+// ---- Which items changed.
+
+#[test]
+fn show_names_what_changed_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    let memory = open(&cache);
+    {
+        #[larder::task]
+        fn edited(x: u64) -> u64 {
+            x
+        }
+        memory.cached::<edited>().call((1,));
+    }
+    let name = memory.functions().unwrap()[0].name.clone();
+    let old = memory.entries_of(&name).next().unwrap().unwrap().key;
+    assert!(!done(&cache, &["show", &old]).contains("changed since"));
+    {
+        #[larder::task]
+        fn edited(x: u64) -> u64 {
+            x + 1
+        }
+        memory.cached::<edited>().call((1,));
+    }
+    let keys: Vec<_> = memory.entries_of(&name).map(|entry| entry.unwrap().key).collect();
+    let new = keys.iter().find(|key| **key != old).unwrap();
+    // While this program has the cache open, and when none has.
+    let mut memory = Some(memory);
+    for _ in 0..2 {
+        let shown = done(&cache, &["show", &old]);
+        assert!(shown.contains(&format!("`fn edited` in {}", module_path!())), "{shown}");
+        let change = &json(&cache, &["show", &old])["items_changed"];
+        let expected = serde_json::json!([{ "kind": "changed", "name": "fn edited", "place": module_path!() }]);
+        assert_eq!(*change, expected);
+        assert_eq!(json(&cache, &["show", new])["items_changed"], Value::Null);
+        drop(memory.take());
+    }
 }

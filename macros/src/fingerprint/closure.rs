@@ -39,6 +39,10 @@ pub(super) struct Walk<'i> {
     /// Traits that are named by more than an `impl`.
     open: HashSet<ItemId>,
     members: HashSet<String>,
+    /// Members that nothing was asked about yet.
+    new_members: Vec<String>,
+    /// Traits that are reached, and `impl`s whose type or trait is: a new member may be theirs.
+    candidates: Vec<ItemId>,
     unknown: HashSet<String>,
     /// What is no part of it, though it is named: the function itself.
     left_out: Vec<ItemId>,
@@ -54,6 +58,8 @@ impl<'i> Walk<'i> {
             reached: HashMap::new(),
             open: HashSet::new(),
             members: HashSet::new(),
+            new_members: Vec::new(),
+            candidates: Vec::new(),
             unknown: HashSet::new(),
             left_out,
             work: Vec::new(),
@@ -79,9 +85,7 @@ impl<'i> Walk<'i> {
     pub(super) fn named(&mut self, item: ItemId) {
         self.reach(item);
         if self.index.items[item].kind == Kind::Trait && self.open.insert(item) {
-            for of_trait in self.names.impls_of_trait(item) {
-                self.consider(*of_trait);
-            }
+            self.consider_all(self.names.impls_of_trait(item));
         }
     }
 
@@ -95,8 +99,19 @@ impl<'i> Walk<'i> {
 
     /// All that follows.
     pub(super) fn finish(mut self) -> Closure {
-        while let Some(item) = self.work.pop() {
-            self.expand(item);
+        loop {
+            while let Some(item) = self.work.pop() {
+                self.expand(item);
+            }
+            if self.new_members.is_empty() {
+                break;
+            }
+            for name in std::mem::take(&mut self.new_members) {
+                self.names.foreign(&name).iter().for_each(|id| self.consider(*id));
+            }
+            for at in 0..self.candidates.len() {
+                self.consider(self.candidates[at]);
+            }
         }
         let mut items: Vec<ItemId> = self.reached.into_keys().collect();
         items.sort_by(|a, b| {
@@ -117,12 +132,8 @@ impl<'i> Walk<'i> {
             self.reach(parent);
         }
         match item.kind {
-            kind if kind.is_type() => {
-                for of_type in self.names.impls_of_type(id) {
-                    self.consider(*of_type);
-                }
-            }
-            Kind::Trait => self.consider(id),
+            kind if kind.is_type() => self.consider_all(self.names.impls_of_type(id)),
+            Kind::Trait => self.consider_all(&[id]),
             Kind::Impl => {
                 for of_trait in self.names.traits_of(id) {
                     self.reach(*of_trait);
@@ -144,23 +155,17 @@ impl<'i> Walk<'i> {
         }
     }
 
-    fn member(&mut self, name: &str) {
-        if !self.members.insert(name.to_owned()) {
-            return;
+    /// Takes in a name of methods and other associated items.
+    pub(super) fn member(&mut self, name: &str) {
+        if self.members.insert(name.to_owned()) {
+            self.new_members.push(name.to_owned());
         }
-        for method in self.index.members.get(name).into_iter().flatten() {
-            if let Some(parent) = self.index.items[*method].parent {
-                self.consider(parent);
-            }
-        }
-        // An `impl` may lack the method, and have its trait's.
-        for of_trait in &self.index.traits {
-            if self.index.items[*of_trait].words.iter().any(|word| word == name) {
-                for implemented in self.names.impls_of_trait(*of_trait) {
-                    self.consider(*implemented);
-                }
-            }
-        }
+    }
+
+    /// Looks at these now, and with each new member.
+    fn consider_all(&mut self, ids: &[ItemId]) {
+        self.candidates.extend_from_slice(ids);
+        ids.iter().for_each(|id| self.consider(*id));
     }
 
     /// A name that nobody has: a local variable, a generic parameter, or what a macro makes.

@@ -5,13 +5,18 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use proc_macro2::TokenStream;
+use syn::Type;
+use syn::ext::IdentExt;
 
 use super::closure::{Closure, Walk};
 use super::index::{CrateId, Index, ItemId};
+use super::names::Names;
 use super::root::{Place, Root};
 use super::source::{Include, digest};
-use super::sources::Sources;
+use super::sources::{self, Sources};
 use super::{CONTEXT, Code, Setting, load, predicate};
+use crate::options::Options;
+use crate::types;
 
 /// Variables that say where something is built: no two machines agree on them, and no result depends on them.
 const PLACES: [&str; 6] = [
@@ -24,7 +29,7 @@ const PLACES: [&str; 6] = [
 ];
 
 /// The code of a function, with all that it reaches.
-pub(super) fn of(sources: &Sources, root: &Root) -> Code {
+pub(super) fn of(sources: &Sources, root: &Root, options: &Options) -> Code {
     let index = &sources.index;
     let place = root.place(index);
     let names = sources.names(place.test);
@@ -39,7 +44,16 @@ pub(super) fn of(sources: &Sources, root: &Root) -> Code {
     for item in open_items(index, root, place.test) {
         walk.named(item);
     }
-    let closure = walk.finish();
+    let mut depends = Vec::new();
+    for ty in &options.depends {
+        if !declared(&mut walk, index, names, &place, ty) {
+            depends.push(ty.clone());
+        }
+    }
+    let mut closure = walk.finish();
+    if options.ignores_dependencies {
+        closure.locked.clear();
+    }
     let seen = Seen::new(sources, root, &place, &closure);
     let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
     hasher.update(&root.own);
@@ -56,23 +70,37 @@ pub(super) fn of(sources: &Sources, root: &Root) -> Code {
         }
         hasher.update(digest);
     }
-    let note = (!index.problems.is_empty()).then(|| index.problems.join("; "));
-    Code {
-        digest: *hasher.finalize().as_bytes(),
-        items: seen.list(index, root, &closure),
-        settings: seen.settings,
-        note,
+    let note = (!index.problems.is_empty()).then(|| index.problems.join("; ")).filter(|_| sources::is_first_note());
+    let items = seen.list(index, root, &closure);
+    Code { digest: *hasher.finalize().as_bytes(), items, settings: seen.settings, depends, note }
+}
+
+/// Takes in what `depends(..)` names, if that can be seen here and has no attribute: what has one speaks for itself.
+fn declared(walk: &mut Walk<'_>, index: &Index, names: &Names, place: &Place, ty: &Type) -> bool {
+    let Type::Path(path) = types::bare(ty) else { return false };
+    let path: Vec<String> = path.path.segments.iter().map(|segment| segment.ident.unraw().to_string()).collect();
+    let mut seen = false;
+    for module in &place.modules {
+        let (items, members) = names.meaning(index, &path, *module);
+        if items.is_empty() || items.iter().any(|item| index.items[*item].annotated.is_some()) {
+            return false;
+        }
+        seen = true;
+        items.iter().for_each(|item| walk.named(*item));
+        members.iter().for_each(|member| walk.member(member));
     }
+    seen
 }
 
 /// The code of a function of which nothing else can be seen: its own, and the version of its package.
-pub(super) fn alone(own: [u8; 32], why: &str) -> Code {
+pub(super) fn alone(own: [u8; 32], why: &str, options: &Options) -> Code {
     let version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
     let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
     hasher.update(&own);
     hasher.update(version.as_bytes());
-    let note = format!("only the function's own code and its package's version count, since {why}");
-    Code { digest: *hasher.finalize().as_bytes(), items: String::new(), settings: Vec::new(), note: Some(note) }
+    let note = || format!("only the function's own code and its package's version count, since {why}");
+    let note = sources::is_first_note().then(note);
+    Code { digest: *hasher.finalize().as_bytes(), depends: options.depends.clone(), note, ..Code::default() }
 }
 
 /// Whose types a generic function will be given is not known: all that have the traits of its bounds.

@@ -30,7 +30,6 @@ pub(super) struct Index {
     /// Items beside which others may appear whose names are put together.
     pub(super) makers: Vec<ItemId>,
     pub(super) impls: Vec<ItemId>,
-    pub(super) traits: Vec<ItemId>,
 }
 
 /// What is to be read of a crate.
@@ -223,7 +222,7 @@ impl Index {
     }
 
     fn register(&mut self, id: ItemId, other_names: &[String]) {
-        let Index { modules, items, macros, members, by_name, invocations, makers, impls, traits, .. } = self;
+        let Index { modules, items, macros, members, by_name, invocations, makers, impls, .. } = self;
         let item = &items[id];
         if item.makes_names && !matches!(item.kind, Kind::Impl | Kind::Macro) {
             makers.push(id);
@@ -242,7 +241,6 @@ impl Index {
             // A procedural macro.
             Kind::Function => other_names.iter().for_each(|name| macros.entry(name.clone()).or_default().push(id)),
             Kind::Impl => impls.push(id),
-            Kind::Trait => traits.push(id),
             Kind::Invocation => {
                 for word in &item.words {
                     invocations.entry(word.clone()).or_default().push(id);

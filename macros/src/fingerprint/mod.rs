@@ -34,6 +34,7 @@ mod test;
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::Type;
 
 use crate::function::Function;
 use crate::options::Options;
@@ -44,6 +45,7 @@ use sources::Sources;
 const CONTEXT: &str = "larder 2026-11 code fingerprint v2";
 
 /// What is known of a function's code when it is compiled.
+#[derive(Default)]
 pub(crate) struct Code {
     /// The digest of all that was seen.
     pub(crate) digest: [u8; 32],
@@ -51,7 +53,9 @@ pub(crate) struct Code {
     pub(crate) items: String,
     /// What only the compiler knows: part of every key beside the digest.
     pub(crate) settings: Vec<Setting>,
-    /// What was not seen, and why, for whoever compiles.
+    /// The functions of `depends(..)` that the compiler has to find: those with an attribute, and those in other packages.
+    pub(crate) depends: Vec<Type>,
+    /// What was not seen, and why, for whoever compiles. Said once.
     pub(crate) note: Option<String>,
 }
 
@@ -67,8 +71,8 @@ pub(crate) enum Setting {
 pub(crate) fn of_function(function: &Function, options: &Options) -> Code {
     let own = own(function, options);
     Sources::with_current(|sources| match sources {
-        Ok(sources) => code::of(sources, &Root::of(function, own)),
-        Err(why) => code::alone(own, why),
+        Ok(sources) => code::of(sources, &Root::of(function, own), options),
+        Err(why) => code::alone(own, why, options),
     })
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Names {
     impls: HashMap<ItemId, Implemented>,
     by_type: HashMap<ItemId, Vec<ItemId>>,
     by_trait: HashMap<ItemId, Vec<ItemId>>,
+    /// The `impl`s of traits at hand for foreign types or any, by the names of what they and their traits have.
+    foreign: HashMap<String, Vec<ItemId>>,
 }
 
 impl Names {
@@ -61,8 +63,15 @@ impl Names {
             for own in implemented.own.iter().chain(&implemented.arguments) {
                 names.by_type.entry(*own).or_default().push(*id);
             }
-            for of_trait in implemented.of_trait.iter().flatten() {
+            let traits = implemented.of_trait.as_deref().unwrap_or_default();
+            for of_trait in traits {
                 names.by_trait.entry(*of_trait).or_default().push(*id);
+            }
+            if implemented.own.is_empty() && !traits.is_empty() {
+                let words = traits.iter().chain([id]).flat_map(|item| &index.items[*item].words);
+                for word in words {
+                    names.foreign.entry(word.clone()).or_default().push(*id);
+                }
             }
         }
         names.impls = impls.into_iter().collect();
@@ -107,6 +116,10 @@ impl Names {
         self.by_trait.get(&id).map_or(&[], Vec::as_slice)
     }
 
+    pub(super) fn foreign(&self, name: &str) -> &[ItemId] {
+        self.foreign.get(name).map_or(&[], Vec::as_slice)
+    }
+
     pub(super) fn traits_of(&self, id: ItemId) -> &[ItemId] {
         self.impls.get(&id).and_then(|implemented| implemented.of_trait.as_deref()).unwrap_or_default()
     }
@@ -121,6 +134,13 @@ impl Names {
         let resolved = Rc::new(self.of_code(index, &item.mentions, item.module, &item.label, &item.digest, loose));
         self.items.borrow_mut().insert(id, Rc::clone(&resolved));
         resolved
+    }
+
+    /// The items that a path means in a module, and the associated names behind it.
+    pub(super) fn meaning(&self, index: &Index, path: &[String], module: ModuleId) -> (Vec<ItemId>, Vec<String>) {
+        let meaning = Resolver::new(index, self.test, &self.memo).path(path, module, &[]);
+        let members = path.iter().skip(meaning.taken).cloned().collect();
+        (meaning.items, members)
     }
 
     /// What some code mentions, that stands in a module. `loose`: it is a macro's, and stands where the macro is used.

@@ -61,7 +61,7 @@ impl Sample {
         let own = own(&function, &options);
         let mut root = Root::of(&function, own);
         root.file = Some(super::load::canonical(self.path(file)));
-        code::of(&sources, &root)
+        code::of(&sources, &root, &options)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is read for a compilation, once: the crate at hand, the library of its package, and the path dependencies that are
 //! named.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -37,8 +37,16 @@ struct Dependent {
 }
 
 thread_local! {
+    static NOTED: Cell<bool> = const { Cell::new(false) };
     /// Macros are expanded on one thread, in one process for each compilation.
     static CURRENT: OnceCell<Result<Sources, String>> = const { OnceCell::new() };
+}
+
+/// Whether nobody was told yet what cannot be seen. An editor that expands macros on its own sees little, and is not told.
+pub(super) fn is_first_note() -> bool {
+    let in_compiler = proc_macro::is_available()
+        && std::env::args_os().next().is_none_or(|program| !program.to_string_lossy().contains("rust-analyzer"));
+    in_compiler && !NOTED.replace(true)
 }
 
 impl Sources {

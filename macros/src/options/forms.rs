@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, LitInt, LitStr, Token, Type, parenthesized, token};
+use syn::{Error, LitBool, LitInt, LitStr, Token, Type, parenthesized, token};
 
 use crate::types;
 
@@ -93,19 +93,118 @@ pub(super) fn names(name: &Ident, input: ParseStream) -> syn::Result<Vec<Ident>>
     Ok(names)
 }
 
-/// `depends(path, ..)`: among types, where each function has one of its name.
-pub(super) fn functions(name: &Ident, input: ParseStream) -> syn::Result<Vec<Type>> {
-    list(name, "depends(function, module::other)", input, |input| {
+/// Something outside of the program that is read when a call is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// The content of a file.
+    File(String),
+    /// The value of a variable.
+    Env(String),
+}
+
+/// More than these are not looked at for each call.
+const MOST_INPUTS: usize = 16;
+
+/// What a function depends on beside its own code.
+#[derive(Default)]
+pub(super) struct Depends {
+    /// Among types, where each function has one of its name.
+    pub(super) functions: Vec<Type>,
+    pub(super) inputs: Vec<Input>,
+}
+
+impl Depends {
+    /// `depends(path, file = "..", env = "..")`.
+    pub(super) fn parse(name: &Ident, input: ParseStream) -> syn::Result<Depends> {
+        let mut depends = Depends::default();
+        for one in list(name, "depends(function, module::other)", input, Dependency::parse)? {
+            match one {
+                Dependency::Function(ty) => depends.functions.push(*ty),
+                Dependency::Input(text, input) if depends.inputs.contains(&input) => {
+                    return Err(Error::new_spanned(text, "this is depended on twice: keep one"));
+                }
+                Dependency::Input(text, _) if depends.inputs.len() == MOST_INPUTS => {
+                    let message = format!(
+                        "each call would read more than {MOST_INPUTS} files and variables: make one file of several, or \
+                         pass what matters as an argument"
+                    );
+                    return Err(Error::new_spanned(text, message));
+                }
+                Dependency::Input(_, input) => depends.inputs.push(input),
+            }
+        }
+        Ok(depends)
+    }
+}
+
+enum Dependency {
+    Function(Box<Type>),
+    Input(LitStr, Input),
+}
+
+impl Dependency {
+    fn parse(input: ParseStream) -> syn::Result<Dependency> {
         if input.peek(LitStr) {
             let text: LitStr = input.parse()?;
-            let message = format!("functions are named without quotes: write `depends({})`", text.value());
+            let message = format!(
+                "functions are named without quotes: write `depends({})`, or `depends(file = {:?})` for a file",
+                text.value(),
+                text.value()
+            );
             return Err(Error::new_spanned(text, message));
         }
+        if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
+            let kind = input.call(Ident::parse_any)?;
+            let is_file = match &*kind.to_string() {
+                "file" => true,
+                "env" => false,
+                _ => {
+                    let message = "`depends` knows functions, `file = \"..\"` and `env = \"..\"`: write one of these";
+                    return Err(Error::new_spanned(kind, message));
+                }
+            };
+            input.parse::<Token![=]>()?;
+            let text: LitStr = input.parse().map_err(|problem| {
+                let example = if is_file { "file = \"data/model.bin\"" } else { "env = \"MODEL\"" };
+                Error::new(problem.span(), format!("`{kind}` takes a text: write `{example}`"))
+            })?;
+            let value = text.value();
+            let what = if is_file { "file" } else { "variable" };
+            if value.is_empty() || value.contains('\0') || (!is_file && value.contains('=')) {
+                return Err(Error::new_spanned(&text, format!("no {what} is called so: name one")));
+            }
+            let input = if is_file { Input::File(value) } else { Input::Env(value) };
+            return Ok(Dependency::Input(text, input));
+        }
         match input.parse()? {
-            ty if matches!(types::bare(&ty), Type::Path(_)) => Ok(ty),
+            ty if matches!(types::bare(&ty), Type::Path(_)) => Ok(Dependency::Function(Box::new(ty))),
             other => Err(Error::new_spanned(other, "`depends` takes names of functions: write `depends(function)`")),
         }
-    })
+    }
+}
+
+/// `name = true`.
+pub(super) fn flag(name: &Ident, input: ParseStream) -> syn::Result<bool> {
+    let write = format!("`{name}` takes `true` or `false`: write `{name} = true`");
+    if !input.peek(Token![=]) {
+        return Err(Error::new_spanned(name, write));
+    }
+    input.parse::<Token![=]>()?;
+    let flag: LitBool = input.parse().map_err(|problem| Error::new(problem.span(), write))?;
+    Ok(flag.value)
+}
+
+/// `name = "ignore"`.
+pub(super) fn ignored(name: &Ident, input: ParseStream) -> syn::Result<bool> {
+    let write = format!(
+        "`{name}` is \"ignore\", or left out: write `{name} = \"ignore\"` to leave the versions of other packages out of the key"
+    );
+    if !input.peek(Token![=]) {
+        return Err(Error::new_spanned(name, write));
+    }
+    input.parse::<Token![=]>()?;
+    let word: LitStr = input.parse().map_err(|problem| Error::new(problem.span(), &write))?;
+    if word.value() == "ignore" { Ok(true) } else { Err(Error::new_spanned(word, write)) }
 }
 
 /// `name(item, ..)`.

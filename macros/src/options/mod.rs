@@ -12,7 +12,8 @@ use syn::{Error, Expr, Token, Type};
 
 use crate::attribute::Kind;
 use crate::problems::Problems;
-use forms::{Store, functions, names, number, of_type, value};
+pub(crate) use forms::Input;
+use forms::{Depends, Store, flag, ignored, names, number, of_type, value};
 
 /// The options of one attribute.
 #[derive(Default)]
@@ -25,6 +26,13 @@ pub(crate) struct Options {
     pub(crate) key: Option<Expr>,
     /// `depends(path, ..)`: the types of those functions.
     pub(crate) depends: Vec<Type>,
+    /// `depends(file = "..", env = "..")`: what is read when a call is made.
+    pub(crate) inputs: Vec<Input>,
+    /// `toolchain = true`: compiler and target are part of the key.
+    pub(crate) toolchain: bool,
+    /// `dependencies = "ignore"`: the versions of other packages are no part of the fingerprint.
+    #[allow(dead_code)]
+    pub(crate) ignores_dependencies: bool,
     /// `expires_after = EXPR`, as an expression of type `Duration`; never where unset.
     pub(crate) expires_after: Option<Expr>,
     /// `validate = PATH`; always valid where unset.
@@ -83,7 +91,9 @@ impl Options {
             "version" => self.version = number(&name, input)?,
             "ignore" => self.ignore = names(&name, input)?,
             "key" => self.key = Some(value(&name, "key = (a, b.id)", input)?),
-            "depends" => self.depends = functions(&name, input)?,
+            "depends" => Depends { functions: self.depends, inputs: self.inputs } = Depends::parse(&name, input)?,
+            "toolchain" => self.toolchain = flag(&name, input)?,
+            "dependencies" => self.ignores_dependencies = ignored(&name, input)?,
             "expires_after" => {
                 let time = value(&name, "expires_after = \"30d\"", input)?;
                 self.expires_after = Some(duration::expression(time)?);
@@ -109,7 +119,8 @@ impl Options {
 }
 
 fn known(kind: Kind) -> String {
-    let both = "`version = N`, `ignore(parameter, ..)`, `key = EXPR`, `depends(function, ..)`, \
+    let both = "`version = N`, `ignore(parameter, ..)`, `key = EXPR`, \
+                `depends(function, file = \"..\", env = \"..\")`, `toolchain = true`, `dependencies = \"ignore\"`, \
                 `expires_after = DURATION`, `validate = FUNCTION`, `store(err, none)`, `result`";
     let options = match kind {
         Kind::Task => format!("{both} and `of = TYPE`"),

@@ -22,10 +22,24 @@ fn every_option_in_any_order() {
     let (options, problems) = read(Kind::Task, text);
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(options.depends.len(), 3);
+    assert!(options.inputs.is_empty() && !options.toolchain && !options.ignores_dependencies);
     assert!(options.key.is_some() && options.validate.is_some() && options.of.is_some());
     assert!(options.store.err.is_some() && options.store.none.is_some() && options.result.is_some());
     let time = options.expires_after.map_or_else(String::new, |time| time.to_token_stream().to_string());
     assert!(time.contains("43200u64"), "{time}");
+}
+
+#[test]
+fn what_code_alone_does_not_say() {
+    let text = "depends(f, file = \"data/a.bin\", env = \"HOME\", g), toolchain = true, dependencies = \"ignore\"";
+    let (options, problems) = read(Kind::Task, text);
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(options.depends.len(), 2);
+    assert_eq!(options.inputs, [Input::File("data/a.bin".to_owned()), Input::Env("HOME".to_owned())]);
+    assert!(options.toolchain && options.ignores_dependencies);
+    assert!(!read(Kind::Task, "toolchain = false").0.toolchain);
+    let many: String = (0..17).map(|number| format!("file = \"{number}\", ")).collect();
+    assert!(read(Kind::Task, &format!("depends({many})")).1[0].starts_with("each call would read more than 16 files"));
 }
 
 #[test]
@@ -63,7 +77,28 @@ fn each_wrong_form_says_what_to_write() {
         ),
         ("depends", "`depends` takes a list in parentheses: write `depends(function, module::other)`"),
         ("depends()", "`depends` names nothing: write `depends(function, module::other)`, or leave the option out"),
-        ("depends(\"f\")", "functions are named without quotes: write `depends(f)`"),
+        (
+            "depends(\"f\")",
+            "functions are named without quotes: write `depends(f)`, or `depends(file = \"f\")` for a file",
+        ),
+        ("depends(file = data)", "`file` takes a text: write `file = \"data/model.bin\"`"),
+        ("depends(env = 7)", "`env` takes a text: write `env = \"MODEL\"`"),
+        ("depends(file = \"\")", "no file is called so: name one"),
+        ("depends(env = \"A=B\")", "no variable is called so: name one"),
+        ("depends(f, env = \"A\", file = \"A\", env = \"A\")", "this is depended on twice: keep one"),
+        ("depends(path = \"a\")", "`depends` knows functions, `file = \"..\"` and `env = \"..\"`: write one of these"),
+        ("toolchain", "`toolchain` takes `true` or `false`: write `toolchain = true`"),
+        ("toolchain = \"stable\"", "`toolchain` takes `true` or `false`: write `toolchain = true`"),
+        (
+            "dependencies = \"lock\"",
+            "`dependencies` is \"ignore\", or left out: write `dependencies = \"ignore\"` to leave the versions of other \
+             packages out of the key",
+        ),
+        (
+            "dependencies(serde)",
+            "`dependencies` is \"ignore\", or left out: write `dependencies = \"ignore\"` to leave the versions of other \
+             packages out of the key",
+        ),
         ("depends(&f)", "`depends` takes names of functions: write `depends(function)`"),
         ("expires_after", "`expires_after` takes a value: write `expires_after = \"30d\"`"),
         ("expires_after = \"0d\"", "what expires at once is never loaded: give a longer time, or leave the option out"),

@@ -1,7 +1,7 @@
 //! `larder show`: all of one entry.
 
 use clap::ArgMatches;
-use larder::{CodecId, EntryInfo, Memory};
+use larder::{CodecId, EntryInfo, ItemChange, ItemChangeKind, Memory};
 use serde_json::{Value, json};
 
 use crate::failure::{FOUND, Failure};
@@ -25,12 +25,48 @@ pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Resul
             return Err(Failure::usage(words));
         }
     };
+    let changes = memory.items_changed_since(entry)?;
     if out.is_json() {
-        out.document(&document(entry))?;
+        let mut document = document(entry);
+        document["items_changed"] = changes.as_deref().map_or(Value::Null, items);
+        out.document(&document)?;
         return Ok(0);
     }
-    out.pairs(&pairs(entry))?;
+    let mut pairs = pairs(entry);
+    if let Some(changes) = &changes {
+        // Behind the code.
+        pairs.splice(3..3, since(changes));
+    }
+    out.pairs(&pairs)?;
     Ok(0)
+}
+
+/// More changes than these are only counted.
+const MOST_CHANGES: usize = 20;
+
+fn since(changes: &[ItemChange]) -> Vec<(&'static str, String)> {
+    if changes.is_empty() {
+        return vec![("changed since", "not known: one of the codes was stored without its items".to_owned())];
+    }
+    let mut lines: Vec<_> =
+        changes.iter().take(MOST_CHANGES).map(|change| ("changed since", plain(&change.to_string()))).collect();
+    if changes.len() > MOST_CHANGES {
+        lines.push(("changed since", format!("and {} more", changes.len() - MOST_CHANGES)));
+    }
+    lines
+}
+
+fn items(changes: &[ItemChange]) -> Value {
+    let item = |change: &ItemChange| {
+        let kind = match change.kind {
+            ItemChangeKind::Changed => "changed",
+            ItemChangeKind::Added => "added",
+            ItemChangeKind::Removed => "removed",
+            _ => "other",
+        };
+        json!({ "kind": kind, "name": change.name, "place": change.place })
+    };
+    changes.iter().map(item).collect()
 }
 
 fn pairs(entry: &EntryInfo) -> Vec<(&'static str, String)> {

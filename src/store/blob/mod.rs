@@ -24,6 +24,7 @@ use crate::digest::Purpose;
 use crate::key::{hex, unhex};
 pub use compress::Compression;
 use header::{HEAD_BYTES, Header};
+pub(crate) use verified::Stamp;
 use verified::Verified;
 
 /// From this length on a second thread computes the digest while the bytes are read or written.

@@ -23,7 +23,7 @@ pub(super) struct Verified {
 
 /// What the system says of a file, and says otherwise once the file was changed or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     len: u64,
@@ -34,7 +34,7 @@ pub(super) struct Stamp {
 impl Stamp {
     /// `None` where the system does not say enough.
     #[cfg(unix)]
-    pub(super) fn of(file: &Metadata) -> Option<Stamp> {
+    pub(crate) fn of(file: &Metadata) -> Option<Stamp> {
         use std::os::unix::fs::MetadataExt;
         Some(Stamp {
             device: file.dev(),
@@ -46,13 +46,13 @@ impl Stamp {
     }
 
     #[cfg(not(unix))]
-    pub(super) fn of(_: &Metadata) -> Option<Stamp> {
+    pub(crate) fn of(_: &Metadata) -> Option<Stamp> {
         None
     }
 
     /// Whether the last change is so long ago that the next one will show.
     #[cfg(unix)]
-    fn is_settled(&self, after: Duration) -> bool {
+    pub(crate) fn is_settled(&self, after: Duration) -> bool {
         let (Ok(seconds), Ok(nanos)) = (u64::try_from(self.changed.0), u32::try_from(self.changed.1)) else {
             return false;
         };
@@ -61,7 +61,7 @@ impl Stamp {
     }
 
     #[cfg(not(unix))]
-    fn is_settled(&self, _: Duration) -> bool {
+    pub(crate) fn is_settled(&self, _: Duration) -> bool {
         false
     }
 }
