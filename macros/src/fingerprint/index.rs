@@ -3,7 +3,25 @@
 use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
 
-use super::source::{ImplHead, Kind, Mentions, RawItem, RawModule, Use, digest};
+use super::source::{ImplHead, Kind, Mentions, RawItem, RawModule, Use, digest, is_standard_macro};
+
+/// Macros and attributes of other packages that define nothing but what their input names.
+const PLAIN_MAKERS: [&str; 14] = [
+    "bitflags",
+    "cfg",
+    "cfg_attr",
+    "cfg_if",
+    "collect",
+    "compile_error",
+    "const_assert",
+    "criterion_group",
+    "criterion_main",
+    "derive",
+    "lazy_static",
+    "macro_use",
+    "submit",
+    "thread_local",
+];
 
 pub(super) type CrateId = usize;
 pub(super) type ModuleId = usize;
@@ -27,6 +45,8 @@ pub(super) struct Index {
     pub(super) by_name: HashMap<String, Vec<ItemId>>,
     /// Macro invocations in place of items, by the words in them.
     pub(super) invocations: HashMap<String, Vec<ItemId>>,
+    /// The same, by the names that macros at hand give by themselves to what they define.
+    pub(super) made: HashMap<String, Vec<ItemId>>,
     /// Items beside which others may appear whose names are put together.
     pub(super) makers: Vec<ItemId>,
     pub(super) impls: Vec<ItemId>,
@@ -87,6 +107,12 @@ pub(super) struct Module {
     pub(super) test: bool,
     /// The predicates it stands under.
     pub(super) cfgs: Vec<String>,
+    /// Whether one of them is its own, so that it may not be there.
+    pub(super) conditional: bool,
+    /// Where it begins in the module around it, to be compared.
+    pub(super) at: usize,
+    /// Invocations of macros that may define anything.
+    pub(super) makers: Vec<ItemId>,
     pub(super) items: HashMap<String, Vec<ItemId>>,
     pub(super) children: HashMap<String, Vec<ModuleId>>,
     pub(super) uses: Vec<Use>,
@@ -111,6 +137,12 @@ pub(super) struct Item {
     pub(super) members: Vec<ItemId>,
     /// The names of an `impl`'s or a trait's associated items, or the words of an invocation or a macro.
     pub(super) words: Vec<String>,
+    /// Of a macro: see [`RawItem`].
+    pub(super) defines: Vec<String>,
+    /// Whether it stands under a `cfg`, and may not be there.
+    pub(super) conditional: bool,
+    /// Where it begins in its module, to be compared.
+    pub(super) at: usize,
     pub(super) makes_names: bool,
     /// Of a function with an attribute of larder: the digest of its signature and body.
     pub(super) annotated: Option<[u8; 32]>,
@@ -123,7 +155,12 @@ impl Index {
     pub(super) fn add_crate(&mut self, source: CrateSource) -> CrateId {
         let krate = self.crates.len();
         let root = self.modules.len();
-        self.modules.push(Module::new(krate, None, source.name.clone()));
+        // Two packages may have libraries of one name.
+        let path = match self.crates.iter().filter(|other| other.source.name == source.name).count() {
+            0 => source.name.clone(),
+            others => format!("{}#{others}", source.name),
+        };
+        self.modules.push(Module::new(krate, None, path));
         self.crates.push(Crate { source, root, opaque: Vec::new() });
         krate
     }
@@ -139,11 +176,20 @@ impl Index {
     }
 
     /// A module below another.
-    pub(super) fn add_module(&mut self, parent: ModuleId, name: &str, test: bool, cfgs: &[String]) -> ModuleId {
+    pub(super) fn add_module(
+        &mut self,
+        parent: ModuleId,
+        name: &str,
+        test: bool,
+        cfgs: &[String],
+        at: usize,
+    ) -> ModuleId {
         let above = &self.modules[parent];
         let mut module = Module::new(above.krate, Some(parent), format!("{}::{name}", above.path));
         module.test = above.test || test;
         module.cfgs = above.cfgs.iter().chain(cfgs).cloned().collect();
+        module.conditional = !cfgs.is_empty();
+        module.at = at;
         let id = self.modules.len();
         self.modules.push(module);
         self.modules[parent].children.entry(name.to_owned()).or_default().push(id);
@@ -151,12 +197,13 @@ impl Index {
     }
 
     /// The module of what is defined in a function's body.
-    pub(super) fn add_body(&mut self, parent: ModuleId, title: &str) -> ModuleId {
+    pub(super) fn add_body(&mut self, parent: ModuleId, title: &str, at: usize) -> ModuleId {
         let above = &self.modules[parent];
         let mut module = Module::new(above.krate, Some(parent), format!("{}::{{{title}}}", above.path));
         module.test = above.test;
         module.cfgs = above.cfgs.clone();
         module.body = true;
+        module.at = at;
         self.modules.push(module);
         self.modules.len() - 1
     }
@@ -186,12 +233,16 @@ impl Index {
             test,
             other_names,
             words,
+            defines,
+            conditional,
+            at,
             makes_names,
             annotated,
             head,
             members,
             body,
         } = raw;
+        let at = parent.map_or(at, |parent| self.items[parent].at);
         let test = test || self.modules[module].test || parent.is_some_and(|parent| self.items[parent].test);
         self.items.push(Item {
             kind,
@@ -207,6 +258,9 @@ impl Index {
             parent,
             members: Vec::new(),
             words,
+            defines,
+            conditional,
+            at,
             makes_names,
             annotated,
             head,
@@ -224,7 +278,7 @@ impl Index {
     fn register(&mut self, id: ItemId, other_names: &[String]) {
         let Index { modules, items, macros, members, by_name, invocations, makers, impls, .. } = self;
         let item = &items[id];
-        if item.makes_names && !matches!(item.kind, Kind::Impl | Kind::Macro) {
+        if item.makes_names && !matches!(item.kind, Kind::Impl | Kind::Macro | Kind::Invocation) {
             makers.push(id);
         }
         if item.parent.is_some() {
@@ -250,6 +304,52 @@ impl Index {
         }
     }
 
+    /// Tells of each invocation what its macro does, once all is read.
+    pub(super) fn finish(&mut self) {
+        for id in 0..self.items.len() {
+            if self.items[id].kind != Kind::Invocation {
+                continue;
+            }
+            let (defines, joins, foreign) = self.made_by(id);
+            for name in defines {
+                self.made.entry(name).or_default().push(id);
+            }
+            let item = &mut self.items[id];
+            if foreign {
+                self.modules[item.module].makers.push(id);
+            }
+            item.makes_names |= joins;
+            if item.makes_names || foreign {
+                self.makers.push(id);
+            }
+        }
+    }
+
+    /// What the macros at hand that an invocation leads to define by themselves, whether they put names together, and whether
+    /// one is from elsewhere and may make names of its own.
+    fn made_by(&self, invocation: ItemId) -> (Vec<String>, bool, bool) {
+        let (mut defines, mut joins, mut foreign) = (Vec::new(), false, false);
+        let mut seen: Vec<ItemId> = Vec::new();
+        let mut pending = vec![invocation];
+        while let Some(id) = pending.pop() {
+            for name in self.items[id].mentions.macros.iter().filter_map(|path| path.last()) {
+                match self.macros.get(name) {
+                    Some(known) => pending.extend(known.iter().filter(|known| !seen.contains(known))),
+                    // What stands in a macro's body is mostly in expressions; there it is `makes_names` that tells.
+                    None => foreign |= id == invocation && !is_standard_macro(name) && !PLAIN_MAKERS.contains(&&**name),
+                }
+                seen.extend(self.macros.get(name).into_iter().flatten());
+            }
+            if id != invocation {
+                defines.extend_from_slice(&self.items[id].defines);
+                joins |= self.items[id].makes_names;
+            }
+        }
+        defines.sort_unstable();
+        defines.dedup();
+        (defines, joins, foreign)
+    }
+
     pub(super) fn crate_of(&self, item: ItemId) -> CrateId {
         self.modules[self.items[item].module].krate
     }
@@ -264,6 +364,9 @@ impl Module {
             body: false,
             test: false,
             cfgs: Vec::new(),
+            conditional: false,
+            at: 0,
+            makers: Vec::new(),
             items: HashMap::new(),
             children: HashMap::new(),
             uses: Vec::new(),

@@ -28,6 +28,8 @@ mod tokens;
 #[cfg(test)]
 mod closure_test;
 #[cfg(test)]
+mod edits;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod test;

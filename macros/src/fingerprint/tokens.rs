@@ -124,9 +124,14 @@ pub(super) fn silent_attribute(trees: &[TokenTree]) -> usize {
         return 0;
     }
     match group.stream().into_iter().next() {
-        Some(TokenTree::Ident(word)) if SILENT.iter().any(|silent| word == silent) => length,
+        Some(name) if is_silent(&name) => length,
         _ => 0,
     }
+}
+
+/// Whether an attribute that begins with this word has no say in what a function returns.
+pub(super) fn is_silent(name: &TokenTree) -> bool {
+    matches!(name, TokenTree::Ident(word) if SILENT.iter().any(|silent| word == silent))
 }
 
 /// The longest operator that begins here.

@@ -14,7 +14,7 @@ pub(super) fn word(tree: &TokenTree) -> Option<String> {
 }
 
 /// The same, of an identifier at hand.
-pub(super) fn bare(word: &Ident) -> String {
+pub(in crate::fingerprint) fn bare(word: &Ident) -> String {
     let text = word.to_string();
     match text.strip_prefix("r#") {
         Some(bare) if !is_keyword(bare) => bare.to_owned(),
