@@ -73,7 +73,7 @@ impl Expansion<'_> {
         let (bound, clause) = (self.signature.instance.bound(), self.signature.instance.clause(None));
         let constants = self.constants();
         let types = self.types();
-        let note = keys::note(&self.code, self.signature.name.span());
+        let note = keys::note(self.code, self.signature.name.span());
         let results = self.results();
         let (value, stored, results) = (results.value(), results.stored_type(), results.methods());
         let with_key = keys::with_key(self.signature, self.options);

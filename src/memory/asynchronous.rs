@@ -29,7 +29,7 @@ impl<T: AsyncTask> Cached<T> {
     /// function. Arguments are a tuple, one element per parameter.
     ///
     /// It runs on any runtime, and nothing happens before it is awaited. The key is hashed and recent results are given
-    /// within the poll; files are read and written, and values encoded and decoded, on threads of their own (those of the
+    /// within the poll, and files that the function depends on (`depends(file = "..")`) are looked at there; files of the cache are read and written, and values encoded and decoded, on threads of their own (those of the
     /// `blocking` crate, at most 64 of them for all memories). So the output must be `Send`; the future is `Send` if the
     /// arguments and the function's own future are. It borrows from the arguments alone, so that it can be spawned.
     ///

@@ -44,6 +44,8 @@ pub(super) struct Subject<O, V> {
     refusal: Option<&'static str>,
     /// Its other codes that have entries, as they were when an entry was missing first.
     other_codes: OnceLock<Vec<Identity>>,
+    /// What changed since the newest of them, as it was when someone wanted to know first.
+    changed: OnceLock<Option<String>>,
 }
 
 /// What a wrapped function does with its output.
@@ -84,6 +86,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             function,
             refusal: None,
             other_codes: OnceLock::new(),
+            changed: OnceLock::new(),
         }
     }
 
@@ -294,6 +297,16 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             made_of.key_of(other).is_some_and(|key| shelves.store.peek(&self.prefix.entry(&key)).is_ok())
         };
         others.iter().find(has_entry).map(|other| self.change_from(other))
+    }
+
+    /// What changed since the newest of the other codes: the first item. Told of many calls, so it is looked up once.
+    pub(super) fn first_item_changed(&self, shelves: &Shelves) -> Option<String> {
+        let look = || {
+            let newest = self.other_codes.get()?.first()?;
+            let changes = shelves.items_changed_since(&self.identity, self.prefix, newest);
+            changes.first().map(ToString::to_string)
+        };
+        self.changed.get_or_init(look).clone()
     }
 
     /// What makes this function another than that.

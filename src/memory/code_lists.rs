@@ -52,8 +52,8 @@ impl Shelves {
             let codes = totals.tally.codes.iter().filter_map(|tally| tally.code.fingerprint);
             codes.into_iter().any(|code| name.ends_with(&code))
         };
-        let unused = lists.iter().filter(|(other, _)| *other != name && !has_entries(other));
-        unused.map(|(other, _)| self.store.set_note(other, None)).collect()
+        let mut unused = lists.iter().filter(|(other, _)| *other != name && !has_entries(other));
+        unused.try_for_each(|(other, _)| self.store.set_note(other, None))
     }
 
     /// The items of a code, as far as they are known here.

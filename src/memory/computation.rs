@@ -109,6 +109,11 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             inner.reporter.warn(&news);
         }
         inner.counters.miss(reason);
+        if reason == MissReason::CodeChanged
+            && let Some(shelves) = &inner.place
+        {
+            lookup::met_other_code(|| self.subject.first_item_changed(shelves));
+        }
         lookup::ended(Looked::Miss(reason));
         if inner.reporter.is_verbose(2) {
             let why = why.unwrap_or_else(|| reason.to_string());

@@ -25,16 +25,24 @@ enum Note {
 
 thread_local! {
     static NOTE: Cell<Note> = const { Cell::new(Note::Unasked) };
+    /// What of the code changed, where that made the item's own lookup a miss. Apart, so that the note is a plain number.
+    static CHANGED: Cell<Option<String>> = const { Cell::new(None) };
 }
 
 /// Asks how the lookup of the next item ends that this thread runs. Within an item there may be a run with items of its own.
 pub(crate) struct Asking {
     before: Note,
+    changed_before: Option<String>,
 }
 
 impl Asking {
     pub(crate) fn begin() -> Asking {
-        Asking { before: NOTE.replace(Note::Asked) }
+        Asking { before: NOTE.replace(Note::Asked), changed_before: CHANGED.take() }
+    }
+
+    /// What of the code changed, if it ended with that.
+    pub(crate) fn changed(&self) -> Option<String> {
+        CHANGED.take()
     }
 
     /// How it ended; `None` if nothing was looked up.
@@ -49,6 +57,7 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         NOTE.set(self.before);
+        CHANGED.set(self.changed_before.take());
     }
 }
 
@@ -56,6 +65,13 @@ impl Drop for Asking {
 pub(super) fn begins() {
     if let Note::Asked = NOTE.get() {
         NOTE.set(Note::UnderWay);
+    }
+}
+
+/// The lookup that is under way met other code: says what of it changed, if someone wants to know of that lookup.
+pub(super) fn met_other_code(changed: impl FnOnce() -> Option<String>) {
+    if let Note::UnderWay = NOTE.get() {
+        CHANGED.set(changed());
     }
 }
 
@@ -76,16 +92,22 @@ mod tests {
         ended(Looked::Hit);
         let outer = Asking::begin();
         ended(Looked::Hit);
+        met_other_code(|| panic!("nothing is looked up"));
         begins();
-        ended(Looked::Miss(MissReason::NeverSeen));
+        met_other_code(|| Some("of the outer one".to_owned()));
+        ended(Looked::Miss(MissReason::CodeChanged));
+        met_other_code(|| panic!("it has ended"));
         ended(Looked::Hit);
         let inner = Asking::begin();
         begins();
+        assert_eq!(inner.changed(), None);
+        met_other_code(|| Some("of the inner one".to_owned()));
         ended(Looked::Hit);
         begins();
         assert_eq!(inner.answer(), Some(Looked::Hit));
         ended(Looked::Hit);
-        assert_eq!(outer.answer(), Some(Looked::Miss(MissReason::NeverSeen)));
+        assert_eq!(outer.changed().as_deref(), Some("of the outer one"));
+        assert_eq!(outer.answer(), Some(Looked::Miss(MissReason::CodeChanged)));
     }
 
     #[test]

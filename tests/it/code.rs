@@ -334,6 +334,39 @@ fn a_miss_names_the_function_that_changed() {
     assert_eq!((changes[0].name.as_str(), changes[0].place.as_str()), ("fn step", place().as_str()));
 }
 
+#[test]
+fn an_observed_run_is_told_what_changed() {
+    use std::sync::{Arc, Mutex};
+    type Told = Vec<(MissReason, Option<String>)>;
+    struct Misses(Arc<Mutex<Told>>);
+    impl larder::Observer for Misses {
+        fn event(&self, event: &larder::Event<'_>) {
+            if let larder::EventKind::CacheMiss { reason, changed, .. } = &event.kind {
+                self.0.lock().unwrap().push((*reason, changed.clone()));
+            }
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let memory = open(dir.path());
+    {
+        #[larder::task]
+        fn edited(x: u64) -> u64 {
+            x
+        }
+        memory.cached::<edited>().call((1,));
+    }
+    #[larder::task]
+    fn edited(x: u64) -> u64 {
+        x + 1
+    }
+    let told = Arc::default();
+    let run = larder::Parallel::new().n_jobs(1).memory(&memory).observer(Misses(Arc::clone(&told)));
+    run.run((1..3).map(|x| larder::delayed!(edited(x)))).unwrap();
+    let changed = format!("`fn edited` in {}", place());
+    let told: Told = std::mem::take(&mut told.lock().unwrap());
+    assert_eq!(told, [(MissReason::CodeChanged, Some(changed)), (MissReason::NeverSeen, None)]);
+}
+
 /// Items and settings, as the attributes write them.
 macro_rules! by_hand {
     ($items:literal, $fingerprint:literal, $($setting:expr),*) => {{
@@ -421,7 +454,7 @@ fn items_and_settings_are_named_by_the_place_they_have() {
     let build = format!("`cfg(feature = \"fast\")` in the build of {package}");
     assert_eq!(items(&third(&memory).explain((1,))), [build]);
     miss!(memory, CodeChanged, third(&memory).call((1,)), 1);
-    hit!(memory, hits_index, { first(&memory).call((1,)) }, 1);
+    hit!(memory, hits_hot, first(&memory).call((1,)), 1);
 }
 
 #[test]

@@ -412,7 +412,7 @@ fn guests_that_speak_nonsense_are_cut_off_and_harm_nobody() {
     let memory = open(dir.path());
     let rest = [&7_u64.to_le_bytes()[..], &9_u64.to_le_bytes(), &[1]].concat();
     let framed = |message: &[u8]| [&(message.len() as u32).to_le_bytes(), message].concat();
-    let greeting = framed(&hello(3, &rest));
+    let greeting = framed(&hello(4, &rest));
     let key = [3; 40];
     let sent: [Vec<u8>; 8] = [
         b"GET / HTTP/1.1\r\n\r\n".to_vec(),
@@ -441,7 +441,7 @@ fn guests_that_speak_nonsense_are_cut_off_and_harm_nobody() {
     assert_eq!((read_message(&mut holder), read_message(&mut holder)), (Some(vec![0]), Some(vec![4])));
     let mut waiter = connect(dir.path());
     let other = [&8_u64.to_le_bytes()[..], &10_u64.to_le_bytes(), &[1]].concat();
-    waiter.write_all(&[&framed(&hello(3, &other))[..], &claim(1, u32::MAX)].concat()).unwrap();
+    waiter.write_all(&[&framed(&hello(4, &other))[..], &claim(1, u32::MAX)].concat()).unwrap();
     assert_eq!(read_message(&mut waiter), Some(vec![0]));
     check(&memory, 1);
     ends(move || drop(memory));
@@ -457,7 +457,7 @@ fn claims_of_a_session_that_is_over_are_nobodys() {
     let greet = |session: u64, main: u8| {
         let rest = [&7_u64.to_le_bytes()[..], &session.to_le_bytes(), &[main]].concat();
         let mut stream = connect(dir.path());
-        stream.write_all(&framed(&hello(3, &rest))).unwrap();
+        stream.write_all(&framed(&hello(4, &rest))).unwrap();
         (read_message(&mut stream), stream)
     };
     let claim = framed(&[&[4], &[3; 40][..], &1_u64.to_le_bytes(), &[0], &0_u32.to_le_bytes()].concat());

@@ -46,7 +46,8 @@ fn main() {
 }
 "#;
 
-const STATS: &str = "pub(crate) fn weigh(x: u64) -> u64 {\n    x * FACTOR\n}\n\nconst FACTOR: u64 = 10;\n\nfn unrelated() {}\n";
+const STATS: &str =
+    "pub(crate) fn weigh(x: u64) -> u64 {\n    x * FACTOR\n}\n\nconst FACTOR: u64 = 10;\n\nfn unrelated() {}\n";
 
 /// A program that was built.
 struct Program {

@@ -195,6 +195,9 @@ pub enum EventKind {
         calls: u64,
         /// Why it was not there.
         reason: MissReason,
+        /// Of [`CodeChanged`](MissReason::CodeChanged), the first item that changed since the newest other code, as
+        /// `` `fn normalise` in src/stats.rs ``; `None` where that is not known, as of worker processes.
+        changed: Option<String>,
     },
     /// Events that happened here were not kept: observers took longer than the run could wait.
     #[non_exhaustive]
@@ -312,11 +315,12 @@ impl EventKind {
                 field("index", maybe(*index));
                 field("calls", Number(Some(*calls)));
             }
-            EventKind::CacheMiss { worker, index, calls, reason } => {
+            EventKind::CacheMiss { worker, index, calls, reason, changed } => {
                 field("worker", count(*worker));
                 field("index", maybe(*index));
                 field("calls", Number(Some(*calls)));
                 field("reason", Text(&snake_case(&format!("{reason:?}"))));
+                field("changed", changed.as_deref().map_or(Number(None), Text));
             }
             EventKind::Dropped { events } => field("events", Number(Some(*events))),
         }
@@ -356,12 +360,19 @@ mod test {
 
     #[test]
     fn fields_have_the_names_of_the_event() {
-        let event = EventKind::CacheMiss { worker: 1, index: None, calls: 3, reason: MissReason::NeverSeen };
+        let event =
+            EventKind::CacheMiss { worker: 1, index: None, calls: 3, reason: MissReason::NeverSeen, changed: None };
         let mut fields = Vec::new();
         event.each_field(|name, field| fields.push(format!("{name} {field:?}")));
         assert_eq!(
             fields,
-            ["worker Number(Some(1))", "index Number(None)", "calls Number(Some(3))", "reason Text(\"never_seen\")"]
+            [
+                "worker Number(Some(1))",
+                "index Number(None)",
+                "calls Number(Some(3))",
+                "reason Text(\"never_seen\")",
+                "changed Number(None)"
+            ]
         );
         assert_eq!(event.name(), "cache_miss");
     }

@@ -59,10 +59,11 @@ impl Observed {
     /// The item came to an end; `has_result` is whether it gave a result.
     pub(crate) fn end(mut self, has_result: bool) {
         let Here { ref mailbox, worker, index } = self.here;
+        let changed = self.asking.as_ref().and_then(Asking::changed);
         match self.asking.take().and_then(Asking::answer) {
             Some(Looked::Hit) => mailbox.post(EventKind::CacheHit { worker, index: Some(index), calls: 1 }),
             Some(Looked::Miss(reason)) => {
-                mailbox.post(EventKind::CacheMiss { worker, index: Some(index), calls: 1, reason });
+                mailbox.post(EventKind::CacheMiss { worker, index: Some(index), calls: 1, reason, changed });
             }
             None => {}
         }

@@ -143,8 +143,8 @@ fn tell(span: &Span, event: &Event<'_>) {
         }
         EventKind::TaskRetried { worker, index, attempt, why } => tell!(INFO, worker, index, attempt, why),
         EventKind::CacheHit { worker, index, calls } => tell!(DEBUG, worker, index, calls),
-        EventKind::CacheMiss { worker, index, calls, reason } => {
-            tell!(DEBUG, worker, index, calls, reason = ?reason);
+        EventKind::CacheMiss { worker, index, calls, reason, changed } => {
+            tell!(DEBUG, worker, index, calls, reason = ?reason, changed);
         }
         EventKind::Dropped { events } => tell!(WARN, events),
     }

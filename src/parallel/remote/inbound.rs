@@ -175,7 +175,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             tell(meter, || EventKind::CacheHit { worker, index: None, calls: hits });
         }
         for (reason, calls) in misses {
-            tell(meter, || EventKind::CacheMiss { worker, index: None, calls, reason });
+            tell(meter, || EventKind::CacheMiss { worker, index: None, calls, reason, changed: None });
         }
     }
 
