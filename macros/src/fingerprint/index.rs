@@ -91,6 +91,10 @@ pub(super) enum Extern {
 }
 
 pub(super) struct Crate {
+    /// Other crates by the names that `extern crate` gives them in the root: all modules know these.
+    pub(super) aliases: HashMap<String, String>,
+    /// The crates whose macros `#[macro_use]` brings into all modules.
+    pub(super) macro_crates: Vec<String>,
     pub(super) source: CrateSource,
     pub(super) root: ModuleId,
     /// Digests of what stands in its files and could not be understood, with the files.
@@ -161,7 +165,8 @@ impl Index {
             others => format!("{}#{others}", source.name),
         };
         self.modules.push(Module::new(krate, None, path));
-        self.crates.push(Crate { source, root, opaque: Vec::new() });
+        let (aliases, macro_crates, opaque) = (HashMap::new(), Vec::new(), Vec::new());
+        self.crates.push(Crate { aliases, macro_crates, source, root, opaque });
         krate
     }
 
@@ -306,6 +311,16 @@ impl Index {
 
     /// Tells of each invocation what its macro does, once all is read.
     pub(super) fn finish(&mut self) {
+        for krate in &mut self.crates {
+            for used in &self.modules[krate.root].uses {
+                if let ([none, name], Some(alias)) = (&used.path[..], &used.name)
+                    && none.is_empty()
+                {
+                    krate.aliases.insert(alias.clone(), name.clone());
+                    krate.macro_crates.extend(used.macros.then(|| name.clone()));
+                }
+            }
+        }
         for id in 0..self.items.len() {
             if self.items[id].kind != Kind::Invocation {
                 continue;
@@ -348,6 +363,25 @@ impl Index {
         defines.sort_unstable();
         defines.dedup();
         (defines, joins, foreign)
+    }
+
+    /// Macros that are found in the root of their crate, wherever they are.
+    pub(super) fn exported_macros(&self, name: &str, krate: CrateId) -> impl Iterator<Item = ItemId> {
+        let is_exported = move |id: &ItemId| {
+            let macros = &self.items[*id].mentions.macros;
+            self.crate_of(*id) == krate && macros.iter().any(|path| matches!(&path[..], [only] if only == "macro_export"))
+        };
+        self.macros.get(name).into_iter().flatten().copied().filter(is_exported)
+    }
+
+    /// Whether a macro comes before a place in the same module, or in one within it; `None` where that is no matter.
+    pub(super) fn precedes(&self, id: ItemId, module: ModuleId, at: usize) -> Option<bool> {
+        let (mut module, mut at) = (module, at);
+        while module != self.items[id].module {
+            at = self.modules[module].at;
+            module = self.modules[module].parent?;
+        }
+        Some(self.items[id].at < at)
     }
 
     pub(super) fn crate_of(&self, item: ItemId) -> CrateId {

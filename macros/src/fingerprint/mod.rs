@@ -21,6 +21,7 @@ mod names;
 mod predicate;
 mod resolve;
 mod root;
+mod scope;
 mod source;
 mod sources;
 mod tokens;

@@ -23,6 +23,7 @@ pub(super) struct Sources {
     /// The dependencies that are not read, by their numbers.
     locked: Vec<Dependent>,
     lines: RefCell<HashMap<LockedId, Rc<Vec<String>>>>,
+    scripts: RefCell<HashMap<PathBuf, [u8; 32]>>,
     lock: Result<Lock, String>,
     /// Packages whose sources are read, with their versions.
     read: HashSet<(String, String)>,
@@ -76,6 +77,7 @@ impl Sources {
             lock_dir: lock.as_ref().ok().map(|lock| lock.dir().to_owned()),
         };
         reader.all(compilation, package);
+        reader.index.finish();
         let Reader { mut index, packages, locked, .. } = reader;
         if let Err(why) = &lock {
             index.problems.push(format!("the versions of other packages are not known ({why}), and do not count"));
@@ -87,6 +89,7 @@ impl Sources {
             of_tests: OnceCell::new(),
             locked,
             lines: RefCell::default(),
+            scripts: RefCell::default(),
             lock,
             read,
         })
@@ -96,6 +99,11 @@ impl Sources {
     pub(super) fn names(&self, test: bool) -> &Names {
         let names = if test { &self.of_tests } else { &self.plain };
         names.get_or_init(|| Names::new(&self.index, test))
+    }
+
+    /// The digest of a build script.
+    pub(super) fn script(&self, file: &Path) -> [u8; 32] {
+        *self.scripts.borrow_mut().entry(file.to_owned()).or_insert_with(|| load::digest_of_script(file))
     }
 
     /// A package that is not read and all that it depends on: a line for each.
