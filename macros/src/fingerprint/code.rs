@@ -41,7 +41,8 @@ pub(super) fn of(sources: &Sources, root: &Root, options: &Options) -> Code {
     }
     for module in &place.modules {
         let at = place.own.first().map(|own| index.items[*own].at);
-        let resolved = names.of_code(index, &mentions, names::Place { module: *module, at, loose: false }, "", &root.own);
+        let resolved =
+            names.of_code(index, &mentions, names::Place { module: *module, at, loose: false }, "", &root.own);
         edges.push(resolved.digest);
         walk.mentioned(&resolved);
     }
@@ -140,6 +141,7 @@ impl<'s> Seen<'s> {
         let mut seen = Seen { sources, extra: BTreeMap::new(), settings: Vec::new() };
         let index = &sources.index;
         let mut asks: BTreeSet<CrateId> = BTreeSet::new();
+        let mut featured: BTreeSet<CrateId> = BTreeSet::new();
         let mut settings: BTreeMap<String, Setting> = BTreeMap::new();
         let root_file = root.file(place, index);
         let root_crate = place.modules.first().map_or(0, |module| index.modules[*module].krate);
@@ -153,6 +155,10 @@ impl<'s> Seen<'s> {
             let own = index.crates[krate].source.own_package;
             for cfg in &mentions.cfgs {
                 asks.insert(krate);
+                // Which features another package has is not known here; which ones it is asked for, is.
+                if !own && cfg.contains("feature") {
+                    featured.insert(krate);
+                }
                 seen.cfg(cfg, own, &mut settings);
             }
             for env in &mentions.envs {
@@ -171,6 +177,12 @@ impl<'s> Seen<'s> {
                 seen.file(include, krate, file.as_ref());
             }
         }
+        for id in &closure.items {
+            let module = &index.modules[index.items[*id].module];
+            if !index.crates[module.krate].source.own_package && module.cfgs.iter().any(|cfg| cfg.contains("feature")) {
+                featured.insert(module.krate);
+            }
+        }
         for cfg in &closure.cfgs {
             seen.cfg(cfg, true, &mut settings);
         }
@@ -178,6 +190,12 @@ impl<'s> Seen<'s> {
             let known = &index.crates[krate];
             for (file, digest) in &known.opaque {
                 seen.extra.insert(format!("file {file}"), (*digest, file.clone()));
+            }
+            if featured.contains(&krate) {
+                let asked: Vec<&str> = known.source.asked.iter().map(String::as_str).collect();
+                let place = format!("{}Cargo.toml", known.source.prefix);
+                seen.extra
+                    .insert(format!("features of {}", known.source.name), (digest(asked.join(",").as_bytes()), place));
             }
             // Its build script says what is generated, which conditions hold and which variables are set.
             if let Some(script) = &known.source.build_script

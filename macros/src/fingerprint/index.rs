@@ -1,6 +1,6 @@
 //! All items of the crate at hand and of its path dependencies, by where they are and what they are called.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path as FilePath, PathBuf};
 
 use super::source::{ImplHead, Kind, Mentions, RawItem, RawModule, Use, digest, is_standard_macro};
@@ -65,6 +65,8 @@ pub(super) struct CrateSource {
     pub(super) out_dir: Option<PathBuf>,
     /// The crates it can name. A name may mean several packages, where only one of them is in use.
     pub(super) externs: HashMap<String, Vec<Extern>>,
+    /// The features that the packages at hand ask of its package.
+    pub(super) asked: BTreeSet<String>,
     /// The build script of its package.
     pub(super) build_script: Option<PathBuf>,
     /// Whether it is of the package that is being compiled.
@@ -369,7 +371,8 @@ impl Index {
     pub(super) fn exported_macros(&self, name: &str, krate: CrateId) -> impl Iterator<Item = ItemId> {
         let is_exported = move |id: &ItemId| {
             let macros = &self.items[*id].mentions.macros;
-            self.crate_of(*id) == krate && macros.iter().any(|path| matches!(&path[..], [only] if only == "macro_export"))
+            self.crate_of(*id) == krate
+                && macros.iter().any(|path| matches!(&path[..], [only] if only == "macro_export"))
         };
         self.macros.get(name).into_iter().flatten().copied().filter(is_exported)
     }

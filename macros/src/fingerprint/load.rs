@@ -1,6 +1,6 @@
 //! The files of a crate, from its root along its `mod` declarations, read on as many threads as there are cores.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path as FilePath, PathBuf};
 use std::{fs, io, thread};
 
@@ -240,6 +240,7 @@ pub(super) fn digest_of_script(script: &FilePath) -> [u8; 32] {
         prefix: String::new(),
         out_dir: None,
         externs: HashMap::new(),
+        asked: BTreeSet::new(),
         build_script: None,
         own_package: false,
     };

@@ -247,7 +247,8 @@ impl Names {
 
     /// The items whose names have all these parts, as far as they are long enough to say anything.
     fn joined(&self, index: &Index, parts: &[String], resolved: &mut Resolved) {
-        let parts: Vec<String> = parts.iter().map(|part| fold(part)).filter(|part| part.len() >= SHORTEST_PART).collect();
+        let parts: Vec<String> =
+            parts.iter().map(|part| fold(part)).filter(|part| part.len() >= SHORTEST_PART).collect();
         let fits = |name: &str| {
             let name = fold(name);
             !parts.is_empty() && parts.iter().all(|part| name.contains(part))

@@ -2,7 +2,7 @@
 //! named.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -35,6 +35,7 @@ struct Dependent {
     /// Name and version of the package that has it.
     of: (String, String),
     package: String,
+    asked: Vec<String>,
 }
 
 thread_local! {
@@ -111,14 +112,17 @@ impl Sources {
         if let Some(known) = self.lines.borrow().get(&id) {
             return Rc::clone(known);
         }
-        let Dependent { of, package } = &self.locked[id];
-        let lines = match &self.lock {
+        let Dependent { of, package, asked } = &self.locked[id];
+        let mut lines = match &self.lock {
             Ok(lock) => lock.closure((&of.0, &of.1), package, &|locked| {
                 OWN_PACKAGES.contains(&&*locked.name)
                     || (locked.source.is_none() && self.read.contains(&(locked.name.clone(), locked.version.clone())))
             }),
             Err(_) => Vec::new(),
         };
+        if !asked.is_empty() {
+            lines.push(format!("{package} features {}", asked.join(", ")));
+        }
         let lines = Rc::new(lines);
         self.lines.borrow_mut().insert(id, Rc::clone(&lines));
         lines
@@ -144,6 +148,7 @@ impl Reader {
             prefix: String::new(),
             out_dir: compilation.out_dir.clone(),
             externs: HashMap::new(),
+            asked: BTreeSet::new(),
             build_script: package.build_script.clone(),
             own_package: true,
         };
@@ -198,8 +203,11 @@ impl Reader {
                 Extern::Silent
             } else {
                 match dependency.path.as_deref().and_then(|dir| self.package(dir, work)) {
-                    Some(read) => Extern::Read(read),
-                    None => Extern::Locked(self.lock_entry(&of, dependency.package)),
+                    Some(read) => {
+                        self.index.crates[read].source.asked.extend(dependency.asked);
+                        Extern::Read(read)
+                    }
+                    None => Extern::Locked(self.lock_entry(&of, dependency)),
                 }
             };
             externs.entry(word).or_default().push(known);
@@ -207,8 +215,9 @@ impl Reader {
         self.index.crates[krate].source.externs = externs;
     }
 
-    fn lock_entry(&mut self, of: &(String, String), package: String) -> LockedId {
-        let entry = Dependent { of: of.clone(), package };
+    fn lock_entry(&mut self, of: &(String, String), dependency: Dependency) -> LockedId {
+        let Dependency { package, asked, .. } = dependency;
+        let entry = Dependent { of: of.clone(), package, asked };
         self.locked.iter().position(|known| *known == entry).unwrap_or_else(|| {
             self.locked.push(entry);
             self.locked.len() - 1
@@ -257,6 +266,7 @@ impl Reader {
             prefix: if own_package { String::new() } else { format!("{}/", of.name) },
             out_dir: self.index.crates[0].source.out_dir.clone().filter(|_| own_package),
             externs: HashMap::new(),
+            asked: BTreeSet::new(),
             build_script: of.build_script.clone(),
             own_package,
         };

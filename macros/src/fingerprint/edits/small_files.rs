@@ -159,14 +159,6 @@ one",
         "{ 2 }",
     ),
     (
-        "the binary's function in the library",
-        "pub fn f() -> u8 { 1 }
-//- src/main.rs
-        mod a { #[cached] fn root() -> u8 { 1 } } #[cached] fn root() -> u8 { 2 }",
-        "{ 1 }",
-        "{ 2 }",
-    ),
-    (
         "the features of a dependency",
         "#[cached] fn root() -> u8 { other::f() }
 //- Cargo.toml

@@ -14,10 +14,10 @@ mod mentions;
 mod module;
 mod uses;
 
+pub(super) use cursor::bare;
 pub(super) use definition::digest;
 pub(super) use heads::ImplHead;
 pub(super) use include::Include;
-pub(super) use cursor::bare;
 pub(super) use mentions::{Mentions, Path, is_keyword, is_standard_macro};
 pub(super) use module::{Content, ModuleDeclaration, RawModule};
 pub(super) use uses::Use;

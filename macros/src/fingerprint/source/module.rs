@@ -5,12 +5,12 @@ use std::path::Path;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::super::tokens::{feed_trees, flatten, is_punct};
+use super::RawItem;
 use super::attributes::Attributes;
 use super::cursor::is_word;
 use super::definition::{self, Definition};
 use super::include::Include;
 use super::uses::{self, Use};
-use super::RawItem;
 
 /// What stands in a file, or between the braces of a module.
 #[derive(Clone, Debug, Default)]
