@@ -121,8 +121,10 @@ impl Taker<'_> {
     }
 
     fn declared(&mut self, declared: ModuleDeclaration, parent: ModuleId, children: &FilePath, nested: bool) {
-        let ModuleDeclaration { name, test, paths, cfgs, content, at } = declared;
+        let ModuleDeclaration { name, test, paths, cfgs, conditions, content, at } = declared;
         let module = self.index.add_module(parent, &name, test, &cfgs, at);
+        // Which of two modules of one name is there when is part of what is in them.
+        self.index.modules[module].path.push_str(&conditions);
         // In a module of the same file a path counts from where its files would be.
         let base = if nested { children } else { self.file.parent().unwrap_or(children) };
         match content {

@@ -247,14 +247,18 @@ impl<'i> Resolver<'i> {
                     meaning
                 }),
             };
+            if !used.cfgs.is_empty() && !found.is_nothing() {
+                found.beyond.push(format!("{} {}", used.cfgs.join(" "), used.path.join("::")));
+            }
             found.cfgs.extend_from_slice(&used.cfgs);
             meaning.add(found);
         }
         for (number, glob) in here.uses.iter().enumerate().filter(|(_, used)| used.name.is_none()) {
             let target = self.target_of_glob(module, number, &glob.path);
             let mut found = self.in_glob(&target, name, asked);
-            if !found.is_nothing() {
+            if !found.is_nothing() && !glob.cfgs.is_empty() {
                 found.cfgs.extend_from_slice(&glob.cfgs);
+                found.beyond.push(format!("{} {}", glob.cfgs.join(" "), glob.path.join("::")));
             }
             self.add_uncovered(&mut meaning, found);
         }

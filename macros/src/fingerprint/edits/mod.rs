@@ -2,10 +2,11 @@
 //!
 //! | file                                | idea                                                              |
 //! |-------------------------------------|-------------------------------------------------------------------|
-//! | table.rs, changes_*.rs, stays_*.rs  | edits of one package of many files                                |
-//! | small_*.rs                          | edits of packages so small that one thing is in them              |
-//! | formatted.rs                        | what rustfmt makes of all of these                                |
+//! | package.rs, table.rs, changes.rs, stays.rs | edits of one package of many files                   |
+//! | small*.rs                                  | edits of packages so small that one thing is in them |
 
+mod changes;
+mod package;
 mod small;
 mod small_calls;
 mod small_files;
@@ -13,3 +14,5 @@ mod small_macros;
 mod small_names;
 mod small_stays;
 mod small_types;
+mod stays;
+mod table;

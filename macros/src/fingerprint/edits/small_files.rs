@@ -59,6 +59,16 @@ const EDITS: &[Small] = &[
         "{ 2 }",
     ),
     (
+        "which of two files holds when",
+        "#[cfg_attr(unix, path = \"one.rs\")] #[cfg_attr(windows, path = \"two.rs\")] mod os; #[cached] fn root() -> u8 { os::f() }
+//- src/one.rs
+        pub fn f() -> u8 { 1 }
+//- src/two.rs
+        pub fn f() -> u8 { 3 }",
+        "(unix, path = \"one.rs\")] #[cfg_attr(windows, path = \"two.rs\")]",
+        "(unix, path = \"two.rs\")] #[cfg_attr(windows, path = \"one.rs\")]",
+    ),
+    (
         "the usual file beside a path under a condition",
         "#[cfg_attr(unix, path = \"unix.rs\")] mod os; #[cached] fn root() -> u8 { os::f() }
 //- src/unix.rs

@@ -54,6 +54,24 @@ const EDITS: &[Small] = &[
         "{ 3 }",
     ),
     (
+        "which of two imports holds when",
+        "mod a { pub fn f() -> u8 { 1 } } mod b { pub fn f() -> u8 { 2 } } #[cfg(unix)] use a::f; #[cfg(not(unix))] use b::f; #[cached] fn root() -> u8 { f() }",
+        "#[cfg(unix)] use a::f; #[cfg(not(unix))] use b::f;",
+        "#[cfg(not(unix))] use a::f; #[cfg(unix)] use b::f;",
+    ),
+    (
+        "which of two modules holds when",
+        "#[cfg(unix)] mod m { pub fn f() -> u8 { 1 } } #[cfg(not(unix))] mod m { pub fn f() -> u8 { 2 } } #[cached] fn root() -> u8 { m::f() }",
+        "#[cfg(unix)] mod m { pub fn f() -> u8 { 1 } } #[cfg(not(unix))] mod m { pub fn f() -> u8 { 2 } }",
+        "#[cfg(not(unix))] mod m { pub fn f() -> u8 { 1 } } #[cfg(unix)] mod m { pub fn f() -> u8 { 2 } }",
+    ),
+    (
+        "which of two arms of cfg_if holds when",
+        "mod a { pub fn f() -> u8 { 1 } } mod b { pub fn f() -> u8 { 2 } } cfg_if::cfg_if! { if #[cfg(unix)] { use a::f; } else { use b::f; } } #[cached] fn root() -> u8 { f() }",
+        "if #[cfg(unix)] { use a::f; } else { use b::f; }",
+        "if #[cfg(unix)] { use b::f; } else { use a::f; }",
+    ),
+    (
         "super within a module in a body",
         "mod m { #[cached] fn root() -> u8 { mod inner { pub fn f() -> u8 { super::helper() } } inner::f() } fn helper() -> u8 { 1 } }",
         "{ 1 }",

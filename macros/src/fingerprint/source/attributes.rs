@@ -90,6 +90,8 @@ pub(super) struct Attributes {
     pub(super) ours: bool,
     /// The predicates it stands under.
     pub(super) cfgs: Vec<String>,
+    /// The attributes that say when it is there and in which file, as they are written.
+    pub(super) conditions: String,
     /// `#[macro_use]`
     pub(super) macro_use: bool,
     /// Whether a macro from elsewhere sees the item, and may define others.
@@ -109,7 +111,12 @@ impl Attributes {
             }
             let mut content = Vec::new();
             flatten(group.stream(), &mut content);
+            let paths = attributes.paths.len();
             attributes.one(&content);
+            let is_cfg = is_word(content.first(), "cfg");
+            if is_cfg || (is_word(content.first(), "cfg_attr") && attributes.paths.len() > paths) {
+                attributes.conditions.push_str(&crate::spelling::of(content.into_iter().collect()));
+            }
             at += 2 + inner;
         }
         attributes.length = at - from;

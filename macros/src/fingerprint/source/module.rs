@@ -37,6 +37,8 @@ pub(in crate::fingerprint) struct ModuleDeclaration {
     pub(in crate::fingerprint) paths: Vec<String>,
     /// The predicates it stands under.
     pub(in crate::fingerprint) cfgs: Vec<String>,
+    /// The attributes that say when it is there and in which file.
+    pub(in crate::fingerprint) conditions: String,
     pub(in crate::fingerprint) content: Content,
     /// Where it begins in its module, to be compared.
     pub(in crate::fingerprint) at: usize,
@@ -52,7 +54,15 @@ impl ModuleDeclaration {
     /// One in a file, if there is such a file.
     pub(in crate::fingerprint) fn uncertain(name: String) -> ModuleDeclaration {
         let cfgs = vec![String::new()];
-        ModuleDeclaration { name, test: false, paths: Vec::new(), cfgs, content: Content::File, at: 0 }
+        ModuleDeclaration {
+            name,
+            test: false,
+            paths: Vec::new(),
+            cfgs,
+            conditions: String::new(),
+            content: Content::File,
+            at: 0,
+        }
     }
 }
 
@@ -188,6 +198,7 @@ impl RawModule {
                     test: attributes.test,
                     paths: attributes.paths,
                     cfgs: attributes.cfgs,
+                    conditions: attributes.conditions,
                     content: content.map_or(Content::File, |content| Content::Inline(RawModule::of(content))),
                     at,
                 });
