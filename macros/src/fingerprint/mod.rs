@@ -16,6 +16,7 @@ mod cargo;
 mod closure;
 mod code;
 mod index;
+mod layout;
 mod load;
 mod names;
 mod predicate;
@@ -45,7 +46,7 @@ use root::Root;
 use sources::Sources;
 
 /// Goes with the rules in `tokens.rs`: raise the version when they change, because every stored result changes its key.
-const CONTEXT: &str = "larder 2026-11 code fingerprint v2";
+const CONTEXT: &str = "larder 2026-11 code fingerprint v3";
 
 /// What is known of a function's code when it is compiled.
 #[derive(Default)]

@@ -6,6 +6,7 @@
 //! | small*.rs                                  | edits of packages so small that one thing is in them |
 
 mod changes;
+mod formatted;
 mod package;
 mod small;
 mod small_calls;

@@ -20,7 +20,7 @@ pub(super) use heads::ImplHead;
 pub(super) use include::Include;
 pub(super) use mentions::{Mentions, Path, is_keyword, is_standard_macro};
 pub(super) use module::{Content, ModuleDeclaration, RawModule};
-pub(super) use uses::Use;
+pub(super) use uses::{Use, flatten as uses_of};
 
 use std::path::Path as FilePath;
 

@@ -19,7 +19,7 @@ pub(in crate::fingerprint) struct Use {
 }
 
 /// The names of a declaration, from behind `use` to its `;`.
-pub(super) fn flatten(trees: &[TokenTree]) -> Vec<Use> {
+pub(in crate::fingerprint) fn flatten(trees: &[TokenTree]) -> Vec<Use> {
     let mut out = Vec::new();
     tree(trees, &Vec::new(), &mut out);
     out
