@@ -5,7 +5,7 @@
 use proc_macro2::{Delimiter, Group, TokenTree};
 
 use super::source::uses_of;
-use super::tokens::{flatten, is_punct};
+use super::tokens::{commas, flatten, is_punct};
 
 /// Words that a closure may follow.
 const BEFORE_CLOSURE: [&str; 6] = ["async", "break", "else", "move", "return", "static"];
@@ -18,16 +18,47 @@ pub(super) fn idle_braces(trees: &[TokenTree], at: usize, group: &Group) -> Opti
     }
     let mut inner = Vec::new();
     flatten(group.stream(), &mut inner);
-    // With a comma it is no expression, save that of a generic function; an attribute goes with its statement.
+    if let Some(last) = inner.len().checked_sub(1)
+        && is_idle_semicolon(&inner, last)
+    {
+        inner.pop();
+    }
+    // With a comma it is no expression, save one between `<` and `>`; an attribute goes with its statement.
     let is_one = !inner.is_empty()
-        && !inner.iter().any(|tree| is_punct(tree, ';') || is_punct(tree, ','))
+        && !inner.iter().any(|tree| is_punct(tree, ';'))
+        && commas(&inner) == 0
         && !inner.first().is_some_and(|first| is_punct(first, '#'));
     is_one.then_some(inner)
+}
+
+/// Whether rustfmt may add or remove this semicolon: behind `return`, `break` and `continue` at the end of a block.
+pub(super) fn is_idle_semicolon(trees: &[TokenTree], at: usize) -> bool {
+    if at + 1 != trees.len() || !is_punct(&trees[at], ';') {
+        return false;
+    }
+    for (before, tree) in trees[..at].iter().enumerate().rev() {
+        let begins = match before.checked_sub(1).map(|previous| &trees[previous]) {
+            None => true,
+            Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::Brace,
+            Some(previous) => is_punct(previous, ';'),
+        };
+        match tree {
+            TokenTree::Ident(word) if begins => return word == "return" || word == "break" || word == "continue",
+            tree if is_punct(tree, ';') => return false,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Whether the body of an arm follows.
 pub(super) fn is_arm(before: &[TokenTree]) -> bool {
     matches!(before, [.., equals, arrow] if is_punct(equals, '=') && is_punct(arrow, '>'))
+}
+
+/// `->` or `=>`
+fn is_arrow(before: &[TokenTree]) -> bool {
+    is_arm(before) || matches!(before, [.., dash, arrow] if is_punct(dash, '-') && is_punct(arrow, '>'))
 }
 
 /// Whether this is the whole body of a closure: behind its parameters, and nothing behind it.
@@ -54,11 +85,14 @@ fn is_closure(trees: &[TokenTree], at: usize) -> bool {
 /// of a path (`f::<T>`).
 pub(super) fn ends_generics(before: &[TokenTree]) -> bool {
     let is = |at: usize, character| before.get(at).is_some_and(|tree| is_punct(tree, character));
+    if is_arrow(before) {
+        return false;
+    }
     let mut depth = 0_usize;
     let mut at = before.len();
     while at > 0 {
         at -= 1;
-        if is(at, '>') && !(at > 0 && (is(at - 1, '-') || is(at - 1, '='))) {
+        if is(at, '>') && !is_arrow(&before[..=at]) {
             depth += 1;
         } else if is(at, '<') {
             depth = depth.saturating_sub(1);

@@ -97,6 +97,7 @@ fn walk(trees: &[TokenTree], trailing: TrailingComma, out: &mut Vec<u8>) {
                     token(b'o', ",", out);
                 }
             }
+            TokenTree::Punct(_) if layout::is_idle_semicolon(trees, at) => {}
             TokenTree::Punct(_) => {
                 let operator = operator(&trees[at..]);
                 token(b'o', &operator, out);
@@ -217,7 +218,7 @@ fn is_call(before: &[TokenTree]) -> bool {
 /// The commas of a parenthesis, without those between `<` and `>`.
 ///
 /// In `(a < b, c > d,)` those are comparisons; then it is taken for a tuple of one, and reformatting it is a change.
-fn commas(trees: &[TokenTree]) -> usize {
+pub(super) fn commas(trees: &[TokenTree]) -> usize {
     let mut depth = 0usize;
     let mut commas = 0;
     let mut previous = ' ';
