@@ -92,7 +92,7 @@ impl Names {
     fn head(&self, index: &Index, id: ItemId) -> Option<Implemented> {
         let item = &index.items[id];
         let ImplHead { of_trait, head, own, arguments, .. } = item.head.as_ref()?;
-        let resolver = Resolver::new(index, self.test, &self.memo);
+        let resolver = Resolver::new(index, &self.memo);
         let types_in = |path: &Vec<String>, module: ModuleId| {
             let mut found = resolver.path(path, module, &[]).items;
             found.retain(|found| index.items[*found].kind.is_type() || index.items[*found].kind == Kind::Trait);
@@ -157,7 +157,7 @@ impl Names {
 
     /// The items that a path means in a module, and the associated names behind it.
     pub(super) fn meaning(&self, index: &Index, path: &[String], module: ModuleId) -> (Vec<ItemId>, Vec<String>) {
-        let meaning = Resolver::new(index, self.test, &self.memo).path(path, module, &[]);
+        let meaning = Resolver::new(index, &self.memo).path(path, module, &[]);
         let members = path.iter().skip(meaning.taken).cloned().collect();
         (meaning.items, members)
     }
@@ -172,7 +172,7 @@ impl Names {
         own: &[u8; 32],
     ) -> Resolved {
         let Place { module, at, loose } = place;
-        let resolver = Resolver::new(index, self.test, &self.memo);
+        let resolver = Resolver::new(index, &self.memo);
         let mut resolved =
             Resolved { members: mentions.members.clone(), cfgs: mentions.cfgs.clone(), ..Resolved::default() };
         let mut bytes = Vec::with_capacity(256);

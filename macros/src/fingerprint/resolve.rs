@@ -74,11 +74,9 @@ impl Meaning {
     }
 }
 
-/// Looks names up, for code of tests or without it.
+/// Looks names up.
 pub(super) struct Resolver<'i> {
     pub(super) index: &'i Index,
-    /// Whether what is of tests only is there.
-    pub(super) test: bool,
     memo: &'i Memo,
 }
 
@@ -92,8 +90,8 @@ pub(super) struct Memo {
 }
 
 impl<'i> Resolver<'i> {
-    pub(super) fn new(index: &'i Index, test: bool, memo: &'i Memo) -> Resolver<'i> {
-        Resolver { index, test, memo }
+    pub(super) fn new(index: &'i Index, memo: &'i Memo) -> Resolver<'i> {
+        Resolver { index, memo }
     }
 
     /// What a path means in a module; `globs` are those of the code it stands in.

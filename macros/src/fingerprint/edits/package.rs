@@ -84,9 +84,7 @@ macro_rules! scaled {
     };
 }
 macro_rules! unused {
-    () => {
-        1
-    };
+    () => { 1 };
 }
 macro_rules! counter {
     ($name:ident, $start:literal) => {

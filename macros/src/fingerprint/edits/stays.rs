@@ -68,7 +68,7 @@ const EDITS: &[Edit] = &[
         SAME,
     ),
     ("an unrelated type's From", "src/errors.rs", "Other {\n        Other\n", "Other {\n        return Other;\n", SAME),
-    ("an unrelated macro", "src/macros.rs", "        1\n", "        2\n", SAME),
+    ("an unrelated macro", "src/macros.rs", "() => { 1 }", "() => { 2 }", SAME),
     ("an unrelated invocation", LIB, "counter!(STOPPED, 2)", "counter!(STOPPED, 4)", SAME),
     ("a new invocation", LIB, "counter!(STOPPED, 2);", "counter!(STOPPED, 2);\ncounter!(PAUSED, 2);", SAME),
     (

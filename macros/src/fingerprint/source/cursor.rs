@@ -3,7 +3,8 @@
 use proc_macro2::{Delimiter, Group, Ident, TokenTree};
 
 use super::super::tokens::is_punct;
-use super::mentions::{Path, is_keyword};
+use super::mentions::Path;
+use super::words::is_keyword;
 
 /// The text of an identifier, without `r#` unless it is a keyword.
 pub(super) fn word(tree: &TokenTree) -> Option<String> {

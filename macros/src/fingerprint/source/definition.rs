@@ -6,8 +6,9 @@ use super::super::tokens::{feed_trees, flatten, is_punct};
 use super::attributes::Attributes;
 use super::cursor::{colons, end_of_definition, end_of_statement, group_at, is_word, path_at, word};
 use super::heads::ImplHead;
-use super::mentions::{Mentions, is_keyword};
+use super::mentions::Mentions;
 use super::module::RawModule;
+use super::words::is_keyword;
 use super::{Kind, RawItem};
 
 /// The rules by which an item's digest is made go with the fingerprint's context; this one keeps items apart from it.

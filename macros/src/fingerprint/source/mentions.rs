@@ -8,6 +8,7 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use super::super::tokens::{flatten, is_punct, silent_attribute};
 use super::cursor::{is_word, path_at, text, word};
 use super::include::Include;
+use super::words::{is_keyword, is_standard_macro};
 use super::{inline, uses};
 
 /// Segments as written; `$crate` is `crate`, and a path with `::` in front begins with an empty segment.
@@ -55,46 +56,6 @@ enum Input {
     Plain,
     /// Of a macro that may do anything with its tokens: `name: value` can be a call, and `name` a method's.
     Any,
-}
-
-/// Macros of the standard library whose input is plain.
-const PLAIN: [&str; 31] = [
-    "assert",
-    "assert_eq",
-    "assert_ne",
-    "cfg",
-    "column",
-    "compile_error",
-    "concat",
-    "dbg",
-    "debug_assert",
-    "debug_assert_eq",
-    "debug_assert_ne",
-    "env",
-    "eprint",
-    "eprintln",
-    "format",
-    "format_args",
-    "include_bytes",
-    "include_str",
-    "line",
-    "matches",
-    "option_env",
-    "panic",
-    "print",
-    "println",
-    "thread_local",
-    "todo",
-    "unimplemented",
-    "unreachable",
-    "vec",
-    "write",
-    "writeln",
-];
-
-/// Whether a macro of this name is the standard library's, unless another takes the name.
-pub(in crate::fingerprint) fn is_standard_macro(name: &str) -> bool {
-    PLAIN.binary_search(&name).is_ok()
 }
 
 impl Mentions {
@@ -437,51 +398,6 @@ fn begins_statement(trees: &[TokenTree], at: usize) -> bool {
 
 fn begins_definition(tree: &TokenTree) -> bool {
     matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace) || is_punct(tree, '<')
-}
-
-/// Words that name nothing. Not those that are words only in places (`union`, `auto`, `default`).
-pub(in crate::fingerprint) fn is_keyword(word: &str) -> bool {
-    matches!(
-        word,
-        "as" | "async"
-            | "await"
-            | "break"
-            | "const"
-            | "continue"
-            | "crate"
-            | "dyn"
-            | "else"
-            | "enum"
-            | "extern"
-            | "false"
-            | "fn"
-            | "for"
-            | "if"
-            | "impl"
-            | "in"
-            | "let"
-            | "loop"
-            | "match"
-            | "mod"
-            | "move"
-            | "mut"
-            | "pub"
-            | "ref"
-            | "return"
-            | "self"
-            | "Self"
-            | "static"
-            | "struct"
-            | "super"
-            | "trait"
-            | "true"
-            | "type"
-            | "unsafe"
-            | "use"
-            | "where"
-            | "while"
-            | "_"
-    )
 }
 
 impl Mentions {

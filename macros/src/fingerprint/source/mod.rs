@@ -13,14 +13,16 @@ mod inline;
 mod mentions;
 mod module;
 mod uses;
+mod words;
 
 pub(super) use cursor::bare;
 pub(super) use definition::digest;
 pub(super) use heads::ImplHead;
 pub(super) use include::Include;
-pub(super) use mentions::{Mentions, Path, is_keyword, is_standard_macro};
+pub(super) use mentions::{Mentions, Path};
 pub(super) use module::{Content, ModuleDeclaration, RawModule};
 pub(super) use uses::{Use, flatten as uses_of};
+pub(super) use words::{is_keyword, is_standard_macro};
 
 use std::path::Path as FilePath;
 
