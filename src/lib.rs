@@ -80,9 +80,9 @@ pub use codec::{CodecError, CodecId, Encoded};
 pub use error::{Error, Result};
 pub use larder_macros::{cached, main, task};
 pub use memory::{
-    ArgumentChange, ArgumentInfo, Cached, CachedFn, CodeInfo, Entries, EntryInfo, Explanation, FunctionInfo,
-    ItemChange, ItemChangeKind, Memory, MemoryBuilder, Metadata, MissReason, MmapMode, NotStoredReason, Shelved, Stats,
-    Totals, Validity,
+    ArgumentChange, ArgumentInfo, Bless, BlessError, Blessed, BlessedCode, Blessing, Cached, CachedFn, CodeInfo,
+    Difference, Entries, EntryInfo, Explanation, FunctionInfo, ItemChange, ItemChangeKind, Memory, MemoryBuilder,
+    Metadata, MissReason, MmapMode, NotStoredReason, Shelved, Stats, Totals, Validity,
 };
 pub use panics::Panic;
 #[cfg(feature = "tracing")]

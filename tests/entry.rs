@@ -70,6 +70,8 @@ mod cases {
                     }
                 }
             }
+            // Starts itself as the tool does.
+            "blesses" => return blesses(),
             // A worker is at its end at once.
             "ends at once" => {
                 if std::env::var_os(WORKER).is_some() {
@@ -84,6 +86,23 @@ mod cases {
         note_start();
         // As the harness of tests does it.
         if role == "in a thread" { thread::spawn(run).join().expect("it does not panic") } else { run() }
+    }
+
+    /// Has a function of its own blessed, in a process that goes past the entry.
+    fn blesses() -> ExitCode {
+        if std::env::var_os(WORKER).is_some() {
+            note_start();
+            return ExitCode::from(5);
+        }
+        larder::init();
+        note_start();
+        let cache = tempfile::tempdir().expect("a temporary folder can be made");
+        let memory = larder::Memory::open(cache.path()).expect("it is empty");
+        let function = std::any::type_name::<square>();
+        let program = std::env::current_exe().expect("the system knows");
+        let error = memory.bless_in(Some(&program), function, &larder::Bless::new()).expect_err("there are no entries");
+        println!("bless: {}, {}, {error}", error.is_program(), error.is_nothing());
+        ExitCode::from(7)
     }
 
     /// As a program has it whose author writes the attribute.
@@ -119,11 +138,12 @@ mod cases {
     }
 
     fn tests() -> ExitCode {
-        let cases: [(&str, fn()); 4] = [
+        let cases: [(&str, fn()); 5] = [
             ("a_program_without_an_entry_is_told_so_and_starts_nothing", a_program_without_an_entry),
             ("a_program_with_an_entry_runs", a_program_with_an_entry),
             ("a_worker_that_goes_past_the_entry_is_one_and_is_found_out", past_the_entry),
             ("a_worker_that_never_comes_to_the_entry_is_one_and_is_found_out", never_at_the_entry),
+            ("a_program_that_is_to_bless_is_entered_or_found_out", to_bless),
         ];
         // The words of cargo's own harness that matter here: a filter, and a wish for a list.
         let args: Vec<String> = std::env::args().skip(1).collect();
@@ -255,6 +275,19 @@ mod cases {
             assert_eq!((ended.programs.len(), ended.strays.len()), (1, 1), "{}", ended.all());
             ended.leaves_nothing();
         }
+    }
+
+    fn to_bless() {
+        let ended = program("blesses");
+        assert_eq!(ended.output.status.code(), Some(7), "{}", ended.all());
+        if ENTERS_BY_ITSELF {
+            assert!(ended.said.starts_with("bless: false, true, ") && ended.strays.is_empty(), "{}", ended.all());
+        } else {
+            let words = "ended (exit status: 5) before it had answered";
+            assert!(ended.said.starts_with("bless: true, false, ") && ended.said.contains(words), "{}", ended.all());
+            assert_eq!(ended.strays.len(), 1, "{}", ended.all());
+        }
+        ended.leaves_nothing();
     }
 
     fn never_at_the_entry() {

@@ -3,11 +3,13 @@
 use std::marker::PhantomData;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::enc::write::Writer;
 use bincode::error::{DecodeError, EncodeError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::CodecError;
+use super::bounded::Bounded;
 use super::guard::{Watch, Watched};
 use super::sections::Reader;
 
@@ -22,6 +24,17 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
         EncodeError::OtherString(words) => CodecError::new(words),
         error => CodecError::new(error),
     })
+}
+
+/// As [`encode`], into what may refuse more: then it stops there.
+pub(super) fn encode_into<T: Serialize>(value: &T, bounded: &mut Bounded) -> Result<(), CodecError> {
+    bincode::serde::encode_into_writer(value, &mut *bounded, CONFIG).map(drop).map_err(CodecError::new)
+}
+
+impl Writer for &mut Bounded {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        if self.take(bytes) { Ok(()) } else { Err(EncodeError::Other("it is too long")) }
+    }
 }
 
 /// bincode makes room for a text before it reads it, so bytes that lie about a length could ask for all of memory. A

@@ -6,6 +6,7 @@
 //! [`self_describing`] is MessagePack with field names, and carries those. [`encode`] picks by trying: a value goes out
 //! compact only if it is known to come back the same.
 
+mod bounded;
 mod compact;
 mod guard;
 mod numbers;
@@ -28,6 +29,7 @@ use crate::key::canonical::canonical;
 #[cfg(unix)]
 use crate::panics;
 use crate::sys::map::Mapped;
+use bounded::Bounded;
 use numbers::AsBytes;
 pub(crate) use shape::{is_err, is_none, shape_of};
 
@@ -265,6 +267,27 @@ pub(crate) fn encode_unproved<T: Serialize>(value: &T, prefer: Prefer) -> Result
         return Ok(Encoding { codec: CodecId::Sections, mapped: split.has_bulk, parts: split.parts });
     }
     Ok(Encoding::new(CodecId::Compact, compact::encode(value)?))
+}
+
+/// The arguments of a call, where they take up to so many bytes with a codec that `comes_back`: the compact one, else the
+/// self-describing one. What is longer costs no more than the first of its bytes.
+pub(crate) fn encode_small<T: Serialize>(
+    value: &T,
+    most: usize,
+    comes_back: impl Fn(&Encoded) -> bool,
+) -> Option<Encoded> {
+    let mut bounded = Bounded::new(most);
+    let written = compact::encode_into(value, &mut bounded);
+    if bounded.is_full() {
+        return None;
+    }
+    let encoded = Encoded::new(CodecId::Compact, bounded.into_bytes());
+    if written.is_ok() && comes_back(&encoded) {
+        return Some(encoded);
+    }
+    let mut bounded = Bounded::new(most);
+    self_describing::encode_into(value, &mut bounded).ok()?;
+    Some(Encoded::new(CodecId::SelfDescribing, bounded.into_bytes())).filter(comes_back)
 }
 
 /// Runs code that runs a user's `Serialize` or `Deserialize`: a panic of theirs is an error too.

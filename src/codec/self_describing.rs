@@ -6,10 +6,16 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use super::CodecError;
+use super::bounded::Bounded;
 use super::guard::{Watch, Watched};
 
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     rmp_serde::to_vec_named(value).map_err(CodecError::new)
+}
+
+/// As [`encode`], into what may refuse more.
+pub(super) fn encode_into<T: Serialize>(value: &T, bounded: &mut Bounded) -> Result<(), CodecError> {
+    rmp_serde::encode::write_named(bounded, value).map_err(CodecError::new)
 }
 
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {

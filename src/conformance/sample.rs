@@ -64,6 +64,7 @@ impl Sample {
             fingerprint: (!self.by_hand).then_some([self.version as u8; 32]),
             version: self.version,
             arguments: vec![argument],
+            call: None,
         };
         let entry = NewEntry {
             key: self.key(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arguments::{ArgsOf, Arguments};
-use super::call::{Keyed, Subject};
+use super::call::{Keyed, Subject, Told};
 use super::claim::{Guard, Met};
 use super::computation::Computation;
 use super::offload::Lane;
@@ -113,6 +113,12 @@ pub(super) struct Place {
     pub(super) made_of: Arc<MadeOf>,
 }
 
+impl Place {
+    pub(super) fn keyed(&self) -> Keyed<'_> {
+        Keyed { key: self.key, entry: self.entry, made_of: &self.made_of }
+    }
+}
+
 /// A claim that goes with the computation from thread to thread.
 pub(super) type Claim = Guard<Arc<Shelves>>;
 
@@ -181,12 +187,12 @@ where
         A: Arguments,
         F: Future<Output = O>,
     {
-        let texts = self.subject.texts(&args);
-        let keyed = Keyed { key: place.key, entry: place.entry, made_of: &place.made_of };
+        let keyed = place.keyed();
+        let told = self.subject.told(&keyed, &args);
         let why = self.computation().told_why(&place.shelves, &keyed, &args, reason);
         self.computation().begins(&self.computation().told_texts(&args), reason, why);
         let (output, took) = self.timed(|| compute(args)).await;
-        self.keep(place, output, texts, took, claim).await
+        self.keep(place, output, told, took, claim).await
     }
 
     /// Does what takes no waiting.
@@ -211,8 +217,8 @@ where
     }
 
     fn hot_value<A: Arguments>(&self, shelves: &Shelves, key: &Key, args: &A) -> Option<O> {
-        let output = self.subject.hot_value(&self.memory, shelves, key)?;
-        self.subject.say_loaded(&self.memory, Source::Hot, args);
+        let (output, source) = self.subject.hot_value(&self.memory, shelves, key)?;
+        self.subject.say_loaded(&self.memory, source, args);
         Some(output)
     }
 
@@ -236,19 +242,12 @@ where
     }
 
     /// Stores an output and ends the claim; gives it back, and whether others can now look it up.
-    async fn keep(
-        &self,
-        place: Place,
-        output: O,
-        texts: Vec<String>,
-        took: Duration,
-        claim: Option<Claim>,
-    ) -> (O, bool) {
+    async fn keep(&self, place: Place, output: O, told: Told, took: Duration, claim: Option<Claim>) -> (O, bool) {
         let call = self.clone();
         let job = move || {
             let Place { shelves, key, entry, made_of } = place;
             let keyed = Keyed { key, entry, made_of: &made_of };
-            let stored = call.computation().keep(&shelves, &keyed, &output, texts, took);
+            let stored = call.computation().keep(&shelves, &keyed, &output, told, took);
             if let Some(claim) = claim {
                 claim.end(stored);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Cached;
 use super::arguments::ArgsOf;
-use super::asynchronous::Call;
+use super::asynchronous::{Call, Place};
 use super::claim::Guard;
 use super::offload::Lane;
 use super::reason::MissReason;
@@ -66,16 +66,20 @@ impl<T: AsyncTask> Cached<T> {
         let call = Call::of(self);
         async move {
             let args = ArgsOf::<T>(args);
-            let key = call.place(&args).ok().map(|place| place.key);
-            if let Some(key) = key {
+            let place = call.place(&args).ok();
+            if let Some(place) = place.clone() {
                 let asked = call.clone();
-                let look = move || asked.subject.shelved_before(&asked.memory, &key);
+                let look = move || asked.subject.shelved_before(&asked.memory, &place.keyed());
                 if let Some(shelved) = Lane::Work.run(look).await {
                     return Ok(shelved);
                 }
             }
             let output = call.clone().run(args, |ArgsOf(args)| T::compute(args)).await;
-            Lane::Work.run(move || call.subject.shelve(&call.memory, key.as_ref(), output)).await
+            let shelve = move || {
+                let keyed = place.as_ref().map(Place::keyed);
+                call.subject.shelve(&call.memory, keyed.as_ref(), output)
+            };
+            Lane::Work.run(shelve).await
         }
     }
 }

@@ -20,7 +20,7 @@ use super::{Memory, NotStoredReason, lookup, store_failed};
 use crate::codec;
 use crate::error::Result;
 use crate::key::{Identity, Layout};
-use crate::task::{Function, Task};
+use crate::task::{Function, Task, registry};
 
 /// A task function with a memory in front of it. joblib's `MemorizedFunc`.
 ///
@@ -44,7 +44,7 @@ impl<T: Function> Cached<T> {
         };
         let layout = Layout::Tuple { ignored: T::IGNORED };
         let subject = Subject::new(Identity::of_task::<T>(), layout, T::PARAMETERS, results, validity);
-        let subject = subject.made_of(TypeId::of::<T>());
+        let subject = subject.made_of(TypeId::of::<T>()).of_task(registry::entry_of::<T>);
         Cached { memory, subject: Arc::new(subject) }
     }
 

@@ -12,22 +12,28 @@ use serde::de::DeserializeOwned;
 use super::arguments::{Arguments, MakeKey, Refused};
 use super::claim::{Guard, Met};
 use super::computation::Computation;
+use super::load::Answer;
 use super::lookup::{self, Looked};
 use super::reason::{MissReason, NotStoredReason};
 use super::stats::Source;
 use super::validity::Validity;
 use super::waiting::{self, Waiting};
-use super::{Memory, Shelves, inputs, namesakes};
+use super::{Memory, Shelves, bless, inputs, namesakes};
+use crate::codec::{self, Encoded};
 use crate::key::{Identity, Key, Layout, MadeOf, describe};
+use crate::panics;
 use crate::store::census::Code;
 use crate::store::entry::{Argument, Origin};
 use crate::store::used::FunctionName;
 use crate::store::{Absent, Claimant, Claimed, End, EntryKey, Lookup, Patience, Prefix};
 use crate::task::Parameter;
 use crate::task::probe::Sharing;
+use crate::task::registry::TaskEntry;
 
 /// More codes of a function than these are not asked about a missing entry.
 const MOST_CODES: usize = 8;
+/// Arguments that take more are not kept.
+const MOST_KEPT_BYTES: usize = 4096;
 
 /// A wrapped function as the road needs it: who it is, and what its output is to the store.
 pub(super) struct Subject<O, V> {
@@ -44,6 +50,9 @@ pub(super) struct Subject<O, V> {
     refusal: Option<&'static str>,
     /// Its other codes that have entries, as they were when an entry was missing first.
     other_codes: OnceLock<Vec<Identity>>,
+    /// Looks for its entry among the tasks, where it can be one.
+    find_task: fn() -> Option<&'static TaskEntry>,
+    task: OnceLock<Option<&'static TaskEntry>>,
     /// What changed since the newest of them, as it was when someone wanted to know first.
     changed: OnceLock<Option<String>>,
 }
@@ -60,6 +69,13 @@ pub(super) struct Keyed<'k> {
     pub(super) key: Key,
     pub(super) entry: EntryKey,
     pub(super) made_of: &'k MadeOf,
+}
+
+impl Keyed<'_> {
+    /// The call's own entry.
+    pub(super) fn own(&self) -> Answer {
+        Answer { key: self.key, entry: self.entry, blessing: None }
+    }
 }
 
 impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
@@ -86,8 +102,20 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             function,
             refusal: None,
             other_codes: OnceLock::new(),
+            find_task: || None,
+            task: OnceLock::new(),
             changed: OnceLock::new(),
         }
+    }
+
+    /// The same, of a function that may be a registered task.
+    pub(super) fn of_task(self, find_task: fn() -> Option<&'static TaskEntry>) -> Subject<O, V> {
+        Subject { find_task, ..self }
+    }
+
+    /// The function's entry among the tasks of this program, if it has one.
+    pub(super) fn task(&self) -> Option<&'static TaskEntry> {
+        *self.task.get_or_init(self.find_task)
     }
 
     /// The same, unless it is another function of the same name and code that is made of this type.
@@ -123,8 +151,8 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let Some(key) = self.key(memory, &args, &mut made_of) else {
             return Ok(computation.unkeyed(args, compute, MissReason::NoKey));
         };
-        if let Some(output) = self.hot_value(memory, shelves, &key) {
-            self.say_loaded(memory, Source::Hot, &args);
+        if let Some((output, source)) = self.hot_value(memory, shelves, &key) {
+            self.say_loaded(memory, source, &args);
             return Ok(output);
         }
         let keyed = Keyed { key, entry: self.prefix.entry(&key), made_of: &made_of };
@@ -169,11 +197,14 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let mut made_of = MadeOf::default();
         let key = self.try_key(args, &mut made_of).ok()?;
         let (output, source) = match self.hot_value(memory, shelves, &key) {
-            Some(output) => (output, Source::Hot),
+            Some(hot) => hot,
             None => {
                 let removals = shelves.removals();
-                let found = shelves.store.get(&self.prefix.entry(&key)).ok()?;
-                self.load(memory, shelves, &key, found, removals).ok()?
+                let keyed = Keyed { key, entry: self.prefix.entry(&key), made_of: &made_of };
+                match shelves.store.get(&keyed.entry) {
+                    Ok(found) => self.load(memory, shelves, &keyed.own(), found, removals).ok()?,
+                    Err(absent) => self.load_blessed(memory, shelves, &keyed, &absent, removals)?.ok()?,
+                }
             }
         };
         self.say_loaded(memory, source, args);
@@ -222,7 +253,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         loop {
             let removals = shelves.removals();
             return match waiting::get_or_claim(store, entry, who, waiting) {
-                Lookup::Found(found) => match self.load(memory, &shelves, key, found, removals) {
+                Lookup::Found(found) => match self.load(memory, &shelves, &keyed.own(), found, removals) {
                     Ok((output, source)) => Met::Loaded(output, source),
                     Err(reason) => match store.claim(entry, who, waiting.patience()) {
                         Claimed::Mine => {
@@ -232,7 +263,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                                 .shelves()
                                 .store
                                 .get(entry)
-                                .map(|found| self.load(memory, claim.shelves(), key, found, removals));
+                                .map(|found| self.load(memory, claim.shelves(), &keyed.own(), found, removals));
                             match again {
                                 Ok(Ok((output, source))) => {
                                     claim.end(true);
@@ -250,11 +281,20 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                 },
                 Lookup::Mine(absent) => {
                     let claim = Guard::new(shelves, *entry, who);
-                    let reason = self.miss_reason(memory, claim.shelves(), made_of, absent);
-                    Met::Missing(Some(claim), reason)
+                    match self.load_blessed(memory, claim.shelves(), keyed, &absent, removals) {
+                        Some(Ok((output, source))) => {
+                            claim.end(true);
+                            Met::Loaded(output, source)
+                        }
+                        Some(Err(reason)) => Met::Missing(Some(claim), reason),
+                        None => {
+                            let reason = self.miss_reason(memory, claim.shelves(), made_of, absent);
+                            Met::Missing(Some(claim), reason)
+                        }
+                    }
                 }
                 Lookup::Claimed(Claimed::Ended(End::Stored)) => match self.hot_value(memory, &shelves, key) {
-                    Some(output) => Met::Loaded(output, Source::Hot),
+                    Some((output, source)) => Met::Loaded(output, source),
                     // On disk if it is too large for memory; or gone again already.
                     None => continue,
                 },
@@ -274,6 +314,14 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     ) -> MissReason {
         match absent {
             Absent::Never => self.changed(shelves, made_of).unwrap_or(MissReason::NeverSeen),
+            absent => self.store_reason(memory, absent),
+        }
+    }
+
+    /// Why a call is computed whose entry cannot be had from the store.
+    pub(super) fn store_reason(&self, memory: &Memory, absent: Absent) -> MissReason {
+        match absent {
+            Absent::Never => MissReason::NeverSeen,
             Absent::Removed(tombstone) => tombstone.why().into(),
             Absent::DamagedRecord => MissReason::DamagedRecord,
             Absent::NewerRecord => MissReason::NewerRecord,
@@ -352,6 +400,20 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         format!("{}({})", self.identity.short_name(), describe::named(texts, self.parameters))
     }
 
+    /// What is kept of the arguments of a call that is computed.
+    pub(super) fn told<A: Arguments>(&self, keyed: &Keyed<'_>, args: &A) -> Told {
+        Told { texts: self.texts(args), call: self.kept_arguments(keyed, args) }
+    }
+
+    /// The arguments themselves, where the call can be made again by them: those of a task, where they are short and come back
+    /// as they are.
+    fn kept_arguments<A: Arguments>(&self, keyed: &Keyed<'_>, args: &A) -> Option<Encoded> {
+        let recall = self.task()?.recall();
+        let comes_back = |encoded: &Encoded| bless::are_of(recall, &self.identity, &keyed.key, encoded);
+        // What the key was made of was serialized already; what is ignored may still refuse, or panic.
+        panics::catch(|| codec::encode_small(args, MOST_KEPT_BYTES, comes_back)).ok().flatten()
+    }
+
     /// What the key was made of; `texts` are those of the arguments.
     pub(super) fn origin<'o>(&'o self, made_of: &MadeOf, texts: Vec<String>) -> Origin<'o> {
         let mut kept: Vec<(Cow<'o, str>, String)> = match made_of.given() {
@@ -374,8 +436,16 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             fingerprint: self.identity.fingerprint(),
             version: self.identity.version(),
             arguments,
+            call: None,
         }
     }
+}
+
+/// What is kept of the arguments of a call, taken before it is made: they are the function's from then on.
+pub(super) struct Told {
+    pub(super) texts: Vec<String>,
+    /// The arguments themselves.
+    pub(super) call: Option<Encoded>,
 }
 
 impl Waiting {

@@ -132,6 +132,7 @@ mod tests {
             fingerprint: Some([code; 32]),
             version: 1,
             arguments: Vec::new(),
+            call: None,
         };
         for code in [3, 5] {
             let entry = crate::store::NewEntry {

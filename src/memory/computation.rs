@@ -6,15 +6,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arguments::Arguments;
-use super::call::{Keyed, Subject};
+use super::call::{Keyed, Subject, Told};
 use super::load::Kept;
 use super::lookup::{self, Looked};
 use super::metadata::Metadata;
 use super::reason::{MissReason, NotStoredReason};
 use super::{Memory, Shelves, report};
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, Encoded};
 use crate::panics;
-use crate::store::entry::{Facts, Origin};
+use crate::store::entry::{CallBytes, Facts, Origin};
 use crate::store::used::Calls;
 use crate::store::{NewEntry, now_ms};
 
@@ -47,10 +47,11 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         compute: impl FnOnce(A) -> O,
         reason: MissReason,
     ) -> (O, bool) {
-        let texts = self.subject.texts(&args);
-        self.begins(&self.told_texts(&args), reason, self.told_why(shelves, keyed, &args, reason));
+        let told = self.subject.told(keyed, &args);
+        let why = self.told_why(shelves, keyed, &args, reason);
+        self.begins(&self.told_texts(&args), reason, why);
         let (output, took) = self.timed(|| compute(args));
-        let stored = self.keep(shelves, keyed, &output, texts, took);
+        let stored = self.keep(shelves, keyed, &output, told, took);
         (output, stored)
     }
 
@@ -63,18 +64,11 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         reason: MissReason,
     ) -> Option<String> {
         let is_told = self.memory.inner.reporter.is_verbose(2);
-        is_told.then(|| self.subject.explain_miss(shelves, keyed, args, reason).to_string())
+        is_told.then(|| self.subject.explain_miss(self.memory, shelves, keyed, args, reason).to_string())
     }
 
     /// Stores what may be stored of an output; answers whether others can now look it up.
-    pub(super) fn keep(
-        &self,
-        shelves: &Shelves,
-        keyed: &Keyed<'_>,
-        output: &O,
-        texts: Vec<String>,
-        took: Duration,
-    ) -> bool {
+    pub(super) fn keep(&self, shelves: &Shelves, keyed: &Keyed<'_>, output: &O, told: Told, took: Duration) -> bool {
         let calls = Calls { misses: 1, nanos_computing: nanos(took), ..Calls::default() };
         self.memory.note_call(shelves, &self.subject.function, None, calls);
         match (self.subject.stored)(output) {
@@ -84,7 +78,10 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
                 false
             }
             Ok(value) => {
-                let origin = self.subject.origin(keyed.made_of, texts);
+                let Told { texts, call } = told;
+                let call = call.map(|Encoded { codec, bytes }| CallBytes { codec, bytes: bytes.into() });
+                let origin = Origin { call, ..self.subject.origin(keyed.made_of, texts) };
+                self.note_program(shelves);
                 self.store(shelves, keyed, value, &origin, took)
             }
             Err(reason) => {
@@ -160,7 +157,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             let asks = self.subject.validity.asks_metadata();
             let metadata = asks.then(|| Metadata::new(origin, &facts).into());
             let kept = Kept { facts, metadata, bytes };
-            self.subject.keep(shelves, &keyed.key, value, &encoding.concat(), kept, shelves.removals());
+            self.subject.keep(shelves, &keyed.own(), value, &encoding.concat(), kept, shelves.removals());
         }
         if shelves.store.is_read_only() {
             self.not_stored(NotStoredReason::ReadOnly);
@@ -190,6 +187,18 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
                 });
                 shelves.hot.admits(bytes)
             }
+        }
+    }
+
+    /// Notes that this program has the function: so a tool finds it that wants it called.
+    fn note_program(&self, shelves: &Shelves) {
+        if self.subject.task().is_none() {
+            return;
+        }
+        if let Err(error) = shelves.noted.note(shelves, self.subject.identity.name()) {
+            self.memory.inner.reporter.warn_once("program", || {
+                format!("it could not be noted which program has a function (this is said once): {error}")
+            });
         }
     }
 

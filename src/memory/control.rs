@@ -12,14 +12,14 @@ use super::computation::Computation;
 use super::explain::Explanation;
 use super::reason::MissReason;
 use super::shelf::Shelved;
-use super::stats::Source;
+use super::stats::{Place, Source};
 use super::{Cached, CachedFn, Memory, store_failed};
 use crate::codec;
 use crate::error::Result;
-use crate::key::{Key, MadeOf};
+use crate::key::MadeOf;
 use crate::panics;
 use crate::store::used::Calls;
-use crate::store::{Claimant, Claimed, Patience};
+use crate::store::{Claimant, Claimed, EntryKey, Patience};
 use crate::task::{Function, Task};
 
 impl<T: Function> Cached<T> {
@@ -57,7 +57,8 @@ impl<T: Function> Cached<T> {
     }
 
     /// Removes the entry of one call; answers whether there was one. The next such call computes; that of another program which has
-    /// the result in memory loads it from there.
+    /// the result in memory loads it from there. An entry of earlier code that answers for the call, as it was
+    /// [blessed](Cached::bless), is removed as well: going back to that code computes it too.
     ///
     /// # Errors
     /// The store refuses; the entry is still there.
@@ -163,9 +164,15 @@ where
 impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     fn forget<A: Arguments>(&self, memory: &Memory, args: &A) -> Result<bool> {
         let Some(shelves) = &memory.inner.place else { return Ok(false) };
+        let mut made_of = MadeOf::default();
         // What has no key has no entry.
-        let Ok(key) = self.try_key(args, &mut MadeOf::default()) else { return Ok(false) };
-        shelves.forget(&self.prefix.entry(&key)).map_err(|error| store_failed(shelves, &error))
+        let Ok(key) = self.try_key(args, &mut made_of) else { return Ok(false) };
+        let answers = self.blessed_keys(memory, shelves, &made_of);
+        let mut forgotten = false;
+        for entry in answers.iter().chain([&self.prefix.entry(&key)]) {
+            forgotten |= shelves.forget(entry).map_err(|error| store_failed(shelves, &error))?;
+        }
+        Ok(forgotten)
     }
 
     fn call_forced<A: Arguments>(&self, memory: &Memory, args: A, compute: impl FnOnce(A) -> O) -> O {
@@ -195,38 +202,51 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         args: A,
         compute: impl FnOnce(A) -> O,
     ) -> std::result::Result<Shelved<V>, O> {
-        let key = self.try_key(&args, &mut MadeOf::default()).ok();
-        if let Some(shelved) = key.and_then(|key| self.shelved_before(memory, &key)) {
+        let mut made_of = MadeOf::default();
+        let key = self.try_key(&args, &mut made_of).ok();
+        let keyed = key.map(|key| Keyed { key, entry: self.prefix.entry(&key), made_of: &made_of });
+        if let Some(shelved) = keyed.as_ref().and_then(|keyed| self.shelved_before(memory, keyed)) {
             return Ok(shelved);
         }
         let output = self.call(memory, args, compute);
-        self.shelve(memory, key.as_ref(), output)
+        self.shelve(memory, keyed.as_ref(), output)
     }
 
     /// A handle to the result of a call that has an entry which holds; that is a hit.
-    pub(super) fn shelved_before(&self, memory: &Memory, key: &Key) -> Option<Shelved<V>> {
+    pub(super) fn shelved_before(&self, memory: &Memory, keyed: &Keyed<'_>) -> Option<Shelved<V>> {
         let shelves = memory.inner.place.as_ref()?;
-        let (shelved, nanos_saved) = self.in_store(memory, key)?;
-        memory.inner.counters.hit(Source::Index, nanos_saved);
-        let calls = Calls { hits: 1, nanos_saved, ..Calls::default() };
-        memory.note_call(shelves, &self.function, Some(&self.prefix.entry(key)), calls);
-        Some(shelved)
+        let (entry, blessed, nanos_saved) = self.in_store(memory, keyed)?;
+        memory.inner.counters.hit(Source { place: Place::Index, blessed }, nanos_saved);
+        let calls = Calls { hits: 1, nanos_saved, blessed: u64::from(blessed), ..Calls::default() };
+        memory.note_call(shelves, &self.function, Some(&entry), calls);
+        Some(Shelved::stored(memory, &self.function.name, entry))
     }
 
-    fn in_store(&self, memory: &Memory, key: &Key) -> Option<(Shelved<V>, u64)> {
+    /// The entry that answers for a call, whether it is one of earlier code, and what it took to compute.
+    fn in_store(&self, memory: &Memory, keyed: &Keyed<'_>) -> Option<(EntryKey, bool, u64)> {
         let shelves = memory.inner.place.as_ref()?;
-        let entry = self.prefix.entry(key);
-        let listed = shelves.store.peek(&entry).ok()?;
+        let (blessing, listed) = match shelves.store.peek(&keyed.entry) {
+            Ok(listed) => (None, listed),
+            Err(absent) => {
+                let (blessing, listed) = self.blessed_entry(memory, shelves, keyed.made_of, &absent)?;
+                (Some(blessing), listed.ok()?)
+            }
+        };
         let info = listed.info().ok()?;
-        self.judged_record(memory, &info).ok()?;
+        self.judged_record(memory, &info, blessing.as_deref()).ok()?;
         let nanos_saved = u64::try_from(info.compute_time().as_nanos()).unwrap_or(u64::MAX);
-        Some((Shelved::stored(memory, &self.function.name, entry), nanos_saved))
+        Some((listed.key(), blessing.is_some(), nanos_saved))
     }
 
     /// A handle to an output that was just computed or loaded; the output itself where there can be none.
-    pub(super) fn shelve(&self, memory: &Memory, key: Option<&Key>, output: O) -> std::result::Result<Shelved<V>, O> {
-        if let Some((shelved, _)) = key.and_then(|key| self.in_store(memory, key)) {
-            return Ok(shelved);
+    pub(super) fn shelve(
+        &self,
+        memory: &Memory,
+        keyed: Option<&Keyed<'_>>,
+        output: O,
+    ) -> std::result::Result<Shelved<V>, O> {
+        if let Some((entry, ..)) = keyed.and_then(|keyed| self.in_store(memory, keyed)) {
+            return Ok(Shelved::stored(memory, &self.function.name, entry));
         }
         // It is not stored: the handle holds the bytes itself, where there can be any.
         let held = (self.stored)(&output).ok().and_then(|value| {

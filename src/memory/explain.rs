@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arguments::Arguments;
+use super::bless::Blessing;
 use super::call::{Keyed, Subject};
 use super::items::{self, ItemChange};
 use super::load::decode_found;
@@ -16,7 +17,7 @@ use super::{Memory, Shelves, time};
 use crate::key::{Key, MadeOf, hex};
 use crate::store::census::Code;
 use crate::store::entry::{Argument, Origin};
-use crate::store::{Absent, RecordInfo, Store, Tombstone, time_at};
+use crate::store::{Absent, Found, RecordInfo, Store, Tombstone, time_at};
 
 /// The text of a file that is not there.
 const MISSING: &str = "missing";
@@ -130,7 +131,13 @@ impl Explanation {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Explanation::Hit(entry) => write!(f, "it would be loaded: stored {}", time::utc(entry.stored_at)),
+            Explanation::Hit(entry) => {
+                write!(f, "it would be loaded: stored {}", time::utc(entry.stored_at))?;
+                match &entry.blessed {
+                    Some(blessing) => write!(f, " by other code, blessed {blessing}"),
+                    None => Ok(()),
+                }
+            }
             Explanation::Expired { entry, at } => {
                 write!(f, "the entry has expired: stored {}, held until {}", time::utc(entry.stored_at), time::utc(*at))
             }
@@ -215,30 +222,41 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         };
         let keyed = Keyed { key, entry: self.prefix.entry(&key), made_of: &made_of };
         let origin = self.origin(&made_of, self.texts(args));
-        match shelves.store.get(&keyed.entry) {
-            Ok(found) => {
-                let known = || found.info().map(|info| Box::new(Metadata::of(&info)));
-                let Some(entry) = known() else { return Explanation::Damaged(MissReason::DamagedRecord) };
-                match self.judged(memory, &found) {
-                    Err(MissReason::Expired) => {
-                        let at = self.validity.expires_at(entry.stored_at).unwrap_or(entry.stored_at);
-                        Explanation::Expired { entry, at }
-                    }
-                    Err(_) => Explanation::Rejected(entry),
-                    Ok(_) if decode_found::<V>(found).is_some() => Explanation::Hit(entry),
-                    Ok(_) => Explanation::Damaged(MissReason::Undecodable),
-                }
+        let absent = match shelves.store.get(&keyed.entry) {
+            Ok(found) => return self.explain_found(memory, found, None),
+            Err(absent) => absent,
+        };
+        if let Some((blessing, Ok(listed))) = self.blessed_entry(memory, shelves, &made_of, &absent) {
+            return match shelves.store.get(&listed.key()) {
+                Ok(found) => self.explain_found(memory, found, Some(&blessing)),
+                Err(absent) => self.explain_absent(memory, shelves, &keyed, &origin, absent, usize::MAX),
+            };
+        }
+        match self.hot_metadata(memory, shelves, &key, &origin) {
+            Some(entry) => Explanation::Hit(Box::new(entry)),
+            None => self.explain_absent(memory, shelves, &keyed, &origin, absent, usize::MAX),
+        }
+    }
+
+    /// What becomes of a call that this entry answers for.
+    fn explain_found(&self, memory: &Memory, found: Found, blessing: Option<&Blessing>) -> Explanation {
+        let known = || found.info().map(|info| Box::new(Metadata::of(&info).blessed_by(blessing)));
+        let Some(entry) = known() else { return Explanation::Damaged(MissReason::DamagedRecord) };
+        match self.judged(memory, &found, blessing) {
+            Err(MissReason::Expired) => {
+                let at = self.validity.expires_at(entry.stored_at).unwrap_or(entry.stored_at);
+                Explanation::Expired { entry, at }
             }
-            Err(absent) => match self.hot_metadata(memory, shelves, &key, &origin) {
-                Some(entry) => Explanation::Hit(Box::new(entry)),
-                None => self.explain_absent(shelves, &keyed, &origin, absent, usize::MAX),
-            },
+            Err(_) => Explanation::Rejected(entry),
+            Ok(_) if decode_found::<V>(found).is_some() => Explanation::Hit(entry),
+            Ok(_) => Explanation::Damaged(MissReason::Undecodable),
         }
     }
 
     /// More of a miss that was met.
     pub(super) fn explain_miss<A: Arguments>(
         &self,
+        memory: &Memory,
         shelves: &Shelves,
         keyed: &Keyed<'_>,
         args: &A,
@@ -253,7 +271,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
             | MissReason::Forgotten => {
                 let origin = self.origin(keyed.made_of, self.texts(args));
                 let absent = shelves.store.peek(&keyed.entry).err().unwrap_or(Absent::Never);
-                self.explain_absent(shelves, keyed, &origin, absent, LOOKED_AT)
+                self.explain_absent(memory, shelves, keyed, &origin, absent, LOOKED_AT)
             }
             reason => Explanation::Damaged(reason),
         }
@@ -281,12 +299,18 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     fn explain_absent(
         &self,
+        memory: &Memory,
         shelves: &Shelves,
         keyed: &Keyed<'_>,
         origin: &Origin<'_>,
         absent: Absent,
         most: usize,
     ) -> Explanation {
+        // Where the call never had an entry, what became of one that answered for it says more.
+        let absent = match self.blessed_entry(memory, shelves, keyed.made_of, &absent) {
+            Some((_, Err(gone))) => gone,
+            _ => absent,
+        };
         match absent {
             Absent::Removed(tombstone) => Explanation::Removed(tombstone),
             Absent::Never => self

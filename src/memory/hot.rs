@@ -33,6 +33,8 @@ pub(crate) struct HotUse {
     pub(crate) entry: EntryKey,
     pub(crate) function: Arc<FunctionName>,
     pub(crate) compute_nanos: u64,
+    /// The entry is one of earlier code.
+    pub(crate) blessed: bool,
     /// Since the store was told last.
     pub(crate) hits: AtomicU64,
 }

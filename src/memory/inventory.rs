@@ -25,6 +25,8 @@ pub struct FunctionInfo {
     pub bytes: u64,
     /// Calls that were loaded, over all programs, as far as they have told.
     pub hits: u64,
+    /// Of these, calls that an entry of earlier code answered, which was [blessed](crate::Cached::bless).
+    pub blessed: u64,
     /// Calls that were computed, likewise.
     pub misses: u64,
     /// What the hits would have taken to compute.
@@ -63,6 +65,8 @@ pub struct Totals {
     pub bytes: u64,
     /// Calls that were loaded, over all programs, as far as they have told.
     pub hits: u64,
+    /// Of these, calls that an entry of earlier code answered, which was [blessed](crate::Cached::bless).
+    pub blessed: u64,
     /// Calls that were computed, likewise.
     pub misses: u64,
     /// What the hits would have taken to compute.
@@ -127,6 +131,7 @@ impl From<FunctionTotals> for FunctionInfo {
             entries: tally.entries,
             bytes: tally.bytes,
             hits: tally.calls.hits,
+            blessed: tally.calls.blessed,
             misses: tally.calls.misses,
             time_saved: Duration::from_nanos(tally.calls.nanos_saved),
             time_computing: Duration::from_nanos(tally.calls.nanos_computing),
@@ -275,6 +280,7 @@ impl Memory {
             entries: sums.entries + function.entries,
             bytes: sums.bytes.saturating_add(function.bytes),
             hits: sums.hits.saturating_add(function.hits),
+            blessed: sums.blessed.saturating_add(function.blessed),
             misses: sums.misses.saturating_add(function.misses),
             time_saved: sums.time_saved.saturating_add(function.time_saved),
             time_computing: sums.time_computing.saturating_add(function.time_computing),

@@ -7,18 +7,19 @@ use std::sync::atomic::AtomicU64;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::bless::Blessing;
 use super::call::Subject;
 use super::hot::{Hot, HotUse, HotValue};
 use super::metadata::Metadata;
 use super::reason::MissReason;
-use super::stats::Source;
+use super::stats::{Place, Source};
 use super::{Memory, Shelves};
 use crate::codec::{self, CodecError, CodecId, Large};
 use crate::key::Key;
 use crate::panics;
 use crate::store::entry::Facts;
 use crate::store::used::Calls;
-use crate::store::{Found, RecordInfo, Value, time_at};
+use crate::store::{EntryKey, Found, RecordInfo, Value, time_at};
 
 /// What a mapped value counts for in the memory tier: it takes no memory of its own, but a system has only some 65,000
 /// mappings for a process.
@@ -27,17 +28,18 @@ const MAPPED_BYTES: u64 = 64 << 10;
 impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     /// The result of a call, if it is in memory and holds.
     #[inline]
-    pub(super) fn hot_value(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Option<O> {
+    pub(super) fn hot_value(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Option<(O, Source)> {
         let hot = shelves.hot.get(key)?;
         if !self.validity.is_always() && !self.holds(memory, hot.stored_at_ms, || hot.metadata.clone()) {
             return None;
         }
         let value = self.value_of(&hot)?;
-        memory.inner.counters.hit(Source::Hot, hot.used.compute_nanos);
+        let source = Source { place: Place::Hot, blessed: hot.used.blessed };
+        memory.inner.counters.hit(source, hot.used.compute_nanos);
         if shelves.uses.hot(&hot.used) {
             memory.tell_uses(shelves);
         }
-        Some((self.restore)(value))
+        Some(((self.restore)(value), source))
     }
 
     #[inline]
@@ -80,17 +82,18 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         &self,
         memory: &Memory,
         shelves: &Shelves,
-        key: &Key,
+        answer: &Answer,
         found: Found,
         removals: u64,
     ) -> Result<(O, Source), MissReason> {
-        let metadata = self.judged(memory, &found)?;
+        let metadata = self.judged(memory, &found, answer.blessing.as_deref())?;
         let len = found.value().len() as u64;
         let Found { facts, record, value } = found;
-        let source = match &value {
-            Value::Inline { .. } => Source::Index,
-            Value::Blob(_) => Source::Blob,
+        let place = match &value {
+            Value::Inline { .. } => Place::Index,
+            Value::Blob(_) => Place::Blob,
         };
+        let source = Source { place, blessed: answer.blessing.is_some() };
         let Facts { codec, shape, .. } = facts;
         let value = match value {
             // What stays mapped is worth its place in memory, however long it is.
@@ -102,7 +105,8 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                     // Beside arrays that stay mapped there may be parts that do not.
                     let bytes = if codec == CodecId::Numbers { len.min(MAPPED_BYTES) } else { len };
                     let value = HotValue::Decoded(shared);
-                    shelves.keep_found(*key, self.hot(key, value, &Kept { facts, metadata, bytes }), removals);
+                    let hot = self.hot(answer, value, &Kept { facts, metadata, bytes });
+                    shelves.keep_found(answer.key, hot, removals);
                 }
                 value
             }
@@ -115,7 +119,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                 };
                 let value = checked(shape, || codec::decode(codec, encoded));
                 if let Some(value) = &value {
-                    self.keep(shelves, key, value, encoded, Kept { facts, metadata, bytes: len }, removals);
+                    self.keep(shelves, answer, value, encoded, Kept { facts, metadata, bytes: len }, removals);
                 }
                 value
             }
@@ -123,52 +127,72 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let value = value.ok_or(MissReason::Undecodable)?;
         memory.inner.counters.hit(source, facts.compute_nanos);
         memory.inner.counters.loaded(len);
-        let calls = Calls { hits: 1, nanos_saved: facts.compute_nanos, ..Calls::default() };
-        memory.note_call(shelves, &self.function, Some(&self.prefix.entry(key)), calls);
+        let blessed = u64::from(source.blessed);
+        let calls = Calls { hits: 1, nanos_saved: facts.compute_nanos, blessed, ..Calls::default() };
+        memory.note_call(shelves, &self.function, Some(&answer.entry), calls);
         Ok(((self.restore)(value), source))
     }
 
     /// Judges what was found; gives what is known of it, where the function's validity asks for that.
-    pub(super) fn judged(&self, memory: &Memory, found: &Found) -> Result<Option<Arc<Metadata>>, MissReason> {
+    pub(super) fn judged(
+        &self,
+        memory: &Memory,
+        found: &Found,
+        blessing: Option<&Blessing>,
+    ) -> Result<Option<Arc<Metadata>>, MissReason> {
         if self.validity.is_always() {
             return Ok(None);
         }
-        let known = || found.info().map(|info| Arc::new(Metadata::of(&info)));
+        let known = || found.info().map(|info| Arc::new(Metadata::of(&info).blessed_by(blessing)));
         let metadata = if self.validity.asks_metadata() { known() } else { None };
         self.judge(memory, found.facts.created_at_ms, || metadata.clone())?;
         Ok(metadata)
     }
 
     /// Judges an entry by its record.
-    pub(super) fn judged_record(&self, memory: &Memory, info: &RecordInfo<'_>) -> Result<(), MissReason> {
+    pub(super) fn judged_record(
+        &self,
+        memory: &Memory,
+        info: &RecordInfo<'_>,
+        blessing: Option<&Blessing>,
+    ) -> Result<(), MissReason> {
         if self.validity.is_always() {
             return Ok(());
         }
-        self.judge(memory, info.created_at_ms(), || Some(Arc::new(Metadata::of(info))))
+        self.judge(memory, info.created_at_ms(), || Some(Arc::new(Metadata::of(info).blessed_by(blessing))))
     }
 
     /// Keeps a value in memory, that was found in the store when so much had been removed.
-    pub(super) fn keep(&self, shelves: &Shelves, key: &Key, value: &V, encoded: &[u8], kept: Kept, removals: u64) {
+    pub(super) fn keep(
+        &self,
+        shelves: &Shelves,
+        answer: &Answer,
+        value: &V,
+        encoded: &[u8],
+        kept: Kept,
+        removals: u64,
+    ) {
         if shelves.hot.admits(kept.bytes) {
             let Facts { codec, shape, .. } = kept.facts;
             let value = match self.shared(value) {
                 Some(shared) => HotValue::Decoded(shared),
                 None => HotValue::Encoded { codec, shape, bytes: encoded.into() },
             };
-            shelves.keep_found(*key, self.hot(key, value, &kept), removals);
+            shelves.keep_found(answer.key, self.hot(answer, value, &kept), removals);
         }
     }
 
-    fn hot(&self, key: &Key, value: HotValue, kept: &Kept) -> Hot {
+    fn hot(&self, answer: &Answer, value: HotValue, kept: &Kept) -> Hot {
         Hot {
             value,
             bytes: kept.bytes,
             stored_at_ms: kept.facts.created_at_ms,
             metadata: kept.metadata.clone(),
             used: Arc::new(HotUse {
-                entry: self.prefix.entry(key),
+                entry: answer.entry,
                 function: Arc::clone(&self.function),
                 compute_nanos: kept.facts.compute_nanos,
+                blessed: answer.blessing.is_some(),
                 hits: AtomicU64::new(0),
             }),
         }
@@ -197,6 +221,14 @@ pub(super) fn checked<V: Serialize>(shape: u64, decode: impl FnOnce() -> Result<
     let decode = || decode().ok().filter(|value| codec::shape_of(value) == shape);
     // The type's own `Deserialize` may panic on what another version of it wrote.
     panics::catch(decode).ok().flatten()
+}
+
+/// The entry that answers for a call: its own, or one of earlier code that was blessed.
+pub(super) struct Answer {
+    /// The call's own.
+    pub(super) key: Key,
+    pub(super) entry: EntryKey,
+    pub(super) blessing: Option<Arc<Blessing>>,
 }
 
 /// What memory keeps beside a value.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use super::bless::Blessing;
 use crate::key::hex;
 use crate::store::entry::{Argument, Facts, Origin};
 use crate::store::{RecordInfo, time_at};
@@ -26,6 +27,9 @@ pub struct Metadata {
     pub compute_time: Duration,
     /// The bytes of the encoded result.
     pub value_bytes: u64,
+    /// Who said that this result of earlier code answers for the call at hand, and on what evidence; `None` where the entry is
+    /// the call's own. See [`Cached::bless`](crate::Cached::bless).
+    pub blessed: Option<Blessing>,
 }
 
 /// One argument of a stored call.
@@ -71,7 +75,13 @@ impl Metadata {
             stored_at: SystemTime::now(),
             compute_time: Duration::ZERO,
             value_bytes: 0,
+            blessed: None,
         }
+    }
+
+    /// Of an entry that answers for other code.
+    pub(super) fn blessed_by(self, blessing: Option<&Blessing>) -> Metadata {
+        Metadata { blessed: blessing.cloned(), ..self }
     }
 }
 

@@ -10,6 +10,7 @@ mod arguments;
 mod asynchronous;
 #[cfg(feature = "async")]
 mod awaited_control;
+mod bless;
 mod builder;
 mod cached;
 mod call;
@@ -54,6 +55,10 @@ use serde::de::DeserializeOwned;
 
 #[doc(hidden)]
 pub use arguments::{Made, MakeKey};
+#[cfg(unix)]
+pub(crate) use bless::NotBlessed;
+pub(crate) use bless::Recall;
+pub use bless::{Bless, BlessError, Blessed, BlessedCode, Blessing, Difference};
 pub use builder::{MemoryBuilder, MmapMode};
 pub use cached::{Cached, CachedFn};
 pub use explain::{ArgumentChange, Explanation};

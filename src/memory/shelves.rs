@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 
+use super::bless::{Answering, Noted};
 use super::code_lists::ListName;
 use super::hot::{Hot, HotTier};
 use super::uses::Gathered;
@@ -22,6 +23,10 @@ pub(crate) struct Shelves {
     pub(super) hot: HotTier,
     /// What is used, until the store is told.
     pub(super) uses: Gathered,
+    /// What is blessed.
+    pub(super) answering: Answering,
+    /// The functions of which it was noted that this program has them.
+    pub(super) noted: Noted,
     /// The codes whose items were kept by this program.
     pub(super) listed_codes: Mutex<HashSet<ListName>>,
     /// How often something was removed: what was found before that is not put into memory after it.
@@ -87,6 +92,8 @@ impl Shelves {
             store,
             hot: HotTier::new(hot_bytes.unwrap_or(DEFAULT_HOT_BYTES)),
             uses: Gathered::new(),
+            answering: Answering::default(),
+            noted: Noted::default(),
             listed_codes: Mutex::default(),
             removals: AtomicU64::new(0),
             #[cfg(feature = "async")]
@@ -114,6 +121,10 @@ impl Shelves {
         let forgotten = self.remove(|store| store.forget(key));
         // What the store refused once is in memory alone.
         let was_hot = self.hot.remove(&key.call());
+        // It may be there under the key of a call that it answered for.
+        if self.answering.has_answered() {
+            self.hot.clear();
+        }
         forgotten.map(|was_stored| was_stored || was_hot)
     }
 
@@ -124,6 +135,8 @@ impl Shelves {
         clear: impl FnOnce(&dyn Store) -> std::result::Result<R, StoreError>,
     ) -> std::result::Result<R, StoreError> {
         let cleared = self.remove(clear);
+        self.answering.forget();
+        self.noted.forget();
         // Gone with the entries.
         lock(&self.listed_codes).clear();
         self.hot.clear();
@@ -198,7 +211,7 @@ mod tests {
 
     fn hot(entry: EntryKey) -> Hot {
         let function = Arc::new(FunctionName { name: "f".to_owned(), by_hand: true });
-        let used = Arc::new(HotUse { entry, function, compute_nanos: 1, hits: AtomicU64::new(0) });
+        let used = Arc::new(HotUse { entry, function, compute_nanos: 1, blessed: false, hits: AtomicU64::new(0) });
         Hot { value: HotValue::Decoded(Arc::new(1)), bytes: 8, stored_at_ms: 0, metadata: None, used }
     }
 

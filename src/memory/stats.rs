@@ -17,6 +17,8 @@ pub struct Stats {
     pub hits_index: u64,
     /// Calls answered from a blob file.
     pub hits_blob: u64,
+    /// Of all these, calls answered by an entry of earlier code that was [blessed](crate::Cached::bless).
+    pub hits_blessed: u64,
     /// Results stored.
     pub stores: u64,
     /// Encoded bytes loaded from index and blobs.
@@ -62,6 +64,7 @@ impl fmt::Debug for Stats {
             .field("hits_hot", &self.hits_hot)
             .field("hits_index", &self.hits_index)
             .field("hits_blob", &self.hits_blob)
+            .field("hits_blessed", &self.hits_blessed)
             .field("misses", &misses.filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>())
             .field("stores", &self.stores)
             .field("not_stored", &not_stored.filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>())
@@ -75,7 +78,14 @@ impl fmt::Debug for Stats {
 
 /// Where a hit came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) struct Source {
+    pub(crate) place: Place,
+    /// The entry is one of other code, which was blessed.
+    pub(crate) blessed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
     Hot,
     Index,
     Blob,
@@ -83,11 +93,12 @@ pub(crate) enum Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Source::Hot => "memory",
-            Source::Index => "the index",
-            Source::Blob => "a blob",
-        })
+        f.write_str(match self.place {
+            Place::Hot => "memory",
+            Place::Index => "the index",
+            Place::Blob => "a blob",
+        })?;
+        f.write_str(if self.blessed { ", blessed" } else { "" })
     }
 }
 
@@ -102,12 +113,16 @@ pub(crate) struct Counters {
     bytes_stored: AtomicU64,
     nanos_saved: AtomicU64,
     nanos_computing: AtomicU64,
+    blessed: AtomicU64,
 }
 
 impl Counters {
     #[inline]
     pub(crate) fn hit(&self, source: Source, compute_nanos: u64) {
-        self.hits[source as usize].fetch_add(1, Relaxed);
+        self.hits[source.place as usize].fetch_add(1, Relaxed);
+        if source.blessed {
+            self.blessed.fetch_add(1, Relaxed);
+        }
         self.nanos_saved.fetch_add(compute_nanos, Relaxed);
     }
 
@@ -135,9 +150,10 @@ impl Counters {
     pub(crate) fn snapshot(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
         Stats {
-            hits_hot: read(&self.hits[Source::Hot as usize]),
-            hits_index: read(&self.hits[Source::Index as usize]),
-            hits_blob: read(&self.hits[Source::Blob as usize]),
+            hits_hot: read(&self.hits[Place::Hot as usize]),
+            hits_index: read(&self.hits[Place::Index as usize]),
+            hits_blob: read(&self.hits[Place::Blob as usize]),
+            hits_blessed: read(&self.blessed),
             stores: read(&self.stores),
             bytes_loaded: read(&self.bytes_loaded),
             bytes_stored: read(&self.bytes_stored),
@@ -154,7 +170,8 @@ impl Counters {
 impl Counters {
     fn all(&self) -> impl Iterator<Item = &AtomicU64> {
         let lists = self.hits.iter().chain(&self.misses).chain(&self.not_stored);
-        lists.chain([&self.stores, &self.bytes_loaded, &self.bytes_stored, &self.nanos_saved, &self.nanos_computing])
+        let sums = [&self.stores, &self.bytes_loaded, &self.bytes_stored, &self.nanos_saved, &self.nanos_computing];
+        lists.chain(sums).chain([&self.blessed])
     }
 
     pub(crate) fn list(&self) -> Vec<u64> {
@@ -183,8 +200,8 @@ mod tests {
     #[cfg(unix)]
     fn a_list_has_hits_and_misses() {
         let counters = Counters::default();
-        counters.hit(Source::Hot, 0);
-        counters.hit(Source::Blob, 0);
+        counters.hit(Source { place: Place::Hot, blessed: false }, 0);
+        counters.hit(Source { place: Place::Blob, blessed: true }, 0);
         counters.miss(MissReason::Claimed);
         counters.miss(MissReason::Unreadable);
         counters.miss(MissReason::Unreadable);
@@ -196,6 +213,8 @@ mod tests {
             (2, vec![(MissReason::Claimed, 1), (MissReason::Unreadable, 2)])
         );
         assert_eq!(lookups_in(&[]).0, 0);
+        counters.add(&list);
+        assert_eq!((counters.snapshot().hits(), counters.snapshot().hits_blessed), (4, 2));
     }
 
     #[test]

@@ -95,7 +95,9 @@ impl Gathered {
         for hot in hot {
             let hits = hot.hits.swap(0, Relaxed);
             uses.entries.push((hot.entry, Used { last_ms, hits }));
-            let calls = Calls { hits, nanos_saved: hits.saturating_mul(hot.compute_nanos), ..Calls::default() };
+            let nanos_saved = hits.saturating_mul(hot.compute_nanos);
+            let blessed = if hot.blessed { hits } else { 0 };
+            let calls = Calls { hits, nanos_saved, blessed, ..Calls::default() };
             functions.entry(Arc::clone(&hot.function)).or_default().add(calls);
         }
         entries.sort_unstable();
@@ -115,7 +117,7 @@ mod tests {
         let function = Arc::new(FunctionName { name: "f".to_owned(), by_hand: false });
         let entry = EntryKey::from_bytes([1; 40]);
         let hits = AtomicU64::new(0);
-        let hot = Arc::new(HotUse { entry, function: Arc::clone(&function), compute_nanos: 10, hits });
+        let hot = Arc::new(HotUse { entry, function: Arc::clone(&function), compute_nanos: 10, blessed: false, hits });
         let gathered = Gathered::new();
         for _ in 0..5 {
             gathered.hot(&hot);
@@ -127,7 +129,7 @@ mod tests {
         let uses = gathered.take();
         let hits: Vec<u64> = uses.entries.iter().map(|(_, used)| used.hits).collect();
         assert_eq!(hits, [5, 1]);
-        let calls = Calls { hits: 6, misses: 1, nanos_saved: 60, nanos_computing: 7 };
+        let calls = Calls { hits: 6, misses: 1, nanos_saved: 60, nanos_computing: 7, blessed: 0 };
         assert_eq!(uses.functions, [((*function).clone(), calls)]);
         assert!(gathered.take().is_empty());
         gathered.hot(&hot);

@@ -6,6 +6,11 @@ use super::bytes::{Reader, put_block};
 use super::entry::{self, OriginHead};
 use super::used::{Calls, FunctionName};
 
+/// Bits of the first byte of written totals.
+const BY_HAND: u8 = 1;
+/// Earlier releases did not count blessed hits.
+const HAS_BLESSED: u8 = 2;
+
 /// What a cache holds of one function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionTotals {
@@ -35,15 +40,16 @@ impl FunctionTotals {
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        out.push(u8::from(self.function.by_hand));
+        out.push(u8::from(self.function.by_hand) | HAS_BLESSED);
         put_block(out, self.function.name.as_bytes());
         self.tally.encode(out);
     }
 
     pub(super) fn take(reader: &mut Reader<'_>) -> Option<FunctionTotals> {
-        let by_hand = reader.u8()? != 0;
+        let flags = reader.u8()?;
         let name = reader.text()?.to_owned();
-        Some(FunctionTotals { function: FunctionName { name, by_hand }, tally: Tally::take(reader)? })
+        let function = FunctionName { name, by_hand: flags & BY_HAND != 0 };
+        Some(FunctionTotals { function, tally: Tally::take(reader, flags & HAS_BLESSED != 0)? })
     }
 }
 
@@ -118,9 +124,9 @@ impl Tally {
         }
     }
 
-    fn take(reader: &mut Reader<'_>) -> Option<Tally> {
+    fn take(reader: &mut Reader<'_>, has_blessed: bool) -> Option<Tally> {
         let (entries, bytes) = (reader.u64()?, reader.u64()?);
-        let calls = Calls::take(reader)?;
+        let calls = Calls::take_numbers(reader, has_blessed)?;
         let codes = (0..reader.u8()?)
             .map(|_| {
                 let has_fingerprint = reader.u8()? != 0;
@@ -258,7 +264,8 @@ mod tests {
     use crate::store::entry::{Facts, Origin, Place, Record};
 
     fn record(function: &'static str, version: u64, value: u64) -> Vec<u8> {
-        let origin = Origin { function: function.into(), fingerprint: None, version, arguments: Vec::new() };
+        let origin =
+            Origin { function: function.into(), fingerprint: None, version, arguments: Vec::new(), call: None };
         let facts =
             Facts { codec: CodecId::Compact, shape: 0, created_at_ms: version, compute_nanos: 1, value_bytes: value };
         let record = Record { facts, place: Place::Blob { name: [1; 32] } };
@@ -277,7 +284,7 @@ mod tests {
         assert_eq!(census.bytes(), 18_000 + [&f1, &f2, &g].map(|record| record.len() as u64).iter().sum::<u64>());
         census.remove(&f1);
         let name = FunctionName { name: "f".to_owned(), by_hand: true };
-        census.note(&name, Calls { hits: 2, misses: 1, nanos_saved: 9, nanos_computing: 8 });
+        census.note(&name, Calls { hits: 2, misses: 1, nanos_saved: 9, nanos_computing: 8, blessed: 1 });
         let f = census.function(&name).unwrap();
         assert_eq!((f.entries(), f.tally.codes.len(), f.tally.codes[0].code.version), (1, 1, 2));
         assert_eq!(census.functions(None).len(), 2);

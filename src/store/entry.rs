@@ -20,6 +20,15 @@ pub(crate) struct Origin<'o> {
     pub(crate) fingerprint: Option<[u8; 32]>,
     pub(crate) version: u64,
     pub(crate) arguments: Vec<Argument<'o>>,
+    /// All arguments as they were given, to make the call again; where they are kept.
+    pub(crate) call: Option<CallBytes<'o>>,
+}
+
+/// The arguments of a call, encoded as they are for a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CallBytes<'o> {
+    pub(crate) codec: CodecId,
+    pub(crate) bytes: Cow<'o, [u8]>,
 }
 
 /// One argument: its name, the digest of its canonical form, and a short text of it.
@@ -44,6 +53,10 @@ impl<'o> Origin<'o> {
             out.extend_from_slice(&argument.digest);
             put_block(&mut out, argument.text.as_bytes());
         }
+        if let Some(CallBytes { codec, bytes }) = &self.call {
+            out.push(codec.as_byte());
+            put_block(&mut out, bytes);
+        }
         out
     }
 
@@ -58,12 +71,21 @@ impl<'o> Origin<'o> {
                 Some(Argument { name, digest, text: Cow::Borrowed(reader.text()?) })
             })
             .collect::<Option<Vec<_>>>()?;
-        Some(Origin { function: Cow::Borrowed(function), fingerprint, version, arguments })
+        let call = CallBytes::take(&mut reader);
+        Some(Origin { function: Cow::Borrowed(function), fingerprint, version, arguments, call })
     }
 
     /// Whether the entry is one of this function's, which is a closure if it goes by a name given `by_hand`.
     pub(crate) fn is_of(&self, function: &str, by_hand: bool) -> bool {
         self.function == function && self.fingerprint.is_none() == by_hand
+    }
+}
+
+impl<'o> CallBytes<'o> {
+    /// Records of earlier releases end before, and a codec of a later one cannot be read: then they are not kept.
+    fn take(reader: &mut Reader<'o>) -> Option<CallBytes<'o>> {
+        let codec = CodecId::from_byte(reader.u8()?)?;
+        Some(CallBytes { codec, bytes: Cow::Borrowed(reader.block()?) })
     }
 }
 
@@ -227,6 +249,7 @@ mod tests {
             fingerprint: Some([7; 32]),
             version: 3,
             arguments: vec![Argument { name: "x".into(), digest: [9; 32], text: "1.0".into() }],
+            call: None,
         }
     }
 
@@ -236,6 +259,17 @@ mod tests {
         assert_eq!(Origin::parse(&bytes), Some(origin()));
         for cut in 0..bytes.len() {
             assert_eq!(Origin::parse(&bytes[..cut]), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn kept_arguments_come_back_and_are_missed_by_nobody() {
+        let call = CallBytes { codec: CodecId::SelfDescribing, bytes: b"arguments"[..].into() };
+        let kept = Origin { call: Some(call), ..origin() };
+        let bytes = kept.encode();
+        assert_eq!(Origin::parse(&bytes), Some(kept));
+        for cut in origin().encode().len()..bytes.len() {
+            assert_eq!(Origin::parse(&bytes[..cut]), Some(origin()), "cut at {cut}");
         }
     }
 

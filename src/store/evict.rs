@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn rankings_do_not_grow_with_every_store() {
         let key = EntryKey::from_bytes([1; 40]);
-        let origin = Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new() };
+        let origin = Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new(), call: None };
         let facts = Facts { codec: CodecId::Compact, shape: 0, created_at_ms: 1, compute_nanos: 1, value_bytes: 1 };
         let record = Record { facts, place: Place::Inline { start: 0 } };
         let bytes = entry::encode(&key, &record, &origin.encode(), &[b"x".as_slice().into()]);

@@ -419,8 +419,13 @@ mod tests {
             assert_eq!(self.store.claim(key, other, Patience::AtMost(Duration::ZERO)), Claimed::Mine);
             let end = if self.stores { End::Stored } else { End::NotStored };
             if self.stores {
-                let origin =
-                    entry::Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new() };
+                let origin = entry::Origin {
+                    function: "f".into(),
+                    fingerprint: None,
+                    version: 1,
+                    arguments: Vec::new(),
+                    call: None,
+                };
                 let entry = NewEntry {
                     key: *key,
                     codec: CodecId::Compact,

@@ -200,7 +200,7 @@ mod tests {
     use crate::store::{Absent, DiskStore, NewEntry, Prefix, Removal, Store};
 
     fn put(store: &DiskStore, key: EntryKey, value: &[u8]) {
-        let origin = Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new() };
+        let origin = Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new(), call: None };
         let entry = NewEntry {
             key,
             codec: CodecId::Compact,
@@ -220,7 +220,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [small, large, gone] = [1, 2, 3].map(|byte| Prefix::of("f").entry(&Key::from_bytes([byte; 32])));
         let function = FunctionName { name: "f".to_owned(), by_hand: true };
-        let calls = Calls { hits: 7, misses: 3, nanos_saved: 35, nanos_computing: 15 };
+        let calls = Calls { hits: 7, misses: 3, nanos_saved: 35, nanos_computing: 15, blessed: 2 };
         {
             let store = DiskStore::open(dir.path()).unwrap();
             put(&store, small, b"small");

@@ -109,7 +109,7 @@ mod tests {
 
     fn record(value: &[u8]) -> (EntryKey, Vec<u8>) {
         let key = Prefix::of("f").entry(&Key::from_bytes([7; 32]));
-        let origin = Origin { function: "f".into(), fingerprint: None, version: 3, arguments: Vec::new() };
+        let origin = Origin { function: "f".into(), fingerprint: None, version: 3, arguments: Vec::new(), call: None };
         let entry = NewEntry {
             key,
             codec: CodecId::Compact,

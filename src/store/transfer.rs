@@ -326,7 +326,8 @@ mod tests {
     fn filled(names: &[&str]) -> VolatileStore {
         let store = VolatileStore::new();
         for (at, name) in names.iter().enumerate() {
-            let origin = Origin { function: (*name).into(), fingerprint: None, version: 1, arguments: Vec::new() };
+            let origin =
+                Origin { function: (*name).into(), fingerprint: None, version: 1, arguments: Vec::new(), call: None };
             let entry = NewEntry {
                 key: Prefix::of(name).entry(&Key::from_bytes([at as u8; 32])),
                 codec: CodecId::Compact,

@@ -41,19 +41,27 @@ pub(crate) struct Calls {
     pub(crate) nanos_saved: u64,
     /// What the misses took to compute.
     pub(crate) nanos_computing: u64,
+    /// Of the hits, those by entries of other code that was blessed.
+    pub(crate) blessed: u64,
 }
 
 impl Calls {
-    pub(super) fn numbers(&self) -> [u64; 4] {
-        [self.hits, self.misses, self.nanos_saved, self.nanos_computing]
+    pub(super) fn numbers(&self) -> [u64; 5] {
+        [self.hits, self.misses, self.nanos_saved, self.nanos_computing, self.blessed]
     }
 
     pub(super) fn take(reader: &mut Reader<'_>) -> Option<Calls> {
+        Calls::take_numbers(reader, true)
+    }
+
+    /// The numbers of earlier releases, without `blessed`, are read too.
+    pub(super) fn take_numbers(reader: &mut Reader<'_>, has_blessed: bool) -> Option<Calls> {
         Some(Calls {
             hits: reader.u64()?,
             misses: reader.u64()?,
             nanos_saved: reader.u64()?,
             nanos_computing: reader.u64()?,
+            blessed: if has_blessed { reader.u64()? } else { 0 },
         })
     }
 
@@ -62,6 +70,7 @@ impl Calls {
         self.misses = self.misses.saturating_add(more.misses);
         self.nanos_saved = self.nanos_saved.saturating_add(more.nanos_saved);
         self.nanos_computing = self.nanos_computing.saturating_add(more.nanos_computing);
+        self.blessed = self.blessed.saturating_add(more.blessed);
     }
 }
 
@@ -125,7 +134,7 @@ mod tests {
         used.add(Used { last_ms: 3, hits: 1 });
         assert_eq!(used, Used { last_ms: 5, hits: 3 });
         assert_eq!(Used::parse(&used.encode()), Some(used));
-        let calls = Calls { hits: 1, misses: 2, nanos_saved: 3, nanos_computing: 4 };
+        let calls = Calls { hits: 1, misses: 2, nanos_saved: 3, nanos_computing: 4, blessed: 5 };
         let name = FunctionName { name: "a::b".to_owned(), by_hand: true };
         let uses = Uses { entries: vec![(EntryKey::from_bytes([7; 40]), used)], functions: vec![(name, calls)] };
         let mut bytes = Vec::new();

@@ -6,9 +6,10 @@
 use std::fmt;
 
 use super::remote::{self, Host, Remote, Unusable};
-use super::{Parameter, Task, TaskError};
+use super::{Function, Parameter, Task, TaskError};
 use crate::codec::{CodecError, Encoded};
 use crate::key::identity;
+use crate::memory::Recall;
 use crate::panics::Panic;
 
 /// What went wrong in a call by name.
@@ -45,6 +46,7 @@ pub struct TaskEntry {
     parameters: &'static [Parameter],
     call: fn(&Encoded) -> Result<Encoded, CallError>,
     call_all: fn(&mut dyn Host) -> Result<(), Unusable>,
+    recall: Recall,
 }
 
 inventory::collect!(TaskEntry);
@@ -58,6 +60,7 @@ impl TaskEntry {
             parameters: T::PARAMETERS,
             call: remote::call::<T>,
             call_all: remote::call_all::<T>,
+            recall: Recall::of::<T>(),
         }
     }
 
@@ -100,6 +103,11 @@ impl TaskEntry {
         (self.call)(args)
     }
 
+    /// What is done with calls of its that were stored.
+    pub(crate) fn recall(&self) -> &Recall {
+        &self.recall
+    }
+
     /// Makes the calls that `host` has.
     ///
     /// # Errors
@@ -136,13 +144,18 @@ pub fn tasks() -> impl Iterator<Item = &'static TaskEntry> {
 
 /// The task of this name and code, if this program has it.
 pub fn find(name: &str, fingerprint: &[u8; 32]) -> Option<&'static TaskEntry> {
-    tasks().find(|task| task.name() == name && task.fingerprint == *fingerprint)
+    tasks().find(|task| task.fingerprint == *fingerprint && task.name() == name)
+}
+
+/// As [`entry`], of a function that may be none.
+pub(crate) fn entry_of<T: Function>() -> Option<&'static TaskEntry> {
+    find(identity::path_of::<T>(), &T::FINGERPRINT)
 }
 
 /// The entry of the task `T`; `None` if it carries [`#[larder::cached]`](macro@crate::cached) without `task`, or is an
 /// instance of a generic function that was not [registered](crate::register).
 pub fn entry<T: Task>() -> Option<&'static TaskEntry> {
-    find(identity::path_of::<T>(), &T::FINGERPRINT)
+    entry_of::<T>()
 }
 
 /// Makes instances of a generic task known to worker processes.

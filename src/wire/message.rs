@@ -10,10 +10,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecId};
+use crate::memory::{Bless, Blessed, NotBlessed};
 use crate::parallel::{Slowest, Times};
 
 /// Raised with every change to a message: both sides are one program, but who knows what a build leaves lying about.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 /// The first message of a worker: who it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub(crate) enum Order {
     /// Calls to be made, in order. Their arguments, as a list, are the body, or a file that comes with it. With `waits`, a
     /// call that is under way elsewhere is waited for.
     Batch { id: u64, waits: bool, codec: Codec, file_bytes: Option<u64> },
+    /// Entries of earlier code of a function are to answer for the code that the worker has, if a sample agrees.
+    Bless { memory: MemoryAt, function: String, options: Bless },
 }
 
 /// How a worker lives.
@@ -108,6 +111,8 @@ pub(crate) enum Report {
         what: Unusable,
         words: String,
     },
+    /// What was blessed, or why nothing was.
+    Blessed(Result<Blessed, NotBlessed>),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

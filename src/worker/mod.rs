@@ -25,6 +25,21 @@ const NOT_ENTERED: u8 = 0;
 const PROGRAM: u8 = 1;
 const WORKER: u8 = 2;
 
+/// Stands in programs that have the entry, and is named nowhere else: so whoever would start one can see it beforehand.
+#[cfg_attr(not(unix), expect(dead_code, reason = "there are no workers"))]
+static MARK: [u8; 40] = *b"\xf7\xfflarder: the entry of worker processes\xff";
+
+/// What is looked for in a program. Not as it stands there, or whoever looks for it would have it too.
+#[cfg(unix)]
+pub(crate) fn mark() -> Vec<u8> {
+    const REVERSED: [u8; 40] = {
+        let mut reversed = MARK;
+        reversed.reverse();
+        reversed
+    };
+    std::hint::black_box(&REVERSED).iter().rev().copied().collect()
+}
+
 /// Which way this process went at the entry.
 static WAY: AtomicU8 = AtomicU8::new(NOT_ENTERED);
 
@@ -58,6 +73,7 @@ static CORES: AtomicUsize = AtomicUsize::new(0);
 /// }
 /// ```
 pub fn init() {
+    std::hint::black_box(&MARK);
     if WAY.load(Relaxed) != NOT_ENTERED {
         return;
     }

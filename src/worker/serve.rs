@@ -13,7 +13,7 @@ use super::batch::{Batch, Tally};
 use super::entry::{Designation, build_id, take_socket};
 use crate::codec::{CodecId, Encoded, Large};
 use crate::key::canonical::Canonical;
-use crate::memory::Memory;
+use crate::memory::{Memory, NotBlessed};
 use crate::panics;
 use crate::payload::travel::{Arrivals, Arrived, kept};
 use crate::sys::board::Board;
@@ -125,6 +125,15 @@ impl Worker {
                     None => body,
                 };
                 self.batch(id, waits, (codec.id()?, bytes))
+            }
+            Order::Bless { memory, function, options } => {
+                let blessed = match self.memory_at(&memory) {
+                    Ok(memory) => memory.bless(&function, &options).map_err(|error| error.kind),
+                    Err(words) => Err(NotBlessed::Failed(words)),
+                };
+                // What the functions printed is on its way before the answer is.
+                let _ = io::stdout().flush();
+                self.say(&Report::Blessed(blessed))
             }
         }
     }

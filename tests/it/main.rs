@@ -9,6 +9,7 @@ mod asynchronous;
 mod awaited;
 #[cfg(feature = "async")]
 mod awaits;
+mod bless;
 mod blobs;
 #[cfg(feature = "async")]
 mod cancelled;

@@ -13,9 +13,10 @@ use crate::words;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  verify: damage was found; show, ls FUNCTION, export --function: there is nothing of that name
+  1  verify: damage was found; show, ls FUNCTION, export --function: there is nothing of that name; bless: a result
+     differs, or there is nothing to bless
   2  the command line means nothing
-  3  the directory is no cache, or it or FILE cannot be opened
+  3  the directory is no cache, or it or FILE cannot be opened; bless: the program cannot be started
   4  failed midway
 
 Works while programs use the cache. Sizes are powers of 1024: 500K, 1.5M, 10G. Durations: 90s, 45m, 12h, 30d, 2w.";
@@ -96,6 +97,37 @@ pub(crate) fn command() -> Command {
                 .about("Remove every entry, or those of a function")
                 .arg(Arg::new("function").value_name("FUNCTION").help("Remove this function's entries alone"))
                 .arg(flag("yes", "Do not ask")),
+        )
+        .subcommand(
+            Command::new("bless")
+                .about("Have entries of earlier code answer for a function, once a sample gave the same results again")
+                .arg(Arg::new("function").value_name("FUNCTION").required(true).help("The function's full name"))
+                .arg(
+                    Arg::new("sample")
+                        .long("sample")
+                        .value_name("N")
+                        .value_parser(value_parser!(u32))
+                        .default_value("32")
+                        .help("Compute so many entries again; all if there are fewer"),
+                )
+                .arg(
+                    Arg::new("from")
+                        .long("from")
+                        .value_name("CODE")
+                        .help("The entries' code, by its first digits; unset, the one that stored an entry last"),
+                )
+                .arg(Arg::new("by").long("by").value_name("NAME").help("Who says so; unset, the user"))
+                .arg(
+                    Arg::new("program")
+                        .long("program")
+                        .value_name("PATH")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("The program with the new code; unset, the last that noted that it has the function"),
+                )
+                .arg(
+                    flag("undo", "Take back all that is blessed of the function")
+                        .conflicts_with_all(["from", "by", "program"]),
+                ),
         )
         .subcommand(
             Command::new("verify")

@@ -92,6 +92,7 @@ pub(crate) fn document(function: &FunctionInfo) -> Value {
         "entries": function.entries,
         "bytes": function.bytes,
         "hits": function.hits,
+        "blessed": function.blessed,
         "misses": function.misses,
         "hit_rate": hit_rate(function.hits, function.misses),
         "seconds_saved": function.time_saved.as_secs_f64(),
@@ -151,9 +152,10 @@ fn row(entry: &EntryInfo) -> Vec<String> {
 /// One document, written as entries are read: nothing is kept.
 fn stream(memory: &Memory, function: &str, limit: usize, out: &mut Output) -> Result<u8, Failure> {
     let mut any = false;
+    let blessings = memory.blessings(function)?;
     for entry in memory.entries_of(function).take(limit) {
         out.text(if any { ",\n" } else { "{\"entries\": [\n" })?;
-        out.text(&show::document(&entry?).to_string())?;
+        out.text(&show::document(&entry?, &blessings).to_string())?;
         any = true;
     }
     out.line(if any { "\n]}" } else { "{\"entries\": []}" })?;

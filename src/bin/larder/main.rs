@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(unix)]
+mod bless;
+mod blessings;
 mod clear;
 mod du;
 mod failure;
@@ -60,6 +63,12 @@ fn run(matches: &ArgMatches, out: &mut Output) -> Result<u8, Failure> {
                 "du" => du::run(&memory, out),
                 "prune" => prune::run(&memory, args, out),
                 "clear" => clear::run(&memory, args, out),
+                #[cfg(unix)]
+                "bless" => bless::run(&memory, args, out),
+                #[cfg(not(unix))]
+                "bless" => {
+                    Err(Failure::usage("programs cannot be started for it on this system: call `Cached::bless`"))
+                }
                 "verify" => verify::run(&memory, args, out),
                 "export" => transfer::export(&memory, args, out),
                 _ => Err(Failure::usage(format!("there is no command `{command}`"))),

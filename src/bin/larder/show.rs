@@ -1,9 +1,10 @@
 //! `larder show`: all of one entry.
 
 use clap::ArgMatches;
-use larder::{CodecId, EntryInfo, ItemChange, ItemChangeKind, Memory};
+use larder::{Blessing, CodecId, EntryInfo, ItemChange, ItemChangeKind, Memory};
 use serde_json::{Value, json};
 
+use crate::blessings;
 use crate::failure::{FOUND, Failure};
 use crate::output::Output;
 use crate::words::{duration, plain, size, time};
@@ -25,9 +26,9 @@ pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Resul
             return Err(Failure::usage(words));
         }
     };
-    let changes = memory.items_changed_since(entry)?;
+    let (changes, blessings) = (memory.items_changed_since(entry)?, memory.blessings(&entry.function)?);
     if out.is_json() {
-        let mut document = document(entry);
+        let mut document = document(entry, &blessings);
         document["items_changed"] = changes.as_deref().map_or(Value::Null, items);
         out.document(&document)?;
         return Ok(0);
@@ -37,8 +38,23 @@ pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Resul
         // Behind the code.
         pairs.splice(3..3, since(changes));
     }
+    for blessing in answers_for(entry, &blessings) {
+        let words = format!("code {:.12}, blessed {}", blessing.fingerprint, blessings::words(blessing));
+        pairs.push(("answers for", words));
+    }
     out.pairs(&pairs)?;
     Ok(0)
+}
+
+/// Those of a function's blessings by which an entry of its answers for another code.
+fn answers_for<'b>(entry: &'b EntryInfo, blessings: &'b [Blessing]) -> impl Iterator<Item = &'b Blessing> {
+    blessings.iter().filter(|blessing| {
+        blessing.from.iter().any(|code| {
+            entry.fingerprint.as_ref() == Some(&code.fingerprint)
+                && entry.version == code.version
+                && entry.stored_at <= code.until
+        })
+    })
 }
 
 /// More changes than these are only counted.
@@ -109,7 +125,7 @@ fn codec(codec: CodecId) -> &'static str {
     }
 }
 
-pub(crate) fn document(entry: &EntryInfo) -> Value {
+pub(crate) fn document(entry: &EntryInfo, blessings: &[Blessing]) -> Value {
     let arguments = entry
         .arguments
         .iter()
@@ -130,5 +146,6 @@ pub(crate) fn document(entry: &EntryInfo) -> Value {
         "hits": entry.hits,
         "last_used_at": entry.last_used.map(time),
         "damage": entry.damage.as_ref().map(ToString::to_string),
+        "answers_for": answers_for(entry, blessings).map(blessings::document).collect::<Vec<_>>(),
     })
 }

@@ -18,6 +18,7 @@ pub(crate) fn run(memory: &Memory, out: &mut Output) -> Result<u8, Failure> {
             "entries": totals.entries,
             "bytes": totals.bytes,
             "hits": totals.hits,
+            "blessed": totals.blessed,
             "misses": totals.misses,
             "hit_rate": rate,
             "seconds_saved": totals.time_saved.as_secs_f64(),
@@ -25,12 +26,16 @@ pub(crate) fn run(memory: &Memory, out: &mut Output) -> Result<u8, Failure> {
         }))?;
         return Ok(0);
     }
+    let hits = match totals.blessed {
+        0 => totals.hits.to_string(),
+        blessed => format!("{} ({blessed} by entries of earlier code, blessed)", totals.hits),
+    };
     out.pairs(&[
         ("cache", location),
         ("functions", totals.functions.to_string()),
         ("entries", totals.entries.to_string()),
         ("bytes", size(totals.bytes)),
-        ("hits", totals.hits.to_string()),
+        ("hits", hits),
         ("misses", totals.misses.to_string()),
         ("hit rate", percent(rate)),
         ("saved", duration(totals.time_saved)),

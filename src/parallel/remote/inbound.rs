@@ -48,6 +48,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
                 Ok(())
             }
             Report::Hello(_) | Report::Ready => Err(garbage("it greets again")),
+            Report::Blessed(_) => Err(garbage("it answers what it was not asked")),
         }
     }
 

@@ -37,7 +37,7 @@ fn blobs(dir: &Path, compression: Compression) -> Blobs {
 }
 
 fn origin() -> Origin<'static> {
-    Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new() }
+    Origin { function: "f".into(), fingerprint: None, version: 1, arguments: Vec::new(), call: None }
 }
 
 /// Writes a value in the given parts.
