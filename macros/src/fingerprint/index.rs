@@ -348,6 +348,8 @@ impl Index {
         let (mut defines, mut joins, mut foreign) = (Vec::new(), false, false);
         let mut seen: Vec<ItemId> = Vec::new();
         let mut pending = vec![invocation];
+        // `each!(define)`: a macro may be handed to another.
+        pending.extend(self.items[invocation].words.iter().filter_map(|word| self.macros.get(word)).flatten());
         while let Some(id) = pending.pop() {
             for name in self.items[id].mentions.macros.iter().filter_map(|path| path.last()) {
                 match self.macros.get(name) {

@@ -218,6 +218,10 @@ impl Names {
                     meaning.locked.extend(resolver.path(&[String::new(), krate.clone()], module, &[]).locked);
                 }
             }
+            // Another macro may define it.
+            if meaning.is_nothing() {
+                resolved.unknown.extend(path.last().filter(|name| !is_standard_macro(name)).cloned());
+            }
             put_meaning(&mut bytes, path, &meaning, index);
             resolved.items.extend(meaning.items);
             resolved.locked.extend(meaning.locked);

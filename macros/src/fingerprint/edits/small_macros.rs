@@ -175,6 +175,56 @@ const EDITS: &[Small] = &[
         "{ 2 }",
     ),
     (
+        "a macro that is handed to another",
+        "macro_rules! each { ($cb:ident) => { $cb!(1); } } macro_rules! def { ($n:literal) => { const N: u8 = $n + 0; } } each!(def); #[cached] fn root() -> u8 { N }",
+        "$n + 0",
+        "$n + 1",
+    ),
+    (
+        "a macro that hands a value to another",
+        "macro_rules! each { ($cb:ident) => { $cb!(1); } } macro_rules! def { ($n:literal) => { const N: u8 = $n; } } each!(def); #[cached] fn root() -> u8 { N }",
+        "$cb!(1)",
+        "$cb!(2)",
+    ),
+    (
+        "a macro that a macro defines",
+        "macro_rules! outer { () => { macro_rules! inner { () => { 1 } } } } outer!(); #[cached] fn root() -> u8 { inner!() }",
+        "=> { 1 }",
+        "=> { 2 }",
+    ),
+    (
+        "a macro by a macro's argument",
+        "macro_rules! run { ($m:ident) => { $m!() } } macro_rules! one { () => { 1 } } #[cached] fn root() -> u8 { run!(one) }",
+        "=> { 1 }",
+        "=> { 2 }",
+    ),
+    (
+        "a type's name that a macro gives",
+        "macro_rules! alias { ($n:ident, $t:ty) => { type $n = $t; } } alias!(Real, f32); #[cached] fn root(x: f64) -> f64 { x as Real as f64 }",
+        "f32",
+        "f64",
+    ),
+    (
+        "a macro of a path dependency",
+        "use dep::go; #[cached] fn root() -> u8 { go!() }
+//- Cargo.toml
+[package]
+name = \"sample\"
+version = \"0.1.0\"
+[dependencies]
+dep = { path = \"dep\" }
+//- dep/Cargo.toml
+[package]
+name = \"dep\"
+version = \"1.0.0\"
+//- dep/src/lib.rs
+mod m; pub fn help() -> u8 { 1 }
+//- dep/src/m.rs
+#[macro_export] macro_rules! go { () => { $crate::help() } }",
+        "{ 1 }",
+        "{ 2 }",
+    ),
+    (
         "what a text of an attribute names",
         "#[derive(Serialize)] struct A { #[serde(with = \"m::format\")] x: u8 } mod m { pub mod format { pub fn serialize() -> u8 { 1 } } }
         #[cached] fn root(a: A) -> String { to_text(&a) } fn to_text(_: &A) -> String { String::new() }",
