@@ -12,7 +12,7 @@ use super::words::is_keyword;
 use super::{Kind, RawItem};
 
 /// The rules by which an item's digest is made go with the fingerprint's context; this one keeps items apart from it.
-const CONTEXT: &str = "larder 2026-11 code item v2";
+const CONTEXT: &str = "larder 2026-11 code item v1";
 
 /// What begins at a place where an item may stand.
 pub(super) enum Definition {
