@@ -268,7 +268,10 @@ impl<'s> Seen<'s> {
         }
         let mut text = String::new();
         let title = format!("fn {}", root.name);
-        line(&mut text, &root.own, &title, "the function itself");
+        let own_crate = &index.crates[0].source;
+        let file = root.file.as_deref().unwrap_or(&own_crate.root);
+        let file = file.strip_prefix(&own_crate.base).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        line(&mut text, &root.own, &title, &file);
         for ((name, place), digests) in lines {
             let digest = match &digests[..] {
                 [only] => *only,
