@@ -4,7 +4,7 @@
 //! (without optimisation). Each attribute's time is written down by the macros themselves (`LARDER_EXPANSION_TIMES`); beside
 //! it stands the same package without attributes, as a whole.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -70,7 +70,7 @@ fn check(package: &Path, dir: &Path, times: Option<&Path>) -> Duration {
 }
 
 /// Writes the package, and says how many lines it has.
-fn write_package(dir: &PathBuf, annotated: bool) -> usize {
+fn write_package(dir: &Path, annotated: bool) -> usize {
     let larder = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::create_dir_all(dir.join("src")).expect("a directory");
     let manifest = format!(

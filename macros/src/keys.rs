@@ -50,7 +50,8 @@ impl Known {
             fingerprint: quote! { [#(#fingerprint),*] },
             depends: quote! { &[#(<#depends as ::larder::__private::Depended>::DEPENDENCY),*] },
             items: quote! { #items },
-            settings: quote! { &[#(#settings),*] },
+            // A constant of its own: what a call gives is no static otherwise.
+            settings: quote! { const { &[#(#settings),*] } },
             inputs: quote! { &[#(#inputs),*] },
             toolchain: quote! { #toolchain },
         }

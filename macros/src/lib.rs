@@ -91,9 +91,10 @@ use attribute::Kind;
 ///   parameter's name is a reference to its argument (what is borrowed already is not borrowed again: of `x: u64` it is a
 ///   `&u64`, of `text: &str` a `&str`). The value has to be `Serialize`; calls with equal values share a result. Not
 ///   together with `ignore`.
-/// - `depends(helper, module::other)`: functions whose code is part of the key beside this one's own, with all that they
-///   depend on themselves. Each needs one of the attributes; an instance of a generic one is written with its types
-///   (`helper<f64>`). Two functions cannot depend on each other, which the compiler words as a cycle.
+/// - `depends(helper, module::other)`: items whose code is part of the key though nothing names them: functions that are chosen
+///   when the program runs, types that callers bring. Those of other packages need one of the attributes; an instance of a
+///   generic function with an attribute is written with its types (`helper<f64>`). Two functions with attributes cannot depend on
+///   each other in this way, which the compiler words as a cycle.
 /// - `depends(file = "data/model.bin", env = "MODEL")`: a file or a variable of the environment that the function, or what it
 ///   calls, reads. It is looked at when a call is made, and is part of that call's key: of a file the content counts, wherever
 ///   it comes from (relative to the current directory, as for the function itself), of a variable its value; a missing file
@@ -154,17 +155,17 @@ use attribute::Kind;
 /// # Your part of the bargain
 /// Parallel calls and stored results are right only for functions that are *pure* as far as their result goes: the
 /// same arguments give an equal result, whoever calls, when, and in which process. The key knows the function's path,
-/// its own code, its `version` and its arguments. It does not know the functions it calls (but for `depends`), files and
-/// the environment (likewise), clocks, random numbers, features and other `cfg`s: declare it, pass what matters as an argument,
-/// or raise `version`.
+/// its code and that of all it can reach by name, the locked versions of other packages, its `version` and its arguments. It does
+/// not know files and the environment (but for `depends`), clocks, random numbers, or what is chosen when the program runs: declare
+/// it, pass what matters as an argument, or raise `version`. docs/fingerprint.md in the repository has the whole list.
 ///
 /// Of an argument the key knows what serde tells of it: arguments that should give different results must serialize
 /// differently (a `#[serde(skip)]` field is not seen, nor which of two equal variants of an untagged enum it was), and
 /// equal ones should serialize equally, or an equal call is computed again. A result comes back as serde brings it back;
 /// one that shares what can change with its clones (an `Arc<Mutex<..>>` deep within) must not be changed by its callers.
 ///
-/// The code's fingerprint is blind to white space, comments, documentation, visibility, lint levels and the trailing
-/// commas that rustfmt adds and removes. Any other edit of the signature or the body changes it.
+/// The code's fingerprint is blind to white space, comments, documentation, visibility, lint levels, the order of items, what the
+/// function does not reach, and what rustfmt changes. Any other edit of the signature, of the body, or of what these name changes it.
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
     clock::timed(|| attribute::expand(Kind::Task, options.into(), item.into()).into())

@@ -83,7 +83,10 @@ fn unsafe_code_lives_in_sys_alone() {
         concat!("[", "unsafe("),
     ];
     let mut problems = Vec::new();
-    for file in SOURCES.into_iter().flat_map(rust_files).filter(|file| !file.starts_with("src/sys/")) {
+    // Programs as texts, which are never run.
+    let is_text = |file: &String| file.starts_with("macros/src/fingerprint/edits/");
+    let files = SOURCES.into_iter().flat_map(rust_files).filter(|file| !file.starts_with("src/sys/") && !is_text(file));
+    for file in files {
         for (line, code) in code_lines(&read(&file)) {
             if needles.iter().any(|needle| code.contains(needle)) {
                 problems.push(format!("{file}:{line}: unsafe code outside src/sys: `{}`", code.trim()));

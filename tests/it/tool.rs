@@ -685,9 +685,9 @@ fn show_names_what_changed_since() {
     let mut memory = Some(memory);
     for _ in 0..2 {
         let shown = done(&cache, &["show", &old]);
-        assert!(shown.contains(&format!("`fn edited` in {}", module_path!())), "{shown}");
+        assert!(shown.contains(&format!("`fn edited` in {}", file!())), "{shown}");
         let change = &json(&cache, &["show", &old])["items_changed"];
-        let expected = serde_json::json!([{ "kind": "changed", "name": "fn edited", "place": module_path!() }]);
+        let expected = serde_json::json!([{ "kind": "changed", "name": "fn edited", "place": file!() }]);
         assert_eq!(*change, expected);
         assert_eq!(json(&cache, &["show", new])["items_changed"], Value::Null);
         drop(memory.take());

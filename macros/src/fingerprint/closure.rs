@@ -43,6 +43,8 @@ pub(super) struct Walk<'i> {
     new_members: Vec<String>,
     /// Traits that are reached, and `impl`s whose type or trait is: a new member may be theirs.
     candidates: Vec<ItemId>,
+    /// Invocations whose macros define a member that is named.
+    makers: Vec<ItemId>,
     unknown: HashSet<String>,
     /// What is no part of it, though it is named: the function itself.
     left_out: Vec<ItemId>,
@@ -60,6 +62,7 @@ impl<'i> Walk<'i> {
             members: HashSet::new(),
             new_members: Vec::new(),
             candidates: Vec::new(),
+            makers: Vec::new(),
             unknown: HashSet::new(),
             left_out,
             work: Vec::new(),
@@ -108,9 +111,14 @@ impl<'i> Walk<'i> {
             }
             for name in std::mem::take(&mut self.new_members) {
                 self.names.foreign(&name).iter().for_each(|id| self.consider(*id));
+                let made = self.index.made.get(&name).into_iter().flatten();
+                self.makers.extend(made.filter(|id| self.names.test || !self.index.items[**id].test));
             }
             for at in 0..self.candidates.len() {
                 self.consider(self.candidates[at]);
+            }
+            for at in 0..self.makers.len() {
+                self.consider_maker(self.makers[at]);
             }
         }
         let mut items: Vec<ItemId> = self.reached.into_keys().collect();
@@ -133,7 +141,21 @@ impl<'i> Walk<'i> {
         }
         match item.kind {
             kind if kind.is_type() => self.consider_all(self.names.impls_of_type(id)),
-            Kind::Trait => self.consider_all(&[id]),
+            Kind::Trait => {
+                self.consider_all(&[id]);
+                // `impl PartialEq for dyn Shape`
+                self.consider_all(self.names.impls_of_type(id));
+            }
+            // Whoever has one of these names may be linked.
+            Kind::Foreign => {
+                for name in &item.words {
+                    for defined in self.index.by_name.get(name).into_iter().flatten() {
+                        if self.index.items[*defined].kind != Kind::Foreign {
+                            self.named(*defined);
+                        }
+                    }
+                }
+            }
             Kind::Impl => {
                 for of_trait in self.names.traits_of(id) {
                     self.reach(*of_trait);
@@ -146,9 +168,11 @@ impl<'i> Walk<'i> {
         }
     }
 
-    /// Invocations that have this word in them.
+    /// Invocations that have this word in them, or whose macro gives this name to what it defines.
     fn words(&mut self, word: &str) {
-        for invocation in self.index.invocations.get(word).into_iter().flatten() {
+        let index = self.index;
+        let all = [&index.invocations, &index.made].into_iter().filter_map(|names| names.get(word)).flatten();
+        for invocation in all {
             if self.names.test || !self.index.items[*invocation].test {
                 self.reach(*invocation);
             }
@@ -166,6 +190,16 @@ impl<'i> Walk<'i> {
     fn consider_all(&mut self, ids: &[ItemId]) {
         self.candidates.extend_from_slice(ids);
         ids.iter().for_each(|id| self.consider(*id));
+    }
+
+    /// Takes in an invocation whose macro defines a member that is named, unless it is all of types that are not reached.
+    fn consider_maker(&mut self, id: ItemId) {
+        let index = self.index;
+        let words = index.items[id].words.iter().filter_map(|word| index.by_name.get(word));
+        let types: Vec<ItemId> = words.flatten().copied().filter(|item| index.items[*item].kind.is_type()).collect();
+        if types.is_empty() || types.iter().any(|of_type| self.is_reached(of_type)) {
+            self.reach(id);
+        }
     }
 
     /// A name that nobody has: a local variable, a generic parameter, or what a macro makes.
@@ -205,8 +239,10 @@ impl<'i> Walk<'i> {
         let Some(implemented) = names.implemented(id) else { return };
         let at_hand = implemented.own.iter().any(|own| self.is_reached(own));
         match &implemented.of_trait {
-            // What macros make in it has any name.
-            None if at_hand && (item.makes_names || !called.is_empty()) => self.reach(id),
+            // What macros make in it has any name; its constants are part of it.
+            None if at_hand && (item.makes_names || item.words.iter().any(|word| self.members.contains(word))) => {
+                self.reach(id);
+            }
             None => return,
             Some(traits) if traits.is_empty() => {
                 let at_hand = at_hand

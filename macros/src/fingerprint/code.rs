@@ -10,8 +10,8 @@ use syn::ext::IdentExt;
 
 use super::closure::{Closure, Walk};
 use super::index::{CrateId, Index, ItemId};
-use super::names::Names;
-use super::root::{Place, Root};
+use super::names::{self, Names};
+use super::root::{PLAIN_BOUNDS, Place, Root};
 use super::source::{Include, digest};
 use super::sources::{self, Sources};
 use super::{CONTEXT, Code, Setting, load, predicate};
@@ -35,13 +35,19 @@ pub(super) fn of(sources: &Sources, root: &Root, options: &Options) -> Code {
     let names = sources.names(place.test);
     let mut walk = Walk::new(index, names, place.own.clone());
     let mut edges = Vec::new();
+    let mut mentions = root.mentions.clone();
+    if let Some(file) = root.file(&place, index) {
+        mentions.add_included(&file);
+    }
     for module in &place.modules {
-        let resolved = names.of_code(index, &root.mentions, *module, "", &root.own, false);
+        let at = place.own.first().map(|own| index.items[*own].at);
+        let resolved =
+            names.of_code(index, &mentions, names::Place { module: *module, at, loose: false }, "", &root.own);
         edges.push(resolved.digest);
         walk.mentioned(&resolved);
     }
     place.around.iter().for_each(|item| walk.reach(*item));
-    for item in open_items(index, root, place.test) {
+    for item in open_items(index, root, &place) {
         walk.named(item);
     }
     let mut depends = Vec::new();
@@ -104,11 +110,15 @@ pub(super) fn alone(own: [u8; 32], why: &str, options: &Options) -> Code {
 }
 
 /// Whose types a generic function will be given is not known: all that have the traits of its bounds.
-fn open_items(index: &Index, root: &Root, test: bool) -> Vec<ItemId> {
-    if root.bounds.is_empty() {
+fn open_items(index: &Index, root: &Root, place: &Place) -> Vec<ItemId> {
+    let around = place.around.iter().filter_map(|around| index.items[*around].head.as_ref());
+    let bounds = around.flat_map(|head| &head.bounds).filter(|bound| !PLAIN_BOUNDS.contains(&&***bound));
+    let bounds: BTreeSet<&String> = root.bounds.iter().chain(bounds).collect();
+    if bounds.is_empty() {
         return Vec::new();
     }
-    let is_bound = |name: &String| root.bounds.contains(name);
+    let test = place.test;
+    let is_bound = |name: &String| bounds.contains(name);
     let fits = |id: &ItemId| {
         let item = &index.items[*id];
         let implements = item.head.iter().flat_map(|head| &head.of_trait).filter_map(|path| path.last()).any(is_bound);
@@ -131,8 +141,9 @@ impl<'s> Seen<'s> {
         let mut seen = Seen { sources, extra: BTreeMap::new(), settings: Vec::new() };
         let index = &sources.index;
         let mut asks: BTreeSet<CrateId> = BTreeSet::new();
+        let mut featured: BTreeSet<CrateId> = BTreeSet::new();
         let mut settings: BTreeMap<String, Setting> = BTreeMap::new();
-        let root_file = root.file.clone().or_else(|| place.own.first().map(|own| index.items[*own].file.clone()));
+        let root_file = root.file(place, index);
         let root_crate = place.modules.first().map_or(0, |module| index.modules[*module].krate);
         let items = closure.items.iter().map(|id| {
             let item = &index.items[*id];
@@ -144,6 +155,10 @@ impl<'s> Seen<'s> {
             let own = index.crates[krate].source.own_package;
             for cfg in &mentions.cfgs {
                 asks.insert(krate);
+                // Which features another package has is not known here; which ones it is asked for, is.
+                if !own && cfg.contains("feature") {
+                    featured.insert(krate);
+                }
                 seen.cfg(cfg, own, &mut settings);
             }
             for env in &mentions.envs {
@@ -156,8 +171,16 @@ impl<'s> Seen<'s> {
                 }
             }
             for include in &mentions.files {
-                asks.insert(krate);
+                if !matches!(include, Include::Named(_)) {
+                    asks.insert(krate);
+                }
                 seen.file(include, krate, file.as_ref());
+            }
+        }
+        for id in &closure.items {
+            let module = &index.modules[index.items[*id].module];
+            if !index.crates[module.krate].source.own_package && module.cfgs.iter().any(|cfg| cfg.contains("feature")) {
+                featured.insert(module.krate);
             }
         }
         for cfg in &closure.cfgs {
@@ -168,12 +191,18 @@ impl<'s> Seen<'s> {
             for (file, digest) in &known.opaque {
                 seen.extra.insert(format!("file {file}"), (*digest, file.clone()));
             }
+            if featured.contains(&krate) {
+                let asked: Vec<&str> = known.source.asked.iter().map(String::as_str).collect();
+                let place = format!("{}Cargo.toml", known.source.prefix);
+                seen.extra
+                    .insert(format!("features of {}", known.source.name), (digest(asked.join(",").as_bytes()), place));
+            }
             // Its build script says what is generated, which conditions hold and which variables are set.
             if let Some(script) = &known.source.build_script
                 && (asks.contains(&krate) || !known.source.own_package)
             {
                 let place = format!("{}{}", known.source.prefix, last_part(script));
-                seen.extra.insert(format!("build script {place}"), (load::digest_of(script), place));
+                seen.extra.insert(format!("build script {place}"), (sources.script(script), place));
             }
         }
         for id in &closure.locked {
@@ -208,6 +237,13 @@ impl<'s> Seen<'s> {
             Include::Beside(path) => beside.and_then(|file| file.parent()).map(|dir| dir.join(path)),
             Include::InPackage(path) => Some(source.base.join(path)),
             Include::Generated(path) => source.out_dir.as_ref().map(|dir| dir.join(path)),
+            Include::Named(path) => {
+                // Where the macros look that are known to read files: askama and its like have a directory for them.
+                let dirs = [source.base.clone(), source.base.join("src"), source.base.join("templates")];
+                let beside = beside.and_then(|file| file.parent()).map(PathBuf::from);
+                let path = path.trim_start_matches("$CARGO_MANIFEST_DIR/");
+                beside.into_iter().chain(dirs).map(|dir| dir.join(path)).find(|file| file.is_file())
+            }
             Include::Unknown(_) => None,
         };
         let Some(file) = file.map(load::canonical) else { return };
@@ -232,7 +268,10 @@ impl<'s> Seen<'s> {
         }
         let mut text = String::new();
         let title = format!("fn {}", root.name);
-        line(&mut text, &root.own, &title, "the function itself");
+        let own_crate = &index.crates[0].source;
+        let file = root.file.as_deref().unwrap_or(&own_crate.root);
+        let file = file.strip_prefix(&own_crate.base).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        line(&mut text, &root.own, &title, &file);
         for ((name, place), digests) in lines {
             let digest = match &digests[..] {
                 [only] => *only,

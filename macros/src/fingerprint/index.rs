@@ -1,9 +1,27 @@
 //! All items of the crate at hand and of its path dependencies, by where they are and what they are called.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path as FilePath, PathBuf};
 
-use super::source::{ImplHead, Kind, Mentions, RawItem, RawModule, Use};
+use super::source::{ImplHead, Kind, Mentions, RawItem, RawModule, Use, digest, is_standard_macro};
+
+/// Macros and attributes of other packages that define nothing but what their input names.
+const PLAIN_MAKERS: [&str; 14] = [
+    "bitflags",
+    "cfg",
+    "cfg_attr",
+    "cfg_if",
+    "collect",
+    "compile_error",
+    "const_assert",
+    "criterion_group",
+    "criterion_main",
+    "derive",
+    "lazy_static",
+    "macro_use",
+    "submit",
+    "thread_local",
+];
 
 pub(super) type CrateId = usize;
 pub(super) type ModuleId = usize;
@@ -27,6 +45,8 @@ pub(super) struct Index {
     pub(super) by_name: HashMap<String, Vec<ItemId>>,
     /// Macro invocations in place of items, by the words in them.
     pub(super) invocations: HashMap<String, Vec<ItemId>>,
+    /// The same, by the names that macros at hand give by themselves to what they define.
+    pub(super) made: HashMap<String, Vec<ItemId>>,
     /// Items beside which others may appear whose names are put together.
     pub(super) makers: Vec<ItemId>,
     pub(super) impls: Vec<ItemId>,
@@ -45,10 +65,20 @@ pub(super) struct CrateSource {
     pub(super) out_dir: Option<PathBuf>,
     /// The crates it can name. A name may mean several packages, where only one of them is in use.
     pub(super) externs: HashMap<String, Vec<Extern>>,
+    /// The features that the packages at hand ask of its package.
+    pub(super) asked: BTreeSet<String>,
     /// The build script of its package.
     pub(super) build_script: Option<PathBuf>,
     /// Whether it is of the package that is being compiled.
     pub(super) own_package: bool,
+}
+
+impl CrateSource {
+    /// A file as people and digests name it: from the package's directory.
+    fn place(&self, file: &FilePath) -> String {
+        let inside = file.strip_prefix(&self.base).unwrap_or(file);
+        format!("{}{}", self.prefix, inside.to_string_lossy().replace('\\', "/"))
+    }
 }
 
 /// A crate by the name that another uses for it.
@@ -63,6 +93,10 @@ pub(super) enum Extern {
 }
 
 pub(super) struct Crate {
+    /// Other crates by the names that `extern crate` gives them in the root: all modules know these.
+    pub(super) aliases: HashMap<String, String>,
+    /// The crates whose macros `#[macro_use]` brings into all modules.
+    pub(super) macro_crates: Vec<String>,
     pub(super) source: CrateSource,
     pub(super) root: ModuleId,
     /// Digests of what stands in its files and could not be understood, with the files.
@@ -79,6 +113,12 @@ pub(super) struct Module {
     pub(super) test: bool,
     /// The predicates it stands under.
     pub(super) cfgs: Vec<String>,
+    /// Whether one of them is its own, so that it may not be there.
+    pub(super) conditional: bool,
+    /// Where it begins in the module around it, to be compared.
+    pub(super) at: usize,
+    /// Invocations of macros that may define anything.
+    pub(super) makers: Vec<ItemId>,
     pub(super) items: HashMap<String, Vec<ItemId>>,
     pub(super) children: HashMap<String, Vec<ModuleId>>,
     pub(super) uses: Vec<Use>,
@@ -103,6 +143,12 @@ pub(super) struct Item {
     pub(super) members: Vec<ItemId>,
     /// The names of an `impl`'s or a trait's associated items, or the words of an invocation or a macro.
     pub(super) words: Vec<String>,
+    /// Of a macro: see [`RawItem`].
+    pub(super) defines: Vec<String>,
+    /// Whether it stands under a `cfg`, and may not be there.
+    pub(super) conditional: bool,
+    /// Where it begins in its module, to be compared.
+    pub(super) at: usize,
     pub(super) makes_names: bool,
     /// Of a function with an attribute of larder: the digest of its signature and body.
     pub(super) annotated: Option<[u8; 32]>,
@@ -115,17 +161,42 @@ impl Index {
     pub(super) fn add_crate(&mut self, source: CrateSource) -> CrateId {
         let krate = self.crates.len();
         let root = self.modules.len();
-        self.modules.push(Module::new(krate, None, source.name.clone()));
-        self.crates.push(Crate { source, root, opaque: Vec::new() });
+        // Two packages may have libraries of one name.
+        let path = match self.crates.iter().filter(|other| other.source.name == source.name).count() {
+            0 => source.name.clone(),
+            others => format!("{}#{others}", source.name),
+        };
+        self.modules.push(Module::new(krate, None, path));
+        let (aliases, macro_crates, opaque) = (HashMap::new(), Vec::new(), Vec::new());
+        self.crates.push(Crate { aliases, macro_crates, source, root, opaque });
         krate
     }
 
+    /// What stands in a file of a crate and is not understood. A file may have several such stretches.
+    pub(super) fn add_opaque(&mut self, krate: CrateId, file: &FilePath, bytes: [u8; 32]) {
+        let known = &mut self.crates[krate];
+        let place = known.source.place(file);
+        match known.opaque.iter_mut().find(|(other, _)| *other == place) {
+            Some((_, all)) => *all = digest(&[*all, bytes].concat()),
+            None => known.opaque.push((place, bytes)),
+        }
+    }
+
     /// A module below another.
-    pub(super) fn add_module(&mut self, parent: ModuleId, name: &str, test: bool, cfgs: &[String]) -> ModuleId {
+    pub(super) fn add_module(
+        &mut self,
+        parent: ModuleId,
+        name: &str,
+        test: bool,
+        cfgs: &[String],
+        at: usize,
+    ) -> ModuleId {
         let above = &self.modules[parent];
         let mut module = Module::new(above.krate, Some(parent), format!("{}::{name}", above.path));
         module.test = above.test || test;
         module.cfgs = above.cfgs.iter().chain(cfgs).cloned().collect();
+        module.conditional = !cfgs.is_empty();
+        module.at = at;
         let id = self.modules.len();
         self.modules.push(module);
         self.modules[parent].children.entry(name.to_owned()).or_default().push(id);
@@ -133,12 +204,13 @@ impl Index {
     }
 
     /// The module of what is defined in a function's body.
-    pub(super) fn add_body(&mut self, parent: ModuleId, title: &str) -> ModuleId {
+    pub(super) fn add_body(&mut self, parent: ModuleId, title: &str, at: usize) -> ModuleId {
         let above = &self.modules[parent];
         let mut module = Module::new(above.krate, Some(parent), format!("{}::{{{title}}}", above.path));
         module.test = above.test;
         module.cfgs = above.cfgs.clone();
         module.body = true;
+        module.at = at;
         self.modules.push(module);
         self.modules.len() - 1
     }
@@ -154,8 +226,7 @@ impl Index {
     ) -> ItemId {
         let id = self.items.len();
         let source = &self.crates[self.modules[module].krate].source;
-        let inside = file.strip_prefix(&source.base).unwrap_or(file);
-        let place = format!("{}{}", source.prefix, inside.to_string_lossy().replace('\\', "/"));
+        let place = source.place(file);
         let label = match parent {
             Some(parent) => format!("{} {}", self.items[parent].label, raw.title),
             None => format!("{} {}", self.modules[module].path, raw.title),
@@ -169,12 +240,16 @@ impl Index {
             test,
             other_names,
             words,
+            defines,
+            conditional,
+            at,
             makes_names,
             annotated,
             head,
             members,
             body,
         } = raw;
+        let at = parent.map_or(at, |parent| self.items[parent].at);
         let test = test || self.modules[module].test || parent.is_some_and(|parent| self.items[parent].test);
         self.items.push(Item {
             kind,
@@ -190,6 +265,9 @@ impl Index {
             parent,
             members: Vec::new(),
             words,
+            defines,
+            conditional,
+            at,
             makes_names,
             annotated,
             head,
@@ -207,7 +285,7 @@ impl Index {
     fn register(&mut self, id: ItemId, other_names: &[String]) {
         let Index { modules, items, macros, members, by_name, invocations, makers, impls, .. } = self;
         let item = &items[id];
-        if item.makes_names && !matches!(item.kind, Kind::Impl | Kind::Macro) {
+        if item.makes_names && !matches!(item.kind, Kind::Impl | Kind::Macro | Kind::Invocation) {
             makers.push(id);
         }
         if item.parent.is_some() {
@@ -233,6 +311,84 @@ impl Index {
         }
     }
 
+    /// Tells of each invocation what its macro does, once all is read.
+    pub(super) fn finish(&mut self) {
+        for krate in &mut self.crates {
+            for used in &self.modules[krate.root].uses {
+                if let ([none, name], Some(alias)) = (&used.path[..], &used.name)
+                    && none.is_empty()
+                {
+                    krate.aliases.insert(alias.clone(), name.clone());
+                    krate.macro_crates.extend(used.macros.then(|| name.clone()));
+                }
+            }
+        }
+        for id in 0..self.items.len() {
+            if self.items[id].kind != Kind::Invocation {
+                continue;
+            }
+            let (defines, joins, foreign) = self.made_by(id);
+            for name in defines {
+                self.made.entry(name).or_default().push(id);
+            }
+            let item = &mut self.items[id];
+            if foreign {
+                self.modules[item.module].makers.push(id);
+            }
+            item.makes_names |= joins;
+            if item.makes_names || foreign {
+                self.makers.push(id);
+            }
+        }
+    }
+
+    /// What the macros at hand that an invocation leads to define by themselves, whether they put names together, and whether
+    /// one is from elsewhere and may make names of its own.
+    fn made_by(&self, invocation: ItemId) -> (Vec<String>, bool, bool) {
+        let (mut defines, mut joins, mut foreign) = (Vec::new(), false, false);
+        let mut seen: Vec<ItemId> = Vec::new();
+        let mut pending = vec![invocation];
+        // `each!(define)`: a macro may be handed to another.
+        pending.extend(self.items[invocation].words.iter().filter_map(|word| self.macros.get(word)).flatten());
+        while let Some(id) = pending.pop() {
+            for name in self.items[id].mentions.macros.iter().filter_map(|path| path.last()) {
+                match self.macros.get(name) {
+                    Some(known) => pending.extend(known.iter().filter(|known| !seen.contains(known))),
+                    // What stands in a macro's body is mostly in expressions; there it is `makes_names` that tells.
+                    None => foreign |= id == invocation && !is_standard_macro(name) && !PLAIN_MAKERS.contains(&&**name),
+                }
+                seen.extend(self.macros.get(name).into_iter().flatten());
+            }
+            if id != invocation {
+                defines.extend_from_slice(&self.items[id].defines);
+                joins |= self.items[id].makes_names;
+            }
+        }
+        defines.sort_unstable();
+        defines.dedup();
+        (defines, joins, foreign)
+    }
+
+    /// Macros that are found in the root of their crate, wherever they are.
+    pub(super) fn exported_macros(&self, name: &str, krate: CrateId) -> impl Iterator<Item = ItemId> {
+        let is_exported = move |id: &ItemId| {
+            let macros = &self.items[*id].mentions.macros;
+            self.crate_of(*id) == krate
+                && macros.iter().any(|path| matches!(&path[..], [only] if only == "macro_export"))
+        };
+        self.macros.get(name).into_iter().flatten().copied().filter(is_exported)
+    }
+
+    /// Whether a macro comes before a place in the same module, or in one within it; `None` where that is no matter.
+    pub(super) fn precedes(&self, id: ItemId, module: ModuleId, at: usize) -> Option<bool> {
+        let (mut module, mut at) = (module, at);
+        while module != self.items[id].module {
+            at = self.modules[module].at;
+            module = self.modules[module].parent?;
+        }
+        Some(self.items[id].at < at)
+    }
+
     pub(super) fn crate_of(&self, item: ItemId) -> CrateId {
         self.modules[self.items[item].module].krate
     }
@@ -247,6 +403,9 @@ impl Module {
             body: false,
             test: false,
             cfgs: Vec::new(),
+            conditional: false,
+            at: 0,
+            makers: Vec::new(),
             items: HashMap::new(),
             children: HashMap::new(),
             uses: Vec::new(),

@@ -1,13 +1,16 @@
 //! The files of a crate, from its root along its `mod` declarations, read on as many threads as there are cores.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path as FilePath, PathBuf};
 use std::{fs, io, thread};
 
 use super::index::{CrateId, CrateSource, Index, ModuleId};
-use super::source::{self, Content, Include, ModuleDeclaration, RawModule};
+use super::source::{self, Content, Include, Kind, ModuleDeclaration, RawModule};
 
 /// A parser recurses as deep as what it reads.
 const STACK_BYTES: usize = 64 << 20;
+/// Nobody declares as many modules in one invocation, and every word is asked for among the files.
+const MANY_WORDS: usize = 64;
 /// Fewer bytes than these are read at once where they are.
 const WORTH_A_THREAD: u64 = 64 << 10;
 
@@ -57,9 +60,9 @@ fn take(index: &mut Index, krate: CrateId, job: &Job, read: Read, next: &mut Vec
     match read {
         Read::Module(raw) => Taker { index, file: &job.file, next }.module(raw, job.module, &job.children, false),
         Read::Opaque(digest, problem) => {
-            let file = job.file.to_string_lossy().into_owned();
+            let file = job.file.display();
             index.problems.push(format!("`{file}` is not understood ({problem}), and counts as a whole"));
-            index.crates[krate].opaque.push((file, digest));
+            index.add_opaque(krate, &job.file, digest);
         }
         Read::Failed(_) if !job.needed => {}
         Read::Failed(error) => index.problems.push(format!("`{}` cannot be read: {error}", job.file.display())),
@@ -76,14 +79,25 @@ struct Taker<'i> {
 impl Taker<'_> {
     /// `nested`: within another module of the same file, where paths are told from elsewhere.
     fn module(&mut self, raw: RawModule, module: ModuleId, children: &FilePath, nested: bool) {
-        let RawModule { items, uses, modules, includes, rest } = raw;
+        let RawModule { items, uses, modules, includes, cfgs, test, rest } = raw;
+        self.index.modules[module].conditional |= !cfgs.is_empty();
+        self.index.modules[module].cfgs.extend(cfgs);
+        self.index.modules[module].test |= test;
+        let mut uncertain = Vec::new();
+        for item in items.iter().filter(|item| item.kind == Kind::Invocation && item.words.len() <= MANY_WORDS) {
+            let is_module = |word: &&String| {
+                children.join(format!("{word}.rs")).is_file() || children.join(word).join("mod.rs").is_file()
+            };
+            uncertain.extend(item.words.iter().filter(is_module).cloned());
+        }
         let mut bodies = Vec::new();
         for item in items {
             self.index.add_item(item, module, self.file, None, &mut bodies);
         }
         for (item, body) in bodies {
             let title = self.index.items[item].title.clone();
-            let inner = self.index.add_body(module, &title);
+            let at = self.index.items[item].at;
+            let inner = self.index.add_body(module, &title, at);
             self.index.items[item].body = Some(inner);
             self.module(body, inner, children, true);
         }
@@ -91,18 +105,26 @@ impl Taker<'_> {
         for declared in modules {
             self.declared(declared, module, children, nested);
         }
+        // `mods!(alpha, beta)` may declare them.
+        for name in uncertain {
+            if !self.index.modules[module].children.contains_key(&name) {
+                self.declared(ModuleDeclaration::uncertain(name), module, children, nested);
+            }
+        }
         for include in includes {
-            self.include(include, module, children);
+            self.include(include, module);
         }
         if let Some(rest) = rest {
             let krate = self.index.modules[module].krate;
-            self.index.crates[krate].opaque.push((self.file.to_string_lossy().into_owned(), rest));
+            self.index.add_opaque(krate, self.file, rest);
         }
     }
 
     fn declared(&mut self, declared: ModuleDeclaration, parent: ModuleId, children: &FilePath, nested: bool) {
-        let ModuleDeclaration { name, test, paths, cfgs, content } = declared;
-        let module = self.index.add_module(parent, &name, test, &cfgs);
+        let ModuleDeclaration { name, test, paths, cfgs, conditions, content, at } = declared;
+        let module = self.index.add_module(parent, &name, test, &cfgs, at);
+        // Which of two modules of one name is there when is part of what is in them.
+        self.index.modules[module].path.push_str(&conditions);
         // In a module of the same file a path counts from where its files would be.
         let base = if nested { children } else { self.file.parent().unwrap_or(children) };
         match content {
@@ -131,16 +153,18 @@ impl Taker<'_> {
         }
     }
 
-    fn include(&mut self, include: Include, module: ModuleId, children: &FilePath) {
+    fn include(&mut self, include: Include, module: ModuleId) {
         let krate = self.index.modules[module].krate;
         let file = match &include {
             Include::Beside(path) => self.file.parent().map(|dir| dir.join(path)),
             Include::Generated(path) => self.index.crates[krate].source.out_dir.as_ref().map(|dir| dir.join(path)),
             Include::InPackage(path) => Some(self.index.crates[krate].source.base.join(path)),
-            Include::Unknown(_) => None,
+            Include::Named(_) | Include::Unknown(_) => None,
         };
         if let Some(file) = file {
-            self.next.push(Job { file, module, children: children.to_owned(), needed: true });
+            // The modules of an included file are beside it.
+            let children = file.parent().map(FilePath::to_owned).unwrap_or_default();
+            self.next.push(Job { file, module, children, needed: true });
         }
     }
 }
@@ -190,7 +214,10 @@ fn read_all(jobs: &[Job]) -> Vec<Read> {
 fn read(file: &FilePath) -> Read {
     match fs::read_to_string(file) {
         Ok(text) => match source::read(&text) {
-            Ok(module) => Read::Module(module),
+            Ok(mut module) => {
+                module.add_included(file);
+                Read::Module(module)
+            }
             Err(problem) => Read::Opaque(*blake3::hash(text.as_bytes()).as_bytes(), problem),
         },
         Err(error) if error.kind() == io::ErrorKind::InvalidData => as_bytes(file),
@@ -203,6 +230,29 @@ fn as_bytes(file: &FilePath) -> Read {
         Ok(bytes) => Read::Opaque(*blake3::hash(&bytes).as_bytes(), "it could not be parsed".to_owned()),
         Err(error) => Read::Failed(error),
     }
+}
+
+/// The digest of a build script, with the files of its modules.
+pub(super) fn digest_of_script(script: &FilePath) -> [u8; 32] {
+    let base = script.parent().map(FilePath::to_owned).unwrap_or_default();
+    let source = CrateSource {
+        name: String::new(),
+        root: script.to_owned(),
+        base: base.clone(),
+        prefix: String::new(),
+        out_dir: None,
+        externs: HashMap::new(),
+        asked: BTreeSet::new(),
+        build_script: None,
+        own_package: false,
+    };
+    let mut index = Index::default();
+    load(&mut index, source);
+    let mut files: Vec<PathBuf> = index.items.into_iter().map(|item| item.file).collect();
+    files.push(canonical(script.to_owned()));
+    files.sort_unstable();
+    files.dedup();
+    source::digest(&files.iter().map(|file| digest_of(file)).collect::<Vec<_>>().concat())
 }
 
 /// The digest of a file's tokens; of its bytes where it has none, of nothing where it cannot be read.

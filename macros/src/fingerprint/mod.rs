@@ -16,17 +16,21 @@ mod cargo;
 mod closure;
 mod code;
 mod index;
+mod layout;
 mod load;
 mod names;
 mod predicate;
 mod resolve;
 mod root;
+mod scope;
 mod source;
 mod sources;
 mod tokens;
 
 #[cfg(test)]
 mod closure_test;
+#[cfg(test)]
+mod edits;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
@@ -42,7 +46,7 @@ use root::Root;
 use sources::Sources;
 
 /// Goes with the rules in `tokens.rs`: raise the version when they change, because every stored result changes its key.
-const CONTEXT: &str = "larder 2026-11 code fingerprint v2";
+const CONTEXT: &str = "larder 2026-11 code fingerprint v3";
 
 /// What is known of a function's code when it is compiled.
 #[derive(Default)]

@@ -21,6 +21,10 @@ pub(super) struct Meaning {
     pub(super) silent: bool,
     /// The predicates of the imports on the way.
     pub(super) cfgs: Vec<String>,
+    /// What is not looked up: the whole path where that leads elsewhere, variants and other associated names.
+    pub(super) beyond: Vec<String>,
+    /// Modules on the way that have no such name: a macro may have made it there.
+    pub(super) lacking: Vec<ModuleId>,
     /// How many segments it took; the others are associated names.
     pub(super) taken: usize,
 }
@@ -36,6 +40,8 @@ impl Meaning {
         self.locked.extend(other.locked);
         self.silent |= other.silent;
         self.cfgs.extend(other.cfgs);
+        self.beyond.extend(other.beyond);
+        self.lacking.extend(other.lacking);
     }
 
     fn tidy(mut self) -> Meaning {
@@ -47,26 +53,30 @@ impl Meaning {
         self.locked.dedup();
         self.cfgs.sort_unstable();
         self.cfgs.dedup();
+        self.beyond.sort_unstable();
+        self.beyond.dedup();
         self
     }
 
-    /// Which of the spaces of types, values and macros are taken.
+    /// Which of the spaces of types, values and macros are taken, whatever conditions hold.
     fn spaces(&self, index: &Index) -> (bool, bool, bool) {
+        if !self.cfgs.is_empty() {
+            return (false, false, false);
+        }
         // Of what is not read nothing is known: it may be anything.
         if !self.locked.is_empty() || self.silent {
             return (true, true, true);
         }
-        let modules = (!self.modules.is_empty(), false, false);
+        let modules = (self.modules.iter().any(|module| !index.modules[*module].conditional), false, false);
         let of_item = |item: &ItemId| index.items[*item].kind.spaces();
-        self.items.iter().map(of_item).fold(modules, |a, b| (a.0 || b.0, a.1 || b.1, a.2 || b.2))
+        let certain = self.items.iter().filter(|item| !index.items[**item].conditional);
+        certain.map(of_item).fold(modules, |a, b| (a.0 || b.0, a.1 || b.1, a.2 || b.2))
     }
 }
 
-/// Looks names up, for code of tests or without it.
+/// Looks names up.
 pub(super) struct Resolver<'i> {
     pub(super) index: &'i Index,
-    /// Whether what is of tests only is there.
-    pub(super) test: bool,
     memo: &'i Memo,
 }
 
@@ -80,8 +90,8 @@ pub(super) struct Memo {
 }
 
 impl<'i> Resolver<'i> {
-    pub(super) fn new(index: &'i Index, test: bool, memo: &'i Memo) -> Resolver<'i> {
-        Resolver { index, test, memo }
+    pub(super) fn new(index: &'i Index, memo: &'i Memo) -> Resolver<'i> {
+        Resolver { index, memo }
     }
 
     /// What a path means in a module; `globs` are those of the code it stands in.
@@ -98,17 +108,25 @@ impl<'i> Resolver<'i> {
         {
             let mut next = Meaning::default();
             for inside in &meaning.modules {
-                next.add(self.inside(*inside, segment));
+                let found = self.inside(*inside, segment);
+                if found.is_nothing() {
+                    next.lacking.push(*inside);
+                }
+                next.add(found);
             }
             if next.is_nothing() && meaning.items.is_empty() && meaning.locked.is_empty() && !meaning.silent {
                 // A module that has no such name: a macro may have made it.
-                return Meaning { taken, ..Meaning::default() };
+                return Meaning { taken, lacking: next.lacking, ..Meaning::default() };
             }
             // What is known of the way stays: where a type and a module share a name, either may be meant.
-            let Meaning { items, locked, silent, cfgs, .. } = meaning;
-            next.add(Meaning { items, locked, silent, cfgs, ..Meaning::default() });
+            next.add(Meaning { modules: Vec::new(), ..meaning });
             meaning = next;
             taken += 1;
+        }
+        if meaning.beyond.is_empty() && (meaning.silent || !meaning.locked.is_empty()) {
+            meaning.beyond.push(path.join("::"));
+        } else if taken < path.len() && !meaning.items.is_empty() {
+            meaning.beyond.push(path[taken..].join("::"));
         }
         meaning.taken = taken;
         meaning
@@ -131,7 +149,14 @@ impl<'i> Resolver<'i> {
             "Self" => Meaning { taken: 1, ..Meaning::default() },
             // `::name`
             "" => match path.get(1) {
-                Some(name) => Meaning { taken: 2, ..self.krate(name, module) },
+                Some(name) => {
+                    let mut meaning = self.krate(name, module);
+                    // So it was in 2015.
+                    if meaning.is_nothing() {
+                        meaning = self.inside(self.index.crates[self.index.modules[module].krate].root, name);
+                    }
+                    Meaning { taken: 2, ..meaning }
+                }
                 None => Meaning::default(),
             },
             name => Meaning { taken: 1, ..self.in_scope(name, module, globs) },
@@ -181,6 +206,12 @@ impl<'i> Resolver<'i> {
                 Extern::Silent => meaning.silent = true,
             }
         }
+        match krate.aliases.get(name) {
+            Some(own) if own == "self" => meaning.modules.push(krate.root),
+            Some(other) if other != name => meaning.add(self.krate(other, module)),
+            _ if name == "self" => meaning.modules.push(krate.root),
+            _ => {}
+        }
         meaning.silent |= matches!(name, "std" | "core" | "alloc" | "proc_macro");
         meaning
     }
@@ -194,24 +225,38 @@ impl<'i> Resolver<'i> {
     fn inside_beyond(&self, module: ModuleId, name: &str, asked: &mut Vec<ModuleId>) -> Meaning {
         let here = &self.index.modules[module];
         let mut meaning = Meaning::default();
-        let seen = |item: &&ItemId| self.test || !self.index.items[**item].test;
-        meaning.items.extend(here.items.get(name).into_iter().flatten().filter(seen));
-        let children = here.children.get(name).into_iter().flatten();
-        meaning.modules.extend(children.filter(|child| self.test || !self.index.modules[**child].test));
+        // Those of tests, too: what names them is either of tests itself, or has them in the place of others there.
+        meaning.items.extend(here.items.get(name).into_iter().flatten());
+        meaning.modules.extend(here.children.get(name).into_iter().flatten());
+        let root = self.index.crates[here.krate].root;
+        if module == root {
+            meaning.items.extend(self.index.exported_macros(name, here.krate));
+        }
         for used in here.uses.iter().filter(|used| used.name.as_deref() == Some(name)) {
             let mut found = match &used.path[..] {
                 // `use name;` is about the crate of that name, never about itself.
                 [only] if only == name => self.krate(name, module),
-                path => self.unless_active(module, name, || self.walk(path, module, &[])),
+                path => self.unless_active(module, name, || {
+                    let mut meaning = self.walk(path, module, &[]);
+                    // An import of 2015 begins at the root.
+                    if module != root && path.len() > 1 && self.index.modules[root].children.contains_key(&path[0]) {
+                        meaning.add(self.walk(path, root, &[]));
+                    }
+                    meaning
+                }),
             };
+            if !used.cfgs.is_empty() && !found.is_nothing() {
+                found.beyond.push(format!("{} {}", used.cfgs.join(" "), used.path.join("::")));
+            }
             found.cfgs.extend_from_slice(&used.cfgs);
             meaning.add(found);
         }
         for (number, glob) in here.uses.iter().enumerate().filter(|(_, used)| used.name.is_none()) {
             let target = self.target_of_glob(module, number, &glob.path);
             let mut found = self.in_glob(&target, name, asked);
-            if !found.is_nothing() {
+            if !found.is_nothing() && !glob.cfgs.is_empty() {
                 found.cfgs.extend_from_slice(&glob.cfgs);
+                found.beyond.push(format!("{} {}", glob.cfgs.join(" "), glob.path.join("::")));
             }
             self.add_uncovered(&mut meaning, found);
         }
@@ -251,15 +296,17 @@ impl<'i> Resolver<'i> {
             }
         }
         // The variants of an enum.
-        let is_enum = |item: &&ItemId| self.index.items[**item].kind == Kind::Enum;
-        if starts_upper(name) {
-            meaning.items.extend(target.items.iter().filter(is_enum));
-        }
+        let has_it = |item: &&ItemId| {
+            let item = &self.index.items[**item];
+            item.kind == Kind::Enum && item.words.iter().any(|variant| variant == name)
+        };
+        meaning.items.extend(target.items.iter().filter(has_it));
         meaning
     }
 
     /// What is written out hides what comes with all others, in its own space of names.
-    fn add_uncovered(&self, meaning: &mut Meaning, found: Meaning) {
+    fn add_uncovered(&self, meaning: &mut Meaning, mut found: Meaning) {
+        meaning.lacking.append(&mut found.lacking);
         if found.is_nothing() {
             return;
         }
@@ -274,7 +321,7 @@ impl<'i> Resolver<'i> {
         let silent = found.silent && !(types && values);
         let kept = Meaning { items, modules, locked, silent, ..Meaning::default() };
         if !kept.is_nothing() {
-            meaning.add(Meaning { cfgs: found.cfgs, ..kept });
+            meaning.add(Meaning { cfgs: found.cfgs, beyond: found.beyond, ..kept });
         }
     }
 }

@@ -4,15 +4,14 @@ use std::path::PathBuf;
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
-use syn::ext::IdentExt;
 
 use super::index::{Index, ItemId, ModuleId};
-use super::source::{Kind, Mentions, digest};
+use super::source::{Kind, Mentions, bare, digest};
 use super::{load, tokens};
 use crate::function::Function;
 
 /// Traits that say nothing of what a function does with a value, or that the library itself asks for.
-const PLAIN_BOUNDS: [&str; 11] = [
+pub(super) const PLAIN_BOUNDS: [&str; 11] = [
     "Send",
     "Sync",
     "Sized",
@@ -66,7 +65,7 @@ impl Root {
         generics.where_clause.to_tokens(&mut bounds);
         let bounds = Mentions::of(bounds).paths.into_iter().filter_map(|mut path| path.pop());
         Root {
-            name: function.sig.ident.unraw().to_string(),
+            name: bare(&function.sig.ident),
             own,
             token: digest(&bytes),
             mentions: Mentions::of(code),
@@ -76,6 +75,11 @@ impl Root {
             },
             file: file_of(function.sig.ident.span()).or_else(|| file_of(Span::call_site())),
         }
+    }
+
+    /// The file it stands in, as far as it is known.
+    pub(super) fn file(&self, place: &Place, index: &Index) -> Option<PathBuf> {
+        self.file.clone().or_else(|| place.own.first().map(|own| index.items[*own].file.clone()))
     }
 
     /// Finds the function. Where its file does not have it, a macro made it: then it stands where the macro is invoked; and

@@ -2,7 +2,7 @@
 //! named.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -23,6 +23,7 @@ pub(super) struct Sources {
     /// The dependencies that are not read, by their numbers.
     locked: Vec<Dependent>,
     lines: RefCell<HashMap<LockedId, Rc<Vec<String>>>>,
+    scripts: RefCell<HashMap<PathBuf, [u8; 32]>>,
     lock: Result<Lock, String>,
     /// Packages whose sources are read, with their versions.
     read: HashSet<(String, String)>,
@@ -34,6 +35,7 @@ struct Dependent {
     /// Name and version of the package that has it.
     of: (String, String),
     package: String,
+    asked: Vec<String>,
 }
 
 thread_local! {
@@ -76,6 +78,7 @@ impl Sources {
             lock_dir: lock.as_ref().ok().map(|lock| lock.dir().to_owned()),
         };
         reader.all(compilation, package);
+        reader.index.finish();
         let Reader { mut index, packages, locked, .. } = reader;
         if let Err(why) = &lock {
             index.problems.push(format!("the versions of other packages are not known ({why}), and do not count"));
@@ -87,6 +90,7 @@ impl Sources {
             of_tests: OnceCell::new(),
             locked,
             lines: RefCell::default(),
+            scripts: RefCell::default(),
             lock,
             read,
         })
@@ -98,19 +102,27 @@ impl Sources {
         names.get_or_init(|| Names::new(&self.index, test))
     }
 
+    /// The digest of a build script.
+    pub(super) fn script(&self, file: &Path) -> [u8; 32] {
+        *self.scripts.borrow_mut().entry(file.to_owned()).or_insert_with(|| load::digest_of_script(file))
+    }
+
     /// A package that is not read and all that it depends on: a line for each.
     pub(super) fn locked(&self, id: LockedId) -> Rc<Vec<String>> {
         if let Some(known) = self.lines.borrow().get(&id) {
             return Rc::clone(known);
         }
-        let Dependent { of, package } = &self.locked[id];
-        let lines = match &self.lock {
+        let Dependent { of, package, asked } = &self.locked[id];
+        let mut lines = match &self.lock {
             Ok(lock) => lock.closure((&of.0, &of.1), package, &|locked| {
                 OWN_PACKAGES.contains(&&*locked.name)
                     || (locked.source.is_none() && self.read.contains(&(locked.name.clone(), locked.version.clone())))
             }),
             Err(_) => Vec::new(),
         };
+        if !asked.is_empty() {
+            lines.push(format!("{package} features {}", asked.join(", ")));
+        }
         let lines = Rc::new(lines);
         self.lines.borrow_mut().insert(id, Rc::clone(&lines));
         lines
@@ -136,6 +148,7 @@ impl Reader {
             prefix: String::new(),
             out_dir: compilation.out_dir.clone(),
             externs: HashMap::new(),
+            asked: BTreeSet::new(),
             build_script: package.build_script.clone(),
             own_package: true,
         };
@@ -190,8 +203,11 @@ impl Reader {
                 Extern::Silent
             } else {
                 match dependency.path.as_deref().and_then(|dir| self.package(dir, work)) {
-                    Some(read) => Extern::Read(read),
-                    None => Extern::Locked(self.lock_entry(&of, dependency.package)),
+                    Some(read) => {
+                        self.index.crates[read].source.asked.extend(dependency.asked);
+                        Extern::Read(read)
+                    }
+                    None => Extern::Locked(self.lock_entry(&of, dependency)),
                 }
             };
             externs.entry(word).or_default().push(known);
@@ -199,8 +215,9 @@ impl Reader {
         self.index.crates[krate].source.externs = externs;
     }
 
-    fn lock_entry(&mut self, of: &(String, String), package: String) -> LockedId {
-        let entry = Dependent { of: of.clone(), package };
+    fn lock_entry(&mut self, of: &(String, String), dependency: Dependency) -> LockedId {
+        let Dependency { package, asked, .. } = dependency;
+        let entry = Dependent { of: of.clone(), package, asked };
         self.locked.iter().position(|known| *known == entry).unwrap_or_else(|| {
             self.locked.push(entry);
             self.locked.len() - 1
@@ -249,6 +266,7 @@ impl Reader {
             prefix: if own_package { String::new() } else { format!("{}/", of.name) },
             out_dir: self.index.crates[0].source.out_dir.clone().filter(|_| own_package),
             externs: HashMap::new(),
+            asked: BTreeSet::new(),
             build_script: of.build_script.clone(),
             own_package,
         };

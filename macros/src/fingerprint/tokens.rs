@@ -5,10 +5,13 @@
 //! | identifier | `i`, length (u32, little endian), text; without `r#` unless it is a keyword |
 //! | literal    | `l`, length, text as written                                              |
 //! | operator   | `o`, length, text: `&&` and `& &` differ, `=-` and `= -` do not           |
-//! | group      | `(`, `[` or `{`, its tokens, `e`; invisible groups leave only their tokens |
+//! | imports    | `u`, length, path and name: one for each name, those in a row in order      |
+//! | group      | `(`, `[` or `{`, its tokens, `e`; invisible groups leave only their tokens, and so do |
+//! |            | the braces around the one expression of an arm or a closure                |
 
 use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree};
 
+use super::layout;
 use super::source::is_keyword;
 
 /// Attributes without a say in what a function returns, by their first word.
@@ -49,6 +52,7 @@ enum TrailingComma {
 
 fn walk(trees: &[TokenTree], trailing: TrailingComma, out: &mut Vec<u8>) {
     let mut at = 0;
+    let mut bounds = false;
     while let Some(tree) = trees.get(at) {
         let silent = silent_attribute(&trees[at..]);
         if silent > 0 {
@@ -56,18 +60,44 @@ fn walk(trees: &[TokenTree], trailing: TrailingComma, out: &mut Vec<u8>) {
             continue;
         }
         match tree {
-            TokenTree::Group(group) => walk_group(group, &trees[..at], out),
+            TokenTree::Group(group) => {
+                bounds &= group.delimiter() != Delimiter::Brace;
+                if let Some(inner) = layout::idle_braces(trees, at, group) {
+                    walk(&inner, TrailingComma::Kept, out);
+                    // Behind braces an arm needs no comma.
+                    if layout::is_arm(&trees[..at]) {
+                        at += usize::from(trees.get(at + 1).is_some_and(|next| is_punct(next, ',')));
+                        if trees.get(at + 1).is_some() {
+                            token(b'o', ",", out);
+                        }
+                    }
+                } else {
+                    walk_group(group, &trees[..at], out);
+                }
+            }
+            TokenTree::Ident(word) if word == "use" => match layout::imports(trees, at) {
+                Some((names, length)) => {
+                    names.iter().for_each(|name| token(b'u', name, out));
+                    at += length;
+                    continue;
+                }
+                None => token(b'i', "use", out),
+            },
             TokenTree::Ident(word) => {
                 let text = word.to_string();
+                bounds |= text == "where";
                 let bare = text.strip_prefix("r#").filter(|bare| !is_keyword(bare));
                 token(b'i', bare.unwrap_or(&text), out);
             }
             TokenTree::Literal(literal) => token(b'l', &literal.to_string(), out),
             TokenTree::Punct(punct) if punct.as_char() == ',' => {
-                if !is_idle_comma(trees, at, trailing) {
+                // `where T: A, {`
+                let ends_bounds = bounds && trees.get(at + 1).is_some_and(is_braces);
+                if !ends_bounds && !is_idle_comma(trees, at, trailing) {
                     token(b'o', ",", out);
                 }
             }
+            TokenTree::Punct(_) if layout::is_idle_semicolon(trees, at) => {}
             TokenTree::Punct(_) => {
                 let operator = operator(&trees[at..]);
                 token(b'o', &operator, out);
@@ -77,6 +107,10 @@ fn walk(trees: &[TokenTree], trailing: TrailingComma, out: &mut Vec<u8>) {
         }
         at += 1;
     }
+}
+
+fn is_braces(tree: &TokenTree) -> bool {
+    matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
 }
 
 fn walk_group(group: &Group, before: &[TokenTree], out: &mut Vec<u8>) {
@@ -124,9 +158,14 @@ pub(super) fn silent_attribute(trees: &[TokenTree]) -> usize {
         return 0;
     }
     match group.stream().into_iter().next() {
-        Some(TokenTree::Ident(word)) if SILENT.iter().any(|silent| word == silent) => length,
+        Some(name) if is_silent(&name) => length,
         _ => 0,
     }
+}
+
+/// Whether an attribute that begins with this word has no say in what a function returns.
+pub(super) fn is_silent(name: &TokenTree) -> bool {
+    matches!(name, TokenTree::Ident(word) if SILENT.iter().any(|silent| word == silent))
 }
 
 /// The longest operator that begins here.
@@ -165,11 +204,12 @@ fn is_idle_comma(trees: &[TokenTree], at: usize, trailing: TrailingComma) -> boo
 
 /// Whether a parenthesis after these tokens holds arguments, so that `f(x,)` is `f(x)`.
 ///
-/// After `>` and `]` it may be either, and counts as a tuple; so does the input of a macro, whose commas are its own.
+/// After `>` it does where that ends `fn f<T>` or `f::<T>`. Else, and after `]`, it may be either, and counts as a tuple; so does the input of a macro, whose commas are its own.
 fn is_call(before: &[TokenTree]) -> bool {
     match before.last() {
         Some(TokenTree::Ident(word)) => !BEFORE_TUPLE.iter().any(|keyword| word == keyword),
         Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::Parenthesis,
+        Some(tree) if is_punct(tree, '>') => layout::ends_generics(before),
         Some(tree) => is_punct(tree, '?'),
         None => false,
     }
@@ -178,7 +218,7 @@ fn is_call(before: &[TokenTree]) -> bool {
 /// The commas of a parenthesis, without those between `<` and `>`.
 ///
 /// In `(a < b, c > d,)` those are comparisons; then it is taken for a tuple of one, and reformatting it is a change.
-fn commas(trees: &[TokenTree]) -> usize {
+pub(super) fn commas(trees: &[TokenTree]) -> usize {
     let mut depth = 0usize;
     let mut commas = 0;
     let mut previous = ' ';

@@ -1,6 +1,4 @@
-fn plain() {}
-
-#[larder::task(depends(plain))]
-fn on_a_function_without_an_attribute() {}
+#[larder::task(depends(nowhere))]
+fn on_what_is_not_there() {}
 
 fn main() {}

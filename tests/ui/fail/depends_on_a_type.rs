@@ -1,6 +1,4 @@
-struct Plain;
-
-#[larder::task(depends(Plain))]
-fn on_a_type() {}
+#[larder::task(depends(std::net::IpAddr))]
+fn on_a_type_of_another_crate() {}
 
 fn main() {}

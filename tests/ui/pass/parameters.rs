@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use larder::{Function, NotStoredReason, Task, delayed};
+use larder::{Function, NotStoredReason, delayed};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]

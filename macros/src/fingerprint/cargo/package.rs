@@ -48,6 +48,9 @@ pub(crate) struct Dependency {
     pub(crate) path: Option<PathBuf>,
     /// Whether the manifest gave it another name.
     pub(crate) renamed: bool,
+    /// What is asked of it: its features, sorted, and `default-features = false`. What other packages ask of it, which it is
+    /// given too, is not known.
+    pub(crate) asked: Vec<String>,
 }
 
 impl Package {
@@ -240,17 +243,23 @@ fn dependency(
     inherited: &Inherited<'_>,
     patches: &Patches,
 ) -> Result<Vec<Dependency>, String> {
+    let own = value;
     let (dir, value) = match value.as_table() {
         Some(table) if source::is_true(table, "workspace") => (inherited.dir, inherited.entry("dependencies", key)?),
         _ => (dir, value),
     };
     let mut other_name = None;
     let mut path = None;
+    let mut asked = Vec::new();
+    if let Some(own) = own.as_table() {
+        asked.extend(asked_of(own)?);
+    }
     match value {
         DeValue::String(_) => {}
         DeValue::Table(table) => {
             other_name = source::text(table, "package")?;
             path = source::text(table, "path")?.map(|path| below(dir, path));
+            asked.extend(asked_of(table)?);
         }
         other => {
             return Err(format!(
@@ -259,6 +268,8 @@ fn dependency(
             ));
         }
     }
+    asked.sort_unstable();
+    asked.dedup();
     let package = other_name.unwrap_or(key);
     let mut places = vec![path.clone()];
     if path.is_none() {
@@ -272,9 +283,19 @@ fn dependency(
             _ => None,
         };
         let extern_name = library.unwrap_or_else(|| key.replace('-', "_"));
-        all.push(Dependency { extern_name, package: package.to_owned(), path, renamed });
+        all.push(Dependency { extern_name, package: package.to_owned(), path, renamed, asked: asked.clone() });
     }
     Ok(all)
+}
+
+/// What an entry asks of its package.
+fn asked_of(entry: &DeTable<'_>) -> Result<Vec<String>, String> {
+    let mut asked: Vec<String> = source::texts(entry, "features")?.into_iter().map(str::to_owned).collect();
+    let without = ["default-features", "default_features"]
+        .iter()
+        .any(|key| entry.get(*key).and_then(|value| value.get_ref().as_bool()) == Some(false));
+    asked.extend(without.then(|| "default-features = false".to_owned()));
+    Ok(asked)
 }
 
 /// The name of the library in `dir`. None where there is no manifest: whoever goes there says so.

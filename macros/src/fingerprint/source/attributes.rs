@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, TokenTree};
 
-use super::super::tokens::{flatten, is_punct};
+use super::super::tokens::{self, flatten, is_punct};
 use super::cursor::{is_word, path_at, text};
 use super::mentions::Mentions;
 
@@ -90,6 +90,10 @@ pub(super) struct Attributes {
     pub(super) ours: bool,
     /// The predicates it stands under.
     pub(super) cfgs: Vec<String>,
+    /// The attributes that say when it is there and in which file, as they are written.
+    pub(super) conditions: String,
+    /// `#[macro_use]`
+    pub(super) macro_use: bool,
     /// Whether a macro from elsewhere sees the item, and may define others.
     pub(super) expands: bool,
 }
@@ -107,11 +111,33 @@ impl Attributes {
             }
             let mut content = Vec::new();
             flatten(group.stream(), &mut content);
+            let paths = attributes.paths.len();
             attributes.one(&content);
+            let is_cfg = is_word(content.first(), "cfg");
+            if is_cfg || (is_word(content.first(), "cfg_attr") && attributes.paths.len() > paths) {
+                attributes.conditions.push_str(&crate::spelling::of(content.into_iter().collect()));
+            }
             at += 2 + inner;
         }
         attributes.length = at - from;
         attributes
+    }
+
+    /// One attribute, of a whole file.
+    pub(super) fn of(group: &Group) -> InnerAttribute {
+        let mut content = Vec::new();
+        flatten(group.stream(), &mut content);
+        let mut attributes = Attributes::default();
+        attributes.one(&content);
+        let is_silent = match (content.first(), content.get(1)) {
+            (Some(first), Some(TokenTree::Group(input))) if is_word(Some(first), "cfg_attr") => {
+                let mut trees = Vec::new();
+                flatten(input.stream(), &mut trees);
+                trees.split(|tree| is_punct(tree, ',')).skip(1).all(|one| one.first().is_none_or(says_nothing))
+            }
+            (first, _) => first.is_none_or(says_nothing),
+        };
+        InnerAttribute { cfgs: attributes.cfgs, test: attributes.test, is_silent }
     }
 
     fn one(&mut self, content: &[TokenTree]) {
@@ -136,6 +162,7 @@ impl Attributes {
                     self.one(rest);
                 }
             }
+            ("macro_use", _) => self.macro_use = true,
             ("path", _) => self.paths.extend(text(content.get(length + 1))),
             ("proc_macro_derive", Some(group)) => {
                 let mut trees = Vec::new();
@@ -150,6 +177,22 @@ impl Attributes {
             (name, _) => self.expands |= !KNOWN.contains(&name),
         }
     }
+}
+
+/// What stands in front of a whole file.
+pub(super) struct InnerAttribute {
+    pub(super) cfgs: Vec<String>,
+    pub(super) test: bool,
+    /// Whether no result depends on it.
+    pub(super) is_silent: bool,
+}
+
+/// Whether an attribute of this name only says what the compiler may complain of or be given.
+fn says_nothing(name: &TokenTree) -> bool {
+    ["feature", "recursion_limit", "type_length_limit", "crate_name", "crate_type"]
+        .iter()
+        .any(|word| is_word(Some(name), word))
+        || tokens::is_silent(name)
 }
 
 /// Whether a predicate holds in tests only.

@@ -1,21 +1,25 @@
 //! Looking at token trees without consuming them.
 
-use proc_macro2::{Delimiter, Group, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, TokenTree};
 
 use super::super::tokens::is_punct;
 use super::mentions::Path;
+use super::words::is_keyword;
 
-/// The text of an identifier, without `r#`.
+/// The text of an identifier, without `r#` unless it is a keyword.
 pub(super) fn word(tree: &TokenTree) -> Option<String> {
     match tree {
-        TokenTree::Ident(word) => {
-            let text = word.to_string();
-            Some(match text.strip_prefix("r#") {
-                Some(bare) => bare.to_owned(),
-                None => text,
-            })
-        }
+        TokenTree::Ident(word) => Some(bare(word)),
         _ => None,
+    }
+}
+
+/// The same, of an identifier at hand.
+pub(in crate::fingerprint) fn bare(word: &Ident) -> String {
+    let text = word.to_string();
+    match text.strip_prefix("r#") {
+        Some(bare) if !is_keyword(bare) => bare.to_owned(),
+        _ => text,
     }
 }
 

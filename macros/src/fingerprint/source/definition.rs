@@ -1,13 +1,14 @@
 //! One item of a file: where it begins and ends, what it is, and its digest.
 
-use proc_macro2::{Delimiter, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenTree};
 
 use super::super::tokens::{feed_trees, flatten, is_punct};
 use super::attributes::Attributes;
 use super::cursor::{colons, end_of_definition, end_of_statement, group_at, is_word, path_at, word};
 use super::heads::ImplHead;
-use super::mentions::{Mentions, is_keyword};
+use super::mentions::Mentions;
 use super::module::RawModule;
+use super::words::is_keyword;
 use super::{Kind, RawItem};
 
 /// The rules by which an item's digest is made go with the fingerprint's context; this one keeps items apart from it.
@@ -16,11 +17,15 @@ const CONTEXT: &str = "larder 2026-11 code item v1";
 /// What begins at a place where an item may stand.
 pub(super) enum Definition {
     Item(Box<RawItem>),
+    /// A macro's invocation, with the imports and the modules in its input.
+    Invocation(Box<RawItem>, RawModule),
     /// `mod name`, with its content if that is here.
     Module {
         name: String,
         attributes: Attributes,
         content: Option<proc_macro2::TokenStream>,
+        /// The whole of it, where a macro from elsewhere is its attribute.
+        whole: Option<Box<RawItem>>,
     },
     /// The tokens of a declaration behind `use`.
     Use(Vec<TokenTree>, Vec<String>),
@@ -28,6 +33,8 @@ pub(super) enum Definition {
     ExternCrate {
         name: String,
         renamed: String,
+        /// Whether its macros are there without a path.
+        macros: bool,
     },
     /// The input of `include!`.
     Include(proc_macro2::TokenStream),
@@ -80,7 +87,9 @@ pub(super) fn at(trees: &[TokenTree], from: usize) -> Option<(Definition, usize)
         "mod" => {
             let end = end_of_definition(trees, key)?;
             let content = group_at(trees, end - 1, Delimiter::Brace).map(|group| group.stream());
-            (Definition::Module { name: name()?, attributes: maker.attributes, content }, end)
+            let (name, expands) = (name()?, maker.attributes.expands);
+            let whole = (expands && content.is_some()).then(|| Box::new(maker.attributed_module(&name, end)));
+            (Definition::Module { name, attributes: maker.attributes, content, whole }, end)
         }
         "use" => {
             let end = end_of_statement(trees, key)?;
@@ -90,7 +99,8 @@ pub(super) fn at(trees: &[TokenTree], from: usize) -> Option<(Definition, usize)
             let end = end_of_statement(trees, key)?;
             let name = trees.get(key + 2).and_then(word)?;
             let renamed = if is_word(trees.get(key + 3), "as") { trees.get(key + 4).and_then(word) } else { None };
-            (Definition::ExternCrate { renamed: renamed.unwrap_or_else(|| name.clone()), name }, end)
+            let macros = maker.attributes.macro_use;
+            (Definition::ExternCrate { renamed: renamed.unwrap_or_else(|| name.clone()), name, macros }, end)
         }
         "extern" => {
             let end = end_of_definition(trees, key)?;
@@ -171,6 +181,9 @@ impl Maker<'_> {
             test: self.attributes.test,
             other_names: self.attributes.implements.clone(),
             words: Vec::new(),
+            defines: Vec::new(),
+            conditional: !self.attributes.cfgs.is_empty(),
+            at: self.from,
             makes_names: self.attributes.expands,
             annotated: None,
             head: None,
@@ -181,7 +194,16 @@ impl Maker<'_> {
 
     fn plain(self, kind: Kind, word: &str, name: String, end: usize) -> (Definition, usize) {
         let title = format!("{word} {name}");
-        (Definition::Item(Box::new(self.item(kind, name, title, end))), end)
+        let mut item = self.item(kind, name, title, end);
+        if kind == Kind::Enum
+            && let Some(group) = group_at(self.trees, end - 1, Delimiter::Brace)
+        {
+            item.words = variants(group);
+        }
+        if item.mentions.has_impls && matches!(kind, Kind::Const | Kind::Static) {
+            item.body = self.body(end);
+        }
+        (Definition::Item(Box::new(item)), end)
     }
 
     fn function(self, name: String, end: usize) -> RawItem {
@@ -194,13 +216,23 @@ impl Maker<'_> {
             feed_trees(&self.trees[self.start..end], &mut bytes);
             item.annotated = Some(digest(&bytes));
         }
-        if item.mentions.annotated
-            && let Some(body) = group_at(self.trees, end - 1, Delimiter::Brace)
-        {
-            let module = RawModule::of_body(body.stream());
-            item.body = (!module.is_empty()).then(|| Box::new(module));
+        if item.mentions.annotated || item.mentions.has_impls {
+            item.body = self.body(end);
         }
         item
+    }
+
+    /// What is defined in its braces.
+    fn body(&self, end: usize) -> Option<Box<RawModule>> {
+        let mut module = RawModule::default();
+        for tree in &self.trees[self.start..end] {
+            if let TokenTree::Group(group) = tree
+                && group.delimiter() == Delimiter::Brace
+            {
+                module.take_body(group.stream());
+            }
+        }
+        (!module.is_empty()).then(|| Box::new(module))
     }
 
     fn of_macro(self, name: String, end: usize) -> RawItem {
@@ -208,6 +240,7 @@ impl Maker<'_> {
         let mut item = self.item(Kind::Macro, name, title, end);
         item.words = words(&self.trees[self.start..end]);
         item.makes_names = joins_names(&item.words);
+        defines(&self.trees[self.start + 3..end], &mut item.defines);
         item
     }
 
@@ -220,6 +253,14 @@ impl Maker<'_> {
         let defined =
             inner.windows(2).filter(|pair| ["fn", "static", "type"].iter().any(|key| is_word(pair.first(), key)));
         item.other_names = defined.filter_map(|pair| word(&pair[1])).collect();
+        item.words = item.other_names.clone();
+        item
+    }
+
+    /// A module that a macro from elsewhere sees: any item in it may be another then.
+    fn attributed_module(&self, name: &str, end: usize) -> RawItem {
+        let mut item = self.item(Kind::Invocation, name.to_owned(), format!("mod {name}"), end);
+        item.words = words(&self.trees[self.from..end]);
         item
     }
 
@@ -244,7 +285,11 @@ impl Maker<'_> {
         let mut item = self.item(Kind::Invocation, name.clone(), format!("{name}!"), end);
         item.words = words(&self.trees[group..=group]);
         item.makes_names |= joins_names(&item.words) || name == "paste";
-        Some((Definition::Item(Box::new(item)), end))
+        let hidden = match self.trees.get(group) {
+            Some(TokenTree::Group(input)) => RawModule::of_input(input.stream()),
+            _ => RawModule::default(),
+        };
+        Some((Definition::Invocation(Box::new(item), hidden), end))
     }
 
     fn of_trait(self, name: String, end: usize) -> RawItem {
@@ -331,6 +376,45 @@ fn collect(trees: &[TokenTree], out: &mut Vec<String>) {
                 collect(&inner, out);
             }
             tree => out.extend(word(tree).filter(|word| !is_keyword(word))),
+        }
+    }
+}
+
+/// The names of an enum's variants.
+fn variants(group: &Group) -> Vec<String> {
+    let mut trees = Vec::new();
+    flatten(group.stream(), &mut trees);
+    let name = |variant: &[TokenTree]| variant.get(Attributes::at(variant, 0).length).and_then(word);
+    trees.split(|tree| is_punct(tree, ',')).filter_map(name).collect()
+}
+
+/// The names behind words that define, and all in the heads of `impl`s.
+fn defines(trees: &[TokenTree], out: &mut Vec<String>) {
+    let mut head = false;
+    for (at, tree) in trees.iter().enumerate() {
+        match tree {
+            TokenTree::Group(group) => {
+                head &= group.delimiter() != Delimiter::Brace;
+                let mut inner = Vec::new();
+                flatten(group.stream(), &mut inner);
+                defines(&inner, out);
+            }
+            TokenTree::Ident(_) => {
+                let Some(text) = word(tree) else { continue };
+                let defined = matches!(
+                    &*text,
+                    "fn" | "struct" | "enum" | "union" | "trait" | "const" | "static" | "type" | "mod" | "macro_rules"
+                );
+                if defined {
+                    let next = trees[at + 1..].iter().take(2).filter_map(word).find(|name| name != "mut");
+                    out.extend(next.filter(|name| !is_keyword(name)));
+                } else if text == "impl" {
+                    head = true;
+                } else if head && !is_keyword(&text) {
+                    out.push(text);
+                }
+            }
+            tree => head &= !is_punct(tree, ';'),
         }
     }
 }

@@ -5,6 +5,7 @@ use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::{Generics, Token, Type};
 
+use super::cursor::bare;
 use super::mentions::{Mentions, Path};
 use crate::spelling;
 
@@ -19,6 +20,10 @@ pub(in crate::fingerprint) struct ImplHead {
     pub(in crate::fingerprint) own: Vec<Path>,
     /// The paths in the trait's arguments.
     pub(in crate::fingerprint) arguments: Vec<Path>,
+    /// The traits of its bounds, by their last names.
+    pub(in crate::fingerprint) bounds: Vec<String>,
+    /// Whether its type is another's associated one: it may be any.
+    pub(in crate::fingerprint) projected: bool,
     /// What it mentions beside the trait itself.
     pub(in crate::fingerprint) mentions: Mentions,
     /// The type without parameters, for people.
@@ -51,17 +56,19 @@ fn parse(input: ParseStream) -> syn::Result<ImplHead> {
         (None, first)
     };
     let clause: TokenStream = input.parse()?;
-    let parameters: Vec<String> = generics.type_params().map(|parameter| parameter.ident.to_string()).collect();
+    let parameters: Vec<String> = generics.type_params().map(|parameter| bare(&parameter.ident)).collect();
     let foreign = |path: &Path| !(path.len() == 1 && parameters.contains(&path[0]));
     let mut own_paths: Vec<Path> = Vec::new();
     let own_mentions = Mentions::of(own.to_token_stream()).paths;
     own_paths.extend(own_mentions.into_iter().filter(foreign));
     let mut rest = generics.to_token_stream();
-    own.to_tokens(&mut rest);
     rest.extend(clause);
+    let bounds = Mentions::of(rest.clone()).paths.into_iter().filter_map(|mut path| path.pop());
+    let bounds = if generics.params.is_empty() { Vec::new() } else { bounds.collect() };
+    own.to_tokens(&mut rest);
     let (mut path, mut arguments) = (None, Vec::new());
     if let Some(Type::Path(named)) = &of_trait {
-        let mut segments: Path = named.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let mut segments: Path = named.path.segments.iter().map(|segment| bare(&segment.ident)).collect();
         if named.path.leading_colon.is_some() {
             segments.insert(0, String::new());
         }
@@ -81,13 +88,15 @@ fn parse(input: ParseStream) -> syn::Result<ImplHead> {
         None => spelling::of(own.to_token_stream()),
     };
     let head = head_of(&own).filter(foreign);
-    Ok(ImplHead { of_trait: path, head, own: own_paths, arguments, mentions: Mentions::of(rest), type_name, title })
+    let projected = matches!(&own, Type::Path(path) if path.qself.is_some());
+    let mentions = Mentions::of(rest);
+    Ok(ImplHead { of_trait: path, head, own: own_paths, arguments, bounds, projected, mentions, type_name, title })
 }
 
 fn head_of(ty: &Type) -> Option<Path> {
     match ty {
         Type::Path(path) if path.qself.is_none() => {
-            Some(path.path.segments.iter().map(|segment| segment.ident.to_string()).collect())
+            Some(path.path.segments.iter().map(|segment| bare(&segment.ident)).collect())
         }
         Type::Reference(reference) => head_of(&reference.elem),
         Type::Paren(inner) => head_of(&inner.elem),

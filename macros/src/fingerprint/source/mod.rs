@@ -9,16 +9,22 @@ mod cursor;
 mod definition;
 mod heads;
 mod include;
+mod inline;
 mod mentions;
 mod module;
 mod uses;
+mod words;
 
+pub(super) use cursor::bare;
 pub(super) use definition::digest;
 pub(super) use heads::ImplHead;
 pub(super) use include::Include;
-pub(super) use mentions::{Mentions, Path, is_keyword};
+pub(super) use mentions::{Mentions, Path};
 pub(super) use module::{Content, ModuleDeclaration, RawModule};
-pub(super) use uses::Use;
+pub(super) use uses::{Use, flatten as uses_of};
+pub(super) use words::{is_keyword, is_standard_macro};
+
+use std::path::Path as FilePath;
 
 use proc_macro2::TokenStream;
 
@@ -56,8 +62,15 @@ pub(super) struct RawItem {
     pub(super) test: bool,
     /// Other names by which it is found: those of what an `extern` block declares, of the macro that a function implements.
     pub(super) other_names: Vec<String>,
-    /// The names of all that its invocation could define, or of the associated items of a trait.
+    /// The names of all that its invocation could define, of the associated items of an `impl` or a trait, of the variants of
+    /// an enum, of what an `extern` block declares.
     pub(super) words: Vec<String>,
+    /// The names that a macro gives by itself to what it defines, and those in the heads of its `impl`s.
+    pub(super) defines: Vec<String>,
+    /// Whether it stands under a `cfg`, and may not be there.
+    pub(super) conditional: bool,
+    /// Where it begins in its module, to be compared.
+    pub(super) at: usize,
     /// Whether names could be put together in it, or be made by a macro from elsewhere.
     pub(super) makes_names: bool,
     /// Of a function with an attribute of larder: the digest of its signature and body.
@@ -68,6 +81,17 @@ pub(super) struct RawItem {
     pub(super) members: Vec<RawItem>,
     /// What is defined within a function, where an attribute of larder stands there.
     pub(super) body: Option<Box<RawModule>>,
+}
+
+impl RawItem {
+    /// Adds what the code mentions that is included in this item's, which stands in `file`.
+    pub(super) fn add_included(&mut self, file: &FilePath) {
+        self.mentions.add_included(file);
+        self.members.iter_mut().for_each(|member| member.add_included(file));
+        if let Some(body) = &mut self.body {
+            body.add_included(file);
+        }
+    }
 }
 
 /// Reads a file's text.

@@ -14,10 +14,12 @@ pub(in crate::fingerprint) struct Use {
     pub(in crate::fingerprint) path: Path,
     /// The predicates it stands under.
     pub(in crate::fingerprint) cfgs: Vec<String>,
+    /// Whether it brings all macros of a crate, too.
+    pub(in crate::fingerprint) macros: bool,
 }
 
 /// The names of a declaration, from behind `use` to its `;`.
-pub(super) fn flatten(trees: &[TokenTree]) -> Vec<Use> {
+pub(in crate::fingerprint) fn flatten(trees: &[TokenTree]) -> Vec<Use> {
     let mut out = Vec::new();
     tree(trees, &Vec::new(), &mut out);
     out
@@ -48,7 +50,7 @@ fn tree(trees: &[TokenTree], prefix: &Path, out: &mut Vec<Use>) {
         return;
     }
     if trees.get(at).is_some_and(|tree| is_punct(tree, '*')) {
-        out.push(Use { name: None, path, cfgs: Vec::new() });
+        out.push(Use { name: None, path, cfgs: Vec::new(), macros: false });
         return;
     }
     if length == 0 {
@@ -60,5 +62,5 @@ fn tree(trees: &[TokenTree], prefix: &Path, out: &mut Vec<Use>) {
     }
     let renamed = is_word(trees.get(at), "as").then(|| trees.get(at + 1).and_then(word)).flatten();
     let Some(name) = renamed.or_else(|| path.last().cloned()) else { return };
-    out.push(Use { name: Some(name), path, cfgs: Vec::new() });
+    out.push(Use { name: Some(name), path, cfgs: Vec::new(), macros: false });
 }
