@@ -4,7 +4,7 @@ use clap::ArgMatches;
 use larder::{Memory, RunDetails, RunItem, RunItemState, RunProgram, RunProgramState};
 use serde_json::{Value, json};
 
-use crate::failure::{FOUND, Failure};
+use crate::failure::Failure;
 use crate::output::{Output, Side};
 use crate::runs;
 use crate::words::{duration, plain, time};
@@ -15,13 +15,7 @@ const ITEMS_SHOWN: usize = 100;
 const PROGRAMS_SHOWN: usize = 20;
 
 pub(crate) fn run(memory: &Memory, name: &str, args: &ArgMatches, out: &mut Output) -> Result<u8, Failure> {
-    let Some(run) = memory.run(name)? else {
-        // It has the words, with the runs that there are.
-        return match memory.plan_run(name) {
-            Err(error) if error.is_no_such_run() => Err(error.into()),
-            _ => Err(Failure::new(FOUND, format!("the run `{name}` began just now: ask again"))),
-        };
-    };
+    let run = memory.run(name)?;
     let limit = args.get_one::<usize>("limit").copied();
     let failed_only = args.get_flag("failed");
     if out.is_json() {
@@ -138,7 +132,7 @@ fn stream(run: &RunDetails, failed_only: bool, limit: usize, out: &mut Output) -
     let head = head.to_string();
     // The items come behind the rest, before its bracket is closed.
     out.text(head.strip_suffix('}').unwrap_or(&head))?;
-    out.text(",\n\"items_listed\": [")?;
+    out.text(",\n\"item_list\": [")?;
     for (at, item) in items(run, failed_only).take(limit).enumerate() {
         out.text(if at == 0 { "\n" } else { ",\n" })?;
         out.text(&document(&item).to_string())?;

@@ -63,10 +63,11 @@ impl Memory {
         Ok(all)
     }
 
-    /// One run, with the programs that take part, or took part, and every item. `None`: there is no run of this name.
+    /// One run, with the programs that take part, or took part, and every item.
     ///
     /// # Errors
-    /// This is no name of a run, or its ledger cannot be read or is of a newer release.
+    /// There is no such run ([`Error::is_no_such_run`], which names those that there are), or its ledger cannot be read or is of a
+    /// newer release.
     ///
     /// # Examples
     /// ```
@@ -83,17 +84,20 @@ impl Memory {
     /// let outcome = parallel.run_named("roots", &memory, [4.0, -9.0].map(|x| delayed!(root(x))))?;
     /// assert_eq!(outcome.failures().len(), 1);
     ///
-    /// let run = memory.run("roots")?.unwrap();
+    /// let run = memory.run("roots")?;
     /// assert_eq!((run.info.done, run.info.failed, run.programs.len()), (1, 1, 1));
     /// let failed = run.failed().next().unwrap();
     /// let RunItemState::Failed { message, arguments, .. } = failed.state else { unreachable!() };
     /// assert_eq!((arguments.as_str(), message.as_str()), ("x = -9.0", "-9 has no real root"));
-    /// assert!(memory.run("another")?.is_none());
+    ///
+    /// let error = memory.run("root").unwrap_err();
+    /// assert_eq!(error.to_string(), "there is no run `root` in this cache: it has `roots`");
     /// # Ok::<(), larder::Error>(())
     /// ```
-    pub fn run(&self, name: &str) -> Result<Option<RunDetails>> {
+    pub fn run(&self, name: &str) -> Result<RunDetails> {
         let name = Name::new(name)?;
-        Ok(self.recorded(&name)?.map(|recorded| RunDetails::new(self.info(&name, &recorded), recorded)))
+        let (_, recorded) = self.of_run(&name)?;
+        Ok(RunDetails::new(self.info(&name, &recorded), recorded))
     }
 
     /// Has the next program with this run try again what failed; answers how many items that are. A program that is at the run
@@ -202,22 +206,15 @@ impl Memory {
         }
     }
 
-    /// What the ledger of a run says; `None`, if there is none.
-    fn recorded(&self, name: &Name) -> Result<Option<Recorded>> {
-        let Some(cache) = self.location() else { return Ok(None) };
-        if !names(cache)?.iter().any(|known| known == name.as_str()) {
-            return Ok(None);
-        }
-        Recorded::read(cache, name).map(Some).map_err(|error| refused(name, error))
-    }
-
-    /// The same of a run that must be there.
+    /// The cache's directory, and what the ledger of a run says, which must be there.
     fn of_run(&self, name: &Name) -> Result<(&Path, Recorded)> {
         let cache = self.location().ok_or_else(|| no_such_run(name, &[]))?;
-        match self.recorded(name)? {
-            Some(recorded) => Ok((cache, recorded)),
-            None => Err(no_such_run(name, &names(cache)?)),
+        let there = names(cache)?;
+        if !there.iter().any(|known| known == name.as_str()) {
+            return Err(no_such_run(name, &there));
         }
+        let recorded = Recorded::read(cache, name).map_err(|error| refused(name, error))?;
+        Ok((cache, recorded))
     }
 
     fn info(&self, name: &Name, recorded: &Recorded) -> RunInfo {
@@ -269,6 +266,31 @@ fn list(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Parallel, delayed};
+
+    #[crate::task]
+    fn halved(x: u64) -> u64 {
+        x / 2
+    }
+
+    #[test]
+    fn results_of_other_code_are_noticed_that_were_stored_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Memory::open(dir.path()).unwrap();
+        let calls = (0..3).map(|x| delayed!(halved(x)));
+        Parallel::new().n_jobs(1).run_named("halves", &memory, calls).unwrap().into_values().unwrap();
+        let mut recorded = Recorded::read(memory.location().unwrap(), &Name::new("halves").unwrap()).unwrap();
+        assert_eq!(memory.code_changed(&recorded), Some(false));
+        // As if the run had been of other code: before these results were stored, or after.
+        recorded.programs[0].begin.code = Some([7; 32]);
+        assert_eq!(memory.code_changed(&recorded), Some(true));
+        recorded.programs[0].started_at_ms = u64::MAX;
+        assert_eq!(memory.code_changed(&recorded), Some(false));
+        // Nothing is known of a function without results.
+        "nobody::knows".clone_into(&mut recorded.programs[0].begin.function);
+        assert_eq!(memory.code_changed(&recorded), None);
+        assert_eq!(memory.code_changed(&Recorded::default()), None);
+    }
 
     #[test]
     fn the_runs_that_there_are_are_named_and_not_all_of_very_many() {
