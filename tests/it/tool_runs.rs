@@ -2,6 +2,7 @@
 //! of the functions that are run: it goes by ledger and cache alone.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -274,6 +275,22 @@ fn runs_are_read_where_nothing_may_be_written() {
         assert!(error.is_invalid_option() && error.to_string().contains("for reading only"), "{error}");
     }
     assert_eq!(image(&cache.join("runs")), before);
+
+    // Held by whom it cannot be shared with: the ledger is read, the cache is not.
+    drop(memory);
+    let mut lock = fs::File::options().write(true).open(cache.join("lock")).unwrap();
+    lock.lock().unwrap();
+    lock.set_len(0).unwrap();
+    lock.write_all(b"process 7 on another-host\n").unwrap();
+    for command in [&["runs", "--json"][..], &["runs", "show", "kept", "--json"]] {
+        let output = on(&cache, command);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.contains("process 7 on another-host"), "{said}");
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let run = shown["runs"].get(0).unwrap_or(&shown);
+        assert_eq!((&run["done"], &run["code_changed"]), (&20.into(), &Value::Null));
+    }
+    refused(3, &cache, &["plan", "kept"], "process 7 on another-host");
 
     // Where there is no directory there are no runs.
     for memory in [Memory::disabled(), Memory::with_store(VolatileStore::default())] {

@@ -57,7 +57,7 @@ fn run(matches: &ArgMatches, out: &mut Output) -> Result<u8, Failure> {
         "completions" => args::completions(args, out),
         "rebuild" => rebuild::run(&open::directory(matches)?, out),
         "import" => transfer::import(matches, args, out),
-        "runs" => runs::run(&open::any_memory(&open::directory(matches)?)?, args, out),
+        "runs" => runs::run(&open::memory_or_ledgers(matches)?, args, out),
         _ => {
             let memory = open::memory(matches)?;
             match command {
