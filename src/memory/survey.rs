@@ -38,36 +38,38 @@ pub(crate) struct Missing {
 }
 
 impl<T: Task> Cached<T> {
-    /// Finds out who a call is and what would become of it.
+    /// Finds out who a call is.
     ///
     /// # Errors
     /// Why it has no key.
-    pub(crate) fn survey(
-        &self,
-        args: &T::Args<'_>,
-        load: bool,
-    ) -> std::result::Result<(Identified, Survey<T::Output>), String> {
-        let (subject, memory) = (&*self.subject, &self.memory);
-        let args = ArgsLent::<T>(args);
+    pub(crate) fn identify(&self, args: &T::Args<'_>) -> std::result::Result<Identified, String> {
+        let subject = &*self.subject;
         let mut made_of = MadeOf::default();
-        let key = subject.try_key(&args, &mut made_of).map_err(|refused| refused.to_string())?;
-        let entry = subject.prefix.entry(&key);
+        let key = subject.try_key(&ArgsLent::<T>(args), &mut made_of).map_err(|refused| refused.to_string())?;
         let without_code: Identity = subject.identity.with_code(Some([0; 32]), 0);
         let id = made_of.key_of(&without_code).unwrap_or(key);
         let id = id.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
         let marks =
             made_of.digests().map(|digest| digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
-        let identified = Identified { id, key: entry, marks: marks.collect() };
-        if load {
-            if let Some(output) = subject.find(memory, &args) {
-                return Ok((identified, Survey::Hit(Some(output))));
-            }
-        }
-        let keyed = Keyed { key, entry, made_of: &made_of };
-        Ok((identified, self.without_loading(&keyed)))
+        Ok(Identified { id, key: subject.prefix.entry(&key), marks: marks.collect() })
     }
 
-    /// As [`survey`](Cached::survey), from what the record says.
+    /// Finds out what would become of a call, and loads its result if there is one and that is asked for.
+    pub(crate) fn survey(&self, args: &T::Args<'_>, load: bool) -> Survey<T::Output> {
+        let (subject, memory) = (&*self.subject, &self.memory);
+        let args = ArgsLent::<T>(args);
+        if load && let Some(output) = subject.find(memory, &args) {
+            return Survey::Hit(Some(output));
+        }
+        let mut made_of = MadeOf::default();
+        match subject.try_key(&args, &mut made_of) {
+            Ok(key) => self.without_loading(&Keyed { key, entry: subject.prefix.entry(&key), made_of: &made_of }),
+            // What it depends on cannot be read any more.
+            Err(_) => Survey::Miss(Missing { reason: MissReason::NoKey, cost: None }),
+        }
+    }
+
+    /// From what the record says.
     fn without_loading(&self, keyed: &Keyed<'_>) -> Survey<T::Output> {
         let (subject, memory) = (&*self.subject, &self.memory);
         let Some(shelves) = &memory.inner.place else {

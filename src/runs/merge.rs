@@ -56,7 +56,11 @@ impl Merge {
                 }
                 self.add_program(program);
             }
-            Record::Past(program) => self.add_program(program),
+            Record::Past(program) => {
+                // In the fold's order, whatever is left of what it stands for.
+                self.recorded.programs.retain(|known| known.id != program.id);
+                self.recorded.programs.push(program);
+            }
             Record::List(listed) => {
                 self.list.extend(listed.iter().map(|listed| listed.id));
                 listed.into_iter().for_each(|listed| self.list_item(listed));

@@ -41,3 +41,6 @@ pub(crate) use ledger::Ledger;
 pub(crate) use name::Name;
 pub(crate) use read::names;
 pub(crate) use request::{remove, retry};
+
+#[cfg(test)]
+mod test;

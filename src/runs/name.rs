@@ -58,7 +58,7 @@ impl fmt::Display for Name {
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
     let numbered = |device: &&str| matches!(stem.strip_prefix(*device).map(str::as_bytes), Some([b'1'..=b'9']));
-    RESERVED.contains(&stem.as_str()) || NUMBERED.iter().any(|device| numbered(&device))
+    RESERVED.contains(&stem.as_str()) || NUMBERED.iter().any(numbered)
 }
 
 #[cfg(test)]

@@ -208,9 +208,9 @@ pub(super) fn put_kept(out: &mut Vec<u8>, id: ItemId, listed: bool, item: &Item)
     let state_flags = match state {
         State::Waiting => 0,
         State::Done => IS_DONE,
-        State::Failed { panicked, .. } => IS_FAILED | u8::from(*panicked) * PANICKED,
+        State::Failed { panicked, .. } => IS_FAILED | (u8::from(*panicked) * PANICKED),
     };
-    out.push(state_flags | u8::from(listed) * LISTED);
+    out.push(state_flags | (u8::from(listed) * LISTED));
     put_key_and_marks(out, key, marks);
     out.extend_from_slice(&attempts.to_le_bytes());
     out.extend_from_slice(&worker.to_le_bytes());

@@ -22,8 +22,8 @@ use super::failure::{Cause, Failure, FailureKind, Lost};
 use super::outcome::Outcome;
 use super::{Parallel, jobs};
 use crate::error::{Error, Result};
-use crate::memory::survey::Survey;
-use crate::memory::{Cached, Memory, NotStoredReason, Stats};
+use crate::memory::survey::{Identified, Missing, Survey};
+use crate::memory::{Cached, Memory, MissReason, NotStoredReason, Stats};
 use crate::runs::{Begin, Ended, Item, Ledger, Listed, Name, Recorded, State};
 use crate::task::{Delayed, Task};
 use record::Writer;
@@ -158,9 +158,8 @@ impl NamedRun {
         I: IntoIterator<Item = Delayed<'a, T>>,
     {
         let cached = self.memory.cached::<T>();
-        let calls: Vec<_> = calls.into_iter().collect();
-        let all = calls.iter().enumerate().map(|(index, call)| survey_one(&cached, index, call, false));
-        let all: Vec<Known> = all.map(|one| one.map(|(known, _)| known)).collect::<Result<_>>()?;
+        let looked = self.look(&cached, calls.into_iter().collect(), false)?;
+        let all: Vec<Known> = looked.into_iter().map(|looked| looked.known).collect();
         let recorded = Recorded::read(self.directory()?, &self.name).map_err(|error| self.refused(error))?;
         let todo = self.todo(&all, &recorded);
         self.planned(&cached, &all, &todo, &recorded)
@@ -183,13 +182,14 @@ impl NamedRun {
         let cached = self.memory.cached::<T>();
         let before = self.memory.stats();
         let calls: Vec<Delayed<'a, T>> = calls.into_iter().collect();
-        let looked = self.look(&cached, calls)?;
+        let looked = self.look(&cached, calls, true)?;
         let (mut all, mut results, mut calls) = (Vec::new(), Vec::new(), Vec::new());
-        for (known, value, call) in looked {
+        for Looked { known, value, call } in looked {
             all.push(known);
             results.push(value);
             calls.push(call);
         }
+        let looked = self.memory.stats();
         let store = self.memory.clone();
         let before_commit = Box::new(move || store.flush_for_ledger());
         let (ledger, recorded) =
@@ -233,11 +233,14 @@ impl NamedRun {
             Some(ran) => ran.into_place(&wanted, results, failures),
             None => Outcome::of_known(results, failures),
         };
-        let unkept = unkept(&before, &self.memory.stats());
+        let after = self.memory.stats();
+        let unkept = unkept(&before, &after);
+        // What another program computed meanwhile was loaded.
+        let computed = outcome.report().completed.saturating_sub(after.hits().saturating_sub(looked.hits()));
         let summary = plan.summary.clone();
         let ended = Ended {
             reused: summary.reused,
-            computed: outcome.report().completed,
+            computed,
             failed: outcome.failures().len() as u64,
             changed: summary.changed(),
             new: summary.new,
@@ -245,30 +248,29 @@ impl NamedRun {
             complete: outcome.is_complete(),
         };
         let kept = Arc::into_inner(ledger).map(|ledger| ledger.end(&ended));
-        Ok(NamedOutcome::new(outcome, plan, unkept, kept))
+        Ok(NamedOutcome::new(outcome, plan, computed, unkept, kept))
     }
 
-    /// What there is of each call, and the result if there is one; else the call.
-    #[allow(clippy::type_complexity, reason = "three lists side by side, taken apart at once")]
-    fn look<'a, T>(
-        &self,
-        cached: &Cached<T>,
-        calls: Vec<Delayed<'a, T>>,
-    ) -> Result<Vec<(Known, Option<T::Value>, Option<Delayed<'a, T>>)>>
+    /// What there is of each call, and the result if there is one and it is to be loaded; else the call.
+    ///
+    /// Entries are asked for in the order of their keys: neighbours share a page of the index, and a million of them in any other
+    /// order would have each page read again and again.
+    fn look<'a, T>(&self, cached: &Cached<T>, calls: Vec<Delayed<'a, T>>, load: bool) -> Result<Vec<Looked<'a, T>>>
     where
         T: Task,
         T::Args<'a>: Send,
         T::Value: Send,
     {
-        let look = |(index, call): (usize, Delayed<'a, T>)| {
-            let (known, value) = survey_one(cached, index, &call, true)?;
-            let call = known.missing.is_some().then_some(call);
-            Ok::<_, Error>((known, value, call))
-        };
         // Looking is a run of its own, without the options of this one.
-        let workers = self.parallel.options.n_jobs.unwrap_or(-1);
-        let looked = Parallel::new().n_jobs(workers).map(calls.into_iter().enumerate(), look)?;
-        looked.into_iter().collect()
+        let parallel = Parallel::new().n_jobs(self.parallel.options.n_jobs.unwrap_or(-1));
+        let identify = |(index, call): (usize, Delayed<'a, T>)| identify(cached, index, &call).map(|who| (index, who, call));
+        let known: Result<Vec<_>> = parallel.map(calls.into_iter().enumerate(), identify)?.into_iter().collect();
+        let mut known = known?;
+        known.sort_unstable_by(|(_, one, _), (_, other, _)| one.key.as_bytes().cmp(other.key.as_bytes()));
+        let look = |(index, who, call)| (index, survey_one(cached, who, call, load));
+        let mut looked = parallel.map(known, look)?;
+        looked.sort_unstable_by_key(|(index, _)| *index);
+        Ok(looked.into_iter().map(|(_, looked)| looked).collect())
     }
 
     fn todo(&self, all: &[Known], recorded: &Recorded) -> Vec<Todo> {
@@ -354,26 +356,35 @@ impl NamedRun {
 }
 
 /// What there is of one call.
-fn survey_one<'a, T: Task>(
-    cached: &Cached<T>,
-    index: usize,
-    call: &Delayed<'a, T>,
-    load: bool,
-) -> Result<(Known, Option<T::Value>)> {
-    let (who, found) = cached.survey(&call.args, load).map_err(|refused| {
+struct Looked<'a, T: Task> {
+    known: Known,
+    value: Option<T::Value>,
+    /// If it has no result.
+    call: Option<Delayed<'a, T>>,
+}
+
+fn identify<T: Task>(cached: &Cached<T>, index: usize, call: &Delayed<'_, T>) -> Result<Identified> {
+    cached.identify(&call.args).map_err(|refused| {
         Error::invalid_option(format!(
             "item {index} of the run has no key, so it could not be found again: {refused}; give its arguments a form that \
              serde can write, or leave them out of the key with `ignore(..)`"
         ))
-    })?;
-    Ok(match found {
-        Survey::Hit(output) => {
-            // What is stored is no failure, unless the function stores those: then it is run again, as an ordinary run does.
-            let value = output.and_then(|output| T::into_value(output).ok());
-            (Known { who, missing: None }, value)
-        }
-        Survey::Miss(missing) => (Known { who, missing: Some(missing) }, None),
     })
+}
+
+fn survey_one<'a, T: Task>(cached: &Cached<T>, who: Identified, call: Delayed<'a, T>, load: bool) -> Looked<'a, T> {
+    match cached.survey(&call.args, load) {
+        Survey::Hit(None) => Looked { known: Known { who, missing: None }, value: None, call: None },
+        Survey::Hit(Some(output)) => match T::into_value(output) {
+            Ok(value) => Looked { known: Known { who, missing: None }, value: Some(value), call: None },
+            // A function that stores its errors: the call fails as it did.
+            Err(_) => {
+                let missing = Missing { reason: MissReason::Rejected, cost: None };
+                Looked { known: Known { who, missing: Some(missing) }, value: None, call: Some(call) }
+            }
+        },
+        Survey::Miss(missing) => Looked { known: Known { who, missing: Some(missing) }, value: None, call: Some(call) },
+    }
 }
 
 /// Results that were computed and could not be stored.

@@ -13,13 +13,20 @@ use crate::runs::Kept;
 pub struct NamedOutcome<R> {
     outcome: Outcome<R>,
     plan: RunPlan,
+    computed: u64,
     unkept: u64,
     kept: Option<Kept>,
 }
 
 impl<R> NamedOutcome<R> {
-    pub(super) fn new(outcome: Outcome<R>, plan: RunPlan, unkept: u64, kept: Option<Kept>) -> NamedOutcome<R> {
-        NamedOutcome { outcome, plan, unkept, kept }
+    pub(super) fn new(
+        outcome: Outcome<R>,
+        plan: RunPlan,
+        computed: u64,
+        unkept: u64,
+        kept: Option<Kept>,
+    ) -> NamedOutcome<R> {
+        NamedOutcome { outcome, plan, computed, unkept, kept }
     }
 
     /// What was reused, what changed, what is new, what is gone.
@@ -34,7 +41,7 @@ impl<R> NamedOutcome<R> {
 
     /// How many items were computed in this run, by this program; what another program computed meanwhile was loaded.
     pub fn computed(&self) -> u64 {
-        self.outcome.report().completed
+        self.computed
     }
 
     /// Results that could not be stored, and records of the ledger that could not be written. Those items will be computed
@@ -44,7 +51,8 @@ impl<R> NamedOutcome<R> {
     }
 
     fn lost(&self) -> u64 {
-        self.kept.as_ref().map_or(0, |kept| kept.lost)
+        // What could not be written may also be unknown in number.
+        self.kept.as_ref().map_or(0, |kept| kept.lost.max(u64::from(kept.error.is_some())))
     }
 
     /// The outcome alone.

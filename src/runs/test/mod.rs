@@ -1,0 +1,63 @@
+//! Tests of more than one part.
+
+mod bytes;
+mod commits;
+mod folds;
+mod merges;
+mod whole;
+
+use super::item::{Begin, ItemId, Listed};
+use super::{Ledger, Name, Recorded};
+use crate::runs::commit::BeforeCommit;
+use std::path::Path;
+
+fn id(number: u64) -> ItemId {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    ItemId(bytes)
+}
+
+/// The item of this number under the key of this code.
+fn listed(number: u64, code: u8) -> Listed {
+    Listed { id: id(number), key: [code; 40], marks: vec![number, 7] }
+}
+
+fn list(numbers: impl IntoIterator<Item = u64>, code: u8) -> impl Iterator<Item = Listed> {
+    numbers.into_iter().map(move |number| listed(number, code))
+}
+
+fn begin(items: u64) -> Begin {
+    Begin {
+        function: "crate::simulate".to_owned(),
+        code: Some([3; 32]),
+        version: 4,
+        backend: "threads".to_owned(),
+        workers: 2,
+        items,
+    }
+}
+
+fn nightly() -> Name {
+    Name::new("nightly").unwrap()
+}
+
+fn at_once() -> BeforeCommit {
+    Box::new(|| Ok(()))
+}
+
+fn open(cache: &Path) -> (Ledger, Recorded) {
+    Ledger::open(cache, &nightly(), at_once()).unwrap()
+}
+
+fn read(cache: &Path) -> Recorded {
+    Recorded::read(cache, &nightly()).unwrap()
+}
+
+/// The files of the run with this extension, sorted.
+fn files(cache: &Path, extension: &str) -> Vec<std::path::PathBuf> {
+    let dir = std::fs::read_dir(cache.join("runs/nightly")).unwrap();
+    let mut found: Vec<_> = dir.map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|found| found == extension));
+    found.sort();
+    found
+}
