@@ -24,10 +24,10 @@ fn resumable(cache: &Path, name: &str, more: &[&str]) -> Command {
 /// The last line of a run that comes to its end.
 #[track_caller]
 fn ended(mut command: Command) -> Value {
-    let output = command.output().unwrap();
+    let output = command.output().expect("the example starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout).unwrap();
-    serde_json::from_str(said.lines().last().unwrap()).unwrap()
+    let said = String::from_utf8(output.stdout).expect("it prints text");
+    serde_json::from_str(said.lines().last().expect("a last line")).expect("it is JSON")
 }
 
 fn number(value: &Value) -> u64 {
@@ -38,12 +38,15 @@ fn number(value: &Value) -> u64 {
 fn wait_for(cache: &Path, name: &str, wanted: u64, child: &mut Child) -> Value {
     loop {
         let runs = json(cache, &["runs"]);
-        if let Some(run) = runs["runs"].as_array().unwrap().iter().find(|run| run["name"] == name) {
-            if number(&run["done"]) >= wanted {
-                return run.clone();
-            }
+        if let Some(run) = runs["runs"].as_array().expect("a list").iter().find(|run| run["name"] == name)
+            && number(&run["done"]) >= wanted
+        {
+            return run.clone();
         }
-        assert!(child.try_wait().unwrap().is_none(), "it ended before {wanted} items were done: {runs}");
+        assert!(
+            child.try_wait().expect("it can be asked").is_none(),
+            "it ended before {wanted} items were done: {runs}"
+        );
     }
 }
 

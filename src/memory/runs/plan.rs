@@ -25,7 +25,10 @@ pub(super) fn plan(shelves: &Shelves, recorded: &Recorded) -> Result<RunPlan> {
     let mut plan = RunPlan { workers, ..RunPlan::default() };
     let mut summary = RunSummary { others: recorded.live() as u64, damaged: recorded.damaged, ..RunSummary::default() };
     let mut changes = Vec::new();
-    for (_, item) in recorded.listed() {
+    let mut items: Vec<&Item> = recorded.listed().map(|(_, item)| item).collect();
+    // As they stand in the index: so it is read from one end to the other.
+    items.sort_unstable_by_key(|item| item.key);
+    for item in items {
         summary.items += 1;
         let Some((reason, cost)) = missing(shelves, item)? else {
             summary.reused += 1;
