@@ -138,11 +138,14 @@ fn what_failed_is_shown_and_tried_again_on_request() {
     let attempts = |shown: &Value| number(&shown["item_list"][0]["attempts"]);
     assert_eq!(attempts(&json(&cache, &["runs", "show", "fails", "--failed"])), 1);
     assert_eq!(json(&cache, &["runs", "retry", "fails"])["items"], 1);
-    assert!(done(&cache, &["runs"]).contains("1 that failed are to be tried again"));
+    assert!(done(&cache, &["runs"]).contains("1 failed item to be tried again"));
     let shown = json(&cache, &["runs", "show", "fails", "--failed"]);
     assert_eq!((&shown["retry"], &shown["item_list"][0]["failure"]["retry"]), (&1.into(), &true.into()));
     assert_eq!(json(&cache, &["plan", "fails"])["to_compute"], 1);
-    assert!(done(&cache, &["runs", "retry", "fails"]).starts_with("1 items of `fails`"), "asked once more, the same");
+    assert!(
+        done(&cache, &["runs", "retry", "fails"]).ends_with("tries 1 failed item again\n"),
+        "asked once more, the same"
+    );
     ended(run());
     let shown = json(&cache, &["runs", "show", "fails", "--failed"]);
     assert_eq!((attempts(&shown), &shown["retry"]), (2, &0.into()), "it was tried again, once: {shown}");
@@ -196,7 +199,7 @@ fn a_damaged_ledger_is_shown_as_far_as_it_can_be_read() {
     let shown = json(&cache, &["runs", "show", "hurt"]);
     assert!(number(&shown["damaged"]) > 0 && number(&shown["done"]) < 50, "{shown}");
     assert_eq!((&shown["items"], &shown["unread"]), (&50.into(), &Value::Null));
-    assert!(done(&cache, &["runs"]).contains("records cannot be read"));
+    assert!(done(&cache, &["runs"]).contains(" of the ledger cannot be read"));
     // The cache knows better.
     let plan = json(&cache, &["plan", "hurt"]);
     assert_eq!((&plan["with_result"], &plan["to_compute"]), (&50.into(), &0.into()));

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::words::duration;
+use crate::words::{count, duration};
 
 pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Result<u8, Failure> {
     let name = args.get_one::<String>("name").map_or("", String::as_str);
@@ -40,24 +40,24 @@ pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Resul
     pairs.extend(plan.reasons.iter().map(|(reason, items)| ("because", format!("{items}: {reason}"))));
     if summary.failed_before > 0 {
         let words = format!(
-            "{} items, left as they are: `larder runs retry {name}` has them tried again",
-            summary.failed_before
+            "{}, left alone: `larder runs retry {name}` has them tried again",
+            count(summary.failed_before, "item")
         );
         pairs.push(("failed before", words));
     }
     if plan.misses > 0 {
         let unpriced = match plan.unpriced {
             0 => String::new(),
-            unpriced => format!(", and {unpriced} items of which nothing is known"),
+            unpriced => format!(", and {} of which nothing is known", count(unpriced, "item")),
         };
         pairs.push(("computing", format!("{}{unpriced}", duration(plan.compute_time))));
-        pairs.push(("estimate", format!("{} on {} workers", duration(plan.estimate()), plan.workers)));
+        pairs.push(("estimate", format!("{} on {}", duration(plan.estimate()), count(plan.workers as u64, "worker"))));
     }
     if summary.others > 0 {
-        pairs.push(("live", format!("{} programs are at it just now", summary.others)));
+        pairs.push(("live", format!("{} at it just now", count(summary.others, "program"))));
     }
     if summary.damaged > 0 {
-        pairs.push(("damaged", format!("{} records of the ledger cannot be read", summary.damaged)));
+        pairs.push(("damaged", format!("{} of the ledger cannot be read", count(summary.damaged, "record"))));
     }
     out.pairs(&pairs)?;
     Ok(0)

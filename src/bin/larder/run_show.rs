@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::output::{Output, Side};
 use crate::runs;
-use crate::words::{duration, plain, time};
+use crate::words::{count, duration, plain, time};
 
 /// A table of items is for people: this many, unless more are asked for.
 const ITEMS_SHOWN: usize = 100;
@@ -36,7 +36,7 @@ fn print(run: &RunDetails, failed_only: bool, limit: usize, out: &mut Output) ->
         ("run", info.name.clone()),
         ("function", plain(&info.function)),
         ("items", format!("{}: {} done, {} failed, {} waiting", info.items, info.done, info.failed, info.waiting)),
-        ("live", format!("{} programs", info.live)),
+        ("live", count(info.live, "program")),
         ("started", at(info.started_at)),
         ("last written", at(info.last_written_at)),
     ];
@@ -56,7 +56,7 @@ fn print(run: &RunDetails, failed_only: bool, limit: usize, out: &mut Output) ->
         out.line("")?;
         out.table(&columns, run.programs.iter().skip(hidden).map(program_row).collect())?;
         if hidden > 0 {
-            out.line(&format!("and {hidden} programs before them: `--json` has all"))?;
+            out.line(&format!("and {} before: `--json` has all", count(hidden as u64, "program")))?;
         }
     }
     let all = if failed_only { run.failed().count() } else { run.items().len() };

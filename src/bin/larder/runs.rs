@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::output::{Output, Side};
 use crate::run_show;
-use crate::words::{plain, time};
+use crate::words::{count, plain, time};
 
 pub(crate) fn run(memory: &Memory, args: &ArgMatches, out: &mut Output) -> Result<u8, Failure> {
     let Some((command, args)) = args.subcommand() else { return list(memory, out) };
@@ -67,10 +67,10 @@ pub(crate) fn notes(run: &RunInfo) -> Vec<String> {
         notes.push("there are results of other code since".to_owned());
     }
     if run.retry > 0 {
-        notes.push(format!("{} that failed are to be tried again", run.retry));
+        notes.push(format!("{} to be tried again", count(run.retry, "failed item")));
     }
     if run.damaged > 0 {
-        notes.push(format!("{} records cannot be read", run.damaged));
+        notes.push(format!("{} of the ledger cannot be read", count(run.damaged, "record")));
     }
     notes
 }
@@ -101,7 +101,7 @@ fn retry(memory: &Memory, name: &str, out: &mut Output) -> Result<u8, Failure> {
     }
     let words = match items {
         0 => format!("no item of `{name}` failed"),
-        items => format!("{items} items of `{name}` that failed are tried again by its next start"),
+        items => format!("the next start of `{name}` tries {} again", count(items, "failed item")),
     };
     out.line(&words)?;
     Ok(0)
