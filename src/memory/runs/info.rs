@@ -65,7 +65,7 @@ impl RunInfo {
         info
     }
 
-    pub(super) fn unread(name: &Name, why: &std::io::Error) -> RunInfo {
+    pub(super) fn of_unread(name: &Name, why: &std::io::Error) -> RunInfo {
         RunInfo { name: name.as_str().to_owned(), unread: Some(why.to_string()), ..RunInfo::nameless() }
     }
 

@@ -55,7 +55,7 @@ impl Memory {
             let name = Name::new(&name)?;
             all.push(match Recorded::read(cache, &name) {
                 Ok(recorded) => self.info(&name, &recorded),
-                Err(error) => RunInfo::unread(&name, &error),
+                Err(error) => RunInfo::of_unread(&name, &error),
             });
         }
         // Stable: equal ones stay in the order of their names.
