@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     ExportedFile { what: String, source: Option<io::Error> },
     /// A named run would take longer than it may.
     TooCostly { what: String },
+    /// There is no named run of this name.
+    NoSuchRun { what: String },
     /// The ledger of a named run cannot be read or written.
     Ledger { what: String, source: io::Error },
     /// The machine refused a resource, such as a thread. A retry can help.
@@ -111,6 +113,16 @@ impl Error {
     /// Whether the ledger of a [named run](crate::NamedRun) could not be read or written, or results could not be kept.
     pub fn is_ledger(&self) -> bool {
         matches!(*self.kind, Kind::Ledger { .. })
+    }
+
+    /// Whether there is no [named run](crate::NamedRun) of this name in the cache.
+    pub fn is_no_such_run(&self) -> bool {
+        matches!(*self.kind, Kind::NoSuchRun { .. })
+    }
+
+    /// Whether something was refused since a program is at the [named run](crate::NamedRun) just now. A retry after its end helps.
+    pub fn is_run_live(&self) -> bool {
+        matches!(&*self.kind, Kind::Ledger { source, .. } if source.kind() == io::ErrorKind::ResourceBusy)
     }
 
     /// Whether an option was given a value that means nothing.
@@ -233,7 +245,7 @@ impl From<Failure> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.kind {
-            Kind::InvalidOption { what } | Kind::NotStored { what } => f.write_str(what),
+            Kind::InvalidOption { what } | Kind::NotStored { what } | Kind::NoSuchRun { what } => f.write_str(what),
             #[cfg(unix)]
             Kind::WorkerEntry { what } | Kind::Worker { what } => f.write_str(what),
             Kind::Location { path, what, source, .. } => {
@@ -280,7 +292,8 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.kind {
-            Kind::InvalidOption { .. } | Kind::NotStored { .. } | Kind::Stopped { .. } | Kind::TooCostly { .. } => None,
+            Kind::InvalidOption { .. } | Kind::NotStored { .. } | Kind::NoSuchRun { .. } => None,
+            Kind::Stopped { .. } | Kind::TooCostly { .. } => None,
             Kind::Ledger { source, .. } => Some(source),
             #[cfg(unix)]
             Kind::WorkerEntry { .. } | Kind::Worker { .. } => None,

@@ -83,7 +83,8 @@ pub use larder_macros::{cached, main, task};
 pub use memory::{
     ArgumentChange, ArgumentInfo, Bless, BlessError, Blessed, BlessedCode, Blessing, Cached, CachedFn, CodeInfo,
     Difference, Entries, EntryInfo, Explanation, FunctionInfo, ItemChange, ItemChangeKind, Memory, MemoryBuilder,
-    Metadata, MissReason, MmapMode, NotStoredReason, Shelved, Stats, Totals, Validity,
+    Metadata, MissReason, MmapMode, NotStoredReason, RunDetails, RunEnd, RunInfo, RunItem, RunItemState, RunProgram,
+    RunProgramState, Shelved, Stats, Totals, Validity,
 };
 pub use panics::Panic;
 #[cfg(feature = "tracing")]

@@ -319,22 +319,13 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     /// Why a call is computed whose entry cannot be had from the store.
     pub(super) fn store_reason(&self, memory: &Memory, absent: Absent) -> MissReason {
-        match absent {
-            Absent::Never => MissReason::NeverSeen,
-            Absent::Removed(tombstone) => tombstone.why().into(),
-            Absent::DamagedRecord => MissReason::DamagedRecord,
-            Absent::NewerRecord => MissReason::NewerRecord,
-            Absent::MissingBlob => MissReason::MissingBlob,
-            Absent::TruncatedBlob => MissReason::TruncatedBlob,
-            Absent::AlteredBlob => MissReason::AlteredBlob,
-            Absent::NotServed(_) => MissReason::NotServed,
-            Absent::Unreadable(error) => {
-                memory.inner.reporter.warn_once("store unreadable", || {
-                    format!("the cache cannot be read, so calls are computed: {error}")
-                });
-                MissReason::Unreadable
-            }
+        if let Absent::Unreadable(error) = &absent {
+            memory
+                .inner
+                .reporter
+                .warn_once("store unreadable", || format!("the cache cannot be read, so calls are computed: {error}"));
         }
+        MissReason::from(&absent)
     }
 
     /// The other codes of the function that had entries when an entry was missing first, newest first.

@@ -33,6 +33,7 @@ mod namesakes;
 mod offload;
 mod reason;
 mod report;
+mod runs;
 mod shelf;
 mod shelves;
 mod stats;
@@ -74,6 +75,7 @@ pub use items::{ItemChange, ItemChangeKind};
 pub(crate) use lookup::{Asking, Looked};
 pub use metadata::{ArgumentInfo, Metadata};
 pub use reason::{MissReason, NotStoredReason};
+pub use runs::{RunDetails, RunEnd, RunInfo, RunItem, RunItemState, RunProgram, RunProgramState};
 pub use shelf::Shelved;
 pub use stats::Stats;
 #[cfg(unix)]

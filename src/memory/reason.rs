@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::store::Removal;
+use crate::store::{Absent, Removal};
 
 /// Why a call was computed instead of loaded.
 ///
@@ -89,6 +89,23 @@ impl From<Removal> for MissReason {
             Removal::MaxBytes | Removal::MaxEntries => MissReason::Evicted,
             Removal::MaxAge => MissReason::AgedOut,
             Removal::Forgotten => MissReason::Forgotten,
+        }
+    }
+}
+
+/// The reason of the miss where the store has nothing to serve.
+impl From<&Absent> for MissReason {
+    fn from(absent: &Absent) -> MissReason {
+        match absent {
+            Absent::Never => MissReason::NeverSeen,
+            Absent::Removed(tombstone) => tombstone.why().into(),
+            Absent::DamagedRecord => MissReason::DamagedRecord,
+            Absent::NewerRecord => MissReason::NewerRecord,
+            Absent::MissingBlob => MissReason::MissingBlob,
+            Absent::TruncatedBlob => MissReason::TruncatedBlob,
+            Absent::AlteredBlob => MissReason::AlteredBlob,
+            Absent::NotServed(_) => MissReason::NotServed,
+            Absent::Unreadable(_) => MissReason::Unreadable,
         }
     }
 }

@@ -109,8 +109,7 @@ impl<T: Task> Cached<T> {
     pub(crate) fn mean_cost(&self) -> Option<Duration> {
         let shelves = self.memory.inner.place.as_ref()?;
         let totals = shelves.store.function(&self.subject.function.name, self.subject.function.by_hand).ok()??;
-        let calls = totals.tally.calls;
-        (calls.misses > 0).then(|| Duration::from_nanos(calls.nanos_computing / calls.misses))
+        totals.tally.calls.mean_cost()
     }
 
     /// The code of this function, for the ledger of a run.

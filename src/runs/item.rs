@@ -115,4 +115,10 @@ impl Recorded {
     pub(crate) fn live(&self) -> usize {
         self.programs.iter().filter(|program| program.live).count()
     }
+
+    /// The items of the newest complete list; where there is none, all.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (&ItemId, &Item)> {
+        let is_listed = |id: &ItemId| self.last_list.as_ref().is_none_or(|list| list.contains(id));
+        self.items.iter().filter(move |(id, _)| is_listed(id))
+    }
 }

@@ -1,5 +1,7 @@
 //! How often entries are used, and what that and the rest of their calls come to.
 
+use std::time::Duration;
+
 use super::bytes::{Reader, put_block};
 use super::entry_key::EntryKey;
 
@@ -46,6 +48,11 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
+    /// What a call that was computed took on average, if any was.
+    pub(crate) fn mean_cost(&self) -> Option<Duration> {
+        (self.misses > 0).then(|| Duration::from_nanos(self.nanos_computing / self.misses))
+    }
+
     pub(super) fn numbers(&self) -> [u64; 5] {
         [self.hits, self.misses, self.nanos_saved, self.nanos_computing, self.blessed]
     }

@@ -50,5 +50,7 @@ mod support;
 mod tidy;
 #[cfg(feature = "cli")]
 mod tool;
+#[cfg(feature = "cli")]
+mod tool_runs;
 mod types;
 mod ui;

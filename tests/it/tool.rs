@@ -39,13 +39,13 @@ fn filled() -> tempfile::TempDir {
     dir
 }
 
-fn tool() -> Command {
+pub(crate) fn tool() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
     command.env_remove("LARDER_CACHE").stdin(Stdio::null());
     command
 }
 
-fn on(cache: &Path, args: &[&str]) -> Output {
+pub(crate) fn on(cache: &Path, args: &[&str]) -> Output {
     tool().arg("--cache").arg(cache).args(args).output().expect("the tool starts")
 }
 
@@ -55,7 +55,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// What it prints, where it ends so.
 #[track_caller]
-fn ends_with(code: i32, output: &Output) -> String {
+pub(crate) fn ends_with(code: i32, output: &Output) -> String {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "out: {out}\nerr: {err}");
     assert!(!err.contains("panicked"), "{err}");
@@ -66,14 +66,14 @@ fn ends_with(code: i32, output: &Output) -> String {
 }
 
 #[track_caller]
-fn done(cache: &Path, args: &[&str]) -> String {
+pub(crate) fn done(cache: &Path, args: &[&str]) -> String {
     let output = on(cache, args);
     assert_eq!(text(&output.stderr), "");
     ends_with(0, &output)
 }
 
 #[track_caller]
-fn refused(code: i32, cache: &Path, args: &[&str], words: &str) {
+pub(crate) fn refused(code: i32, cache: &Path, args: &[&str], words: &str) {
     let output = on(cache, args);
     assert_eq!(ends_with(code, &output), "");
     let err = text(&output.stderr);
@@ -81,7 +81,7 @@ fn refused(code: i32, cache: &Path, args: &[&str], words: &str) {
 }
 
 #[track_caller]
-fn json(cache: &Path, args: &[&str]) -> Value {
+pub(crate) fn json(cache: &Path, args: &[&str]) -> Value {
     parsed(&done(cache, &[args, &["--json"]].concat()))
 }
 

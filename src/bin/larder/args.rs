@@ -13,8 +13,8 @@ use crate::words;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  verify: damage was found; show, ls FUNCTION, export --function: there is nothing of that name; bless: a result
-     differs, or there is nothing to bless
+  1  verify: damage was found; show, ls FUNCTION, export --function, runs, plan: there is nothing of that name; bless: a
+     result differs, or there is nothing to bless; runs remove: a program is at the run
   2  the command line means nothing
   3  the directory is no cache, or it or FILE cannot be opened; bless: the program cannot be started
   4  failed midway
@@ -130,6 +130,36 @@ pub(crate) fn command() -> Command {
                 ),
         )
         .subcommand(
+            Command::new("runs")
+                .about("List named runs, or show, retry or remove one; also while it is live")
+                .subcommand(
+                    Command::new("show")
+                        .about("Tell all of a run: its programs, and its items, those that failed first")
+                        .arg(run_name())
+                        .arg(flag("failed", "Only the items that failed"))
+                        .arg(
+                            Arg::new("limit")
+                                .long("limit")
+                                .value_name("N")
+                                .value_parser(value_parser!(usize))
+                                .help("List at most so many items; 0 is all. Default 100, and all in JSON"),
+                        ),
+                )
+                .subcommand(
+                    Command::new("retry")
+                        .about("Have the next program with this run try again what failed")
+                        .arg(run_name()),
+                )
+                .subcommand(
+                    Command::new("remove").about("Forget a run; its results stay in the cache").arg(run_name()),
+                ),
+        )
+        .subcommand(
+            Command::new("plan")
+                .about("Tell what the next start of a run would compute, why, and how long that would take")
+                .arg(run_name()),
+        )
+        .subcommand(
             Command::new("verify")
                 .about("Compare the digest of every record and every file")
                 .arg(flag("repair", "Remove what is damaged, so that it is computed again")),
@@ -162,6 +192,10 @@ pub(crate) fn command() -> Command {
 
 fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+fn run_name() -> Arg {
+    Arg::new("name").value_name("NAME").required(true).help("The run's name, as `larder runs` lists it")
 }
 
 fn file(help: &'static str) -> Arg {

@@ -47,7 +47,12 @@ impl Failure {
 /// An error of the library, behind the opening.
 impl From<larder::Error> for Failure {
     fn from(error: larder::Error) -> Failure {
-        Failure::new(if error.is_invalid_option() { USAGE } else { MIDWAY }, error)
+        let code = match () {
+            () if error.is_invalid_option() => USAGE,
+            () if error.is_no_such_run() || error.is_run_live() => FOUND,
+            () => MIDWAY,
+        };
+        Failure::new(code, error)
     }
 }
 

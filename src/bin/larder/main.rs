@@ -14,8 +14,11 @@ mod failure;
 mod ls;
 mod open;
 mod output;
+mod plan;
 mod prune;
 mod rebuild;
+mod run_show;
+mod runs;
 mod show;
 mod stats;
 mod transfer;
@@ -54,6 +57,7 @@ fn run(matches: &ArgMatches, out: &mut Output) -> Result<u8, Failure> {
         "completions" => args::completions(args, out),
         "rebuild" => rebuild::run(&open::directory(matches)?, out),
         "import" => transfer::import(matches, args, out),
+        "runs" => runs::run(&open::memory_or_ledgers(matches)?, args, out),
         _ => {
             let memory = open::memory(matches)?;
             match command {
@@ -61,6 +65,7 @@ fn run(matches: &ArgMatches, out: &mut Output) -> Result<u8, Failure> {
                 "show" => show::run(&memory, args, out),
                 "stats" => stats::run(&memory, out),
                 "du" => du::run(&memory, out),
+                "plan" => plan::run(&memory, args, out),
                 "prune" => prune::run(&memory, args, out),
                 "clear" => clear::run(&memory, args, out),
                 #[cfg(unix)]

@@ -25,17 +25,30 @@ pub(crate) fn memory(matches: &ArgMatches) -> Result<Memory, Failure> {
 
 /// Opens the cache in a directory: served by the program that uses it, or alone.
 pub(crate) fn memory_at(path: &Path, must_exist: bool) -> Result<Memory, Failure> {
+    let (memory, said) = open(path, must_exist)?;
+    // A cache that is held by whom it cannot be shared with opens, and does without.
+    memory.totals().map_err(not_opened)?;
+    said.try_iter().for_each(|line| failure::note(&line));
+    Ok(memory)
+}
+
+/// Opens a cache that is there, also one that is held by whom it cannot be shared with: the ledgers of runs are files beside it.
+pub(crate) fn memory_or_ledgers(matches: &ArgMatches) -> Result<Memory, Failure> {
+    let (memory, said) = open(&directory(matches)?, true)?;
+    said.try_iter().for_each(|line| failure::note(&line));
+    Ok(memory)
+}
+
+/// The lines that it says meanwhile come with it.
+fn open(path: &Path, must_exist: bool) -> Result<(Memory, mpsc::Receiver<String>), Failure> {
     let (lines, said) = mpsc::channel();
     let builder = Memory::builder().must_exist(must_exist).memory_tier_bytes(0).report_to(move |line| {
         // Nobody listens once the cache is open.
         let _ = lines.send(line.to_owned());
     });
-    let not_opened = |error: larder::Error| Failure::new(NOT_OPENED, error);
-    let memory = builder.open(path).map_err(not_opened)?;
-    // A cache that is held by whom it cannot be shared with opens, and does without.
-    memory.totals().map_err(not_opened)?;
-    for line in said.try_iter() {
-        failure::note(&line);
-    }
-    Ok(memory)
+    Ok((builder.open(path).map_err(not_opened)?, said))
+}
+
+fn not_opened(error: larder::Error) -> Failure {
+    Failure::new(NOT_OPENED, error)
 }

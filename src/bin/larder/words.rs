@@ -68,6 +68,11 @@ pub(crate) fn percent(rate: Option<f64>) -> String {
     rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.0} %", (rate * 100.0).floor()))
 }
 
+/// `1 item`, `2 items`.
+pub(crate) fn count(number: u64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Text of a cache on a terminal: what would steer it is shown as `\u{..}`.
 pub(crate) fn plain(text: &str) -> String {
     text.chars()
@@ -160,6 +165,11 @@ mod tests {
     #[test]
     fn terminals_are_not_steered() {
         assert_eq!(plain("a\u{1b}[31mb\n\u{202e}é"), "a\\u{1b}[31mb\\n\\u{202e}é");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "item")), ["0 items", "1 item", "2 items"]);
     }
 
     #[test]

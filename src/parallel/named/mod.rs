@@ -263,7 +263,8 @@ impl NamedRun {
     {
         // Looking is a run of its own, without the options of this one.
         let parallel = Parallel::new().n_jobs(self.parallel.options.n_jobs.unwrap_or(-1));
-        let identify = |(index, call): (usize, Delayed<'a, T>)| identify(cached, index, &call).map(|who| (index, who, call));
+        let identify =
+            |(index, call): (usize, Delayed<'a, T>)| identify(cached, index, &call).map(|who| (index, who, call));
         let known: Result<Vec<_>> = parallel.map(calls.into_iter().enumerate(), identify)?.into_iter().collect();
         let mut known = known?;
         known.sort_unstable_by(|(_, one, _), (_, other, _)| one.key.as_bytes().cmp(other.key.as_bytes()));

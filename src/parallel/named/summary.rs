@@ -49,7 +49,7 @@ impl RunSummary {
         self.changed.iter().map(|(_, items)| items).sum()
     }
 
-    pub(super) fn count(changes: impl Iterator<Item = Change>) -> Vec<(Change, u64)> {
+    pub(crate) fn count(changes: impl Iterator<Item = Change>) -> Vec<(Change, u64)> {
         let mut counts: BTreeMap<Change, u64> = BTreeMap::new();
         changes.for_each(|change| *counts.entry(change).or_default() += 1);
         let mut counts: Vec<_> = counts.into_iter().collect();
@@ -124,6 +124,27 @@ pub struct RunPlan {
 }
 
 impl RunPlan {
+    /// An item that would be computed.
+    pub(crate) fn add(&mut self, reason: MissReason, cost: Option<Duration>) {
+        self.misses += 1;
+        match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, items)) => *items += 1,
+            None => self.reasons.push((reason, 1)),
+        }
+        match cost {
+            Some(cost) => {
+                self.compute_time += cost;
+                self.longest = self.longest.max(cost);
+            }
+            None => self.unpriced += 1,
+        }
+    }
+
+    /// The commonest reason first.
+    pub(crate) fn sort(&mut self) {
+        self.reasons.sort_by_key(|(_, items)| std::cmp::Reverse(*items));
+    }
+
     /// How long the run takes: the time of computing, shared among the workers, and never less than the longest item.
     pub fn estimate(&self) -> Duration {
         let shared = self.compute_time / u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX);

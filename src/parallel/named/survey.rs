@@ -147,23 +147,10 @@ pub(super) fn price(
     summary: RunSummary,
 ) -> RunPlan {
     let mut plan = RunPlan { summary, workers, ..RunPlan::default() };
-    let mut reasons: Vec<(MissReason, u64)> = Vec::new();
     for (known, _) in all.iter().zip(todo).filter(|(_, todo)| **todo == Todo::Compute) {
         let Some(missing) = &known.missing else { continue };
-        plan.misses += 1;
-        match reasons.iter_mut().find(|(reason, _)| *reason == missing.reason) {
-            Some((_, items)) => *items += 1,
-            None => reasons.push((missing.reason, 1)),
-        }
-        match missing.cost.or(mean) {
-            Some(cost) => {
-                plan.compute_time += cost;
-                plan.longest = plan.longest.max(cost);
-            }
-            None => plan.unpriced += 1,
-        }
+        plan.add(missing.reason, missing.cost.or(mean));
     }
-    reasons.sort_by_key(|(_, items)| std::cmp::Reverse(*items));
-    plan.reasons = reasons;
+    plan.sort();
     plan
 }
