@@ -33,7 +33,8 @@ use survey::{Known, Todo, Wanted, id_of};
 ///
 /// # What is promised
 /// - An item that the run's ledger has as done, as `larder runs` shows it, survives the killing of the program from that moment,
-///   and a power loss 200 ms later. After any end at most the items that were in flight are computed again, never wrong, and
+///   and a power loss 200 ms later (but for a large result that took less than 10 ms: that one when the system has written it).
+///   After any end at most the items that were in flight are computed again, never wrong, and
 ///   none is skipped.
 /// - Items are known by function and arguments. So the list may be in another order the next time, longer, shorter, or of
 ///   other items, and the [summary](RunSummary) says what was reused, what changed and why, what is new, and what is gone.
