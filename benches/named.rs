@@ -119,7 +119,7 @@ fn plan() {
         // Between 0.5 and 20 ms, and a few long ones.
         let micros = |item: u64| if item.is_multiple_of(50) { 60_000 } else { 500 + item * 7919 % 20_000 };
         let calls = || (0..200).map(|item| delayed!(work(item, micros(item), &log)));
-        named.run(calls()).expect("it runs");
+        assert!(named.run(calls()).expect("it runs").is_complete());
         memory.cached::<work>().clear().expect("it is cleared");
         let plan = named.plan(calls()).expect("it can be priced");
         let (_, took) = timed(|| named.run(calls()).expect("it runs"));

@@ -68,7 +68,7 @@ fn too_much_to_compute_is_refused_before_the_first_computation() {
     }
     let run = Parallel::new().n_jobs(2).named("slow", &memory).unwrap();
     let calls = || (0..20).map(|id| delayed!(slow(id)));
-    run.run(calls()).unwrap();
+    assert!(run.run(calls()).unwrap().is_complete());
     assert_eq!(computed(2), 20);
     for id in 0..20 {
         assert!(memory.cached::<slow>().forget((id,)).unwrap());
@@ -83,7 +83,7 @@ fn too_much_to_compute_is_refused_before_the_first_computation() {
     assert!(words.contains("20 changed (the entry was removed by hand"), "{words}");
     assert_eq!(computed(2), 20);
     // Enough is enough.
-    run.max_recompute(plan.compute_time).run(calls()).unwrap();
+    assert!(run.max_recompute(plan.compute_time).run(calls()).unwrap().is_complete());
     assert_eq!(computed(2), 40);
 }
 
@@ -182,7 +182,7 @@ fn a_ledger_that_is_cut_or_altered_costs_nothing_that_was_finished() {
         let case = 10 + damage.len() as u64;
         let run = Parallel::new().n_jobs(2).named("cells", &memory).unwrap();
         let calls = || (0..200).map(|id| delayed!(cell(case, id, 1)));
-        run.run(calls()).unwrap();
+        assert!(run.run(calls()).unwrap().is_complete());
         for segment in segments(dir.path(), "cells") {
             let mut bytes = fs::read(&segment).unwrap();
             match damage {
