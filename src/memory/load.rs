@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::bless::{self, Blessing};
+use super::bless::Blessing;
 use super::call::Subject;
 use super::hot::{Hot, HotUse, HotValue};
 use super::metadata::Metadata;
@@ -30,7 +30,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     #[inline]
     pub(super) fn hot_value(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Option<(O, Source)> {
         let hot = shelves.hot.get(key)?;
-        if hot.used.blessed && bless::is_sampling() {
+        if hot.used.blessed && shelves.answering.is_sampling() {
             return None;
         }
         if !self.validity.is_always() && !self.holds(memory, hot.stored_at_ms, || hot.metadata.clone()) {

@@ -29,6 +29,8 @@ pub(in crate::memory) struct Answering {
     known: Mutex<Known>,
     /// Whether there ever was an answer: then values in memory may be those of other entries than their keys say.
     answers: AtomicBool,
+    /// So many samples are being computed just now, in this program.
+    samples: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -38,29 +40,14 @@ struct Known {
     changes: u64,
 }
 
-/// So many samples are being computed just now, in this program. What answers by a blessing would be taken for its own evidence:
-/// the functions that a sampled one calls are computed too, unless they have entries of their own.
-static SAMPLES: AtomicUsize = AtomicUsize::new(0);
+/// Nothing blessed answers while this is there. It would be taken for its own evidence: the functions that a sampled one calls
+/// are computed too, unless they have entries of their own.
+pub(super) struct Sampling<'a>(&'a Answering);
 
-/// Nothing blessed answers while this is there.
-pub(super) struct Sampling(());
-
-impl Sampling {
-    pub(super) fn begin() -> Sampling {
-        SAMPLES.fetch_add(1, SeqCst);
-        Sampling(())
-    }
-}
-
-impl Drop for Sampling {
+impl Drop for Sampling<'_> {
     fn drop(&mut self) {
-        SAMPLES.fetch_sub(1, SeqCst);
+        self.0.samples.fetch_sub(1, SeqCst);
     }
-}
-
-/// Whether a sample is being computed.
-pub(in crate::memory) fn is_sampling() -> bool {
-    SAMPLES.load(SeqCst) > 0
 }
 
 /// The codes that answer for a function's.
@@ -74,6 +61,17 @@ pub(in crate::memory) struct Earlier {
 }
 
 impl Answering {
+    /// A sample is computed.
+    pub(super) fn sampling(&self) -> Sampling<'_> {
+        self.samples.fetch_add(1, SeqCst);
+        Sampling(self)
+    }
+
+    /// Whether a sample is being computed.
+    pub(in crate::memory) fn is_sampling(&self) -> bool {
+        self.samples.load(SeqCst) > 0
+    }
+
     /// What is blessed has changed.
     pub(in crate::memory) fn forget(&self) {
         let mut known = lock(&self.known);
@@ -135,7 +133,7 @@ fn earlier(identity: &Identity, grants: Option<&Grants>) -> Codes {
 impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     /// The codes that answer for this one.
     fn earlier(&self, memory: &Memory, shelves: &Shelves) -> Codes {
-        if self.identity.fingerprint().is_none() || is_sampling() {
+        if self.identity.fingerprint().is_none() || shelves.answering.is_sampling() {
             return Arc::default();
         }
         shelves.answering.of(shelves, &self.identity).unwrap_or_else(|error| {

@@ -11,7 +11,7 @@ mod recall;
 mod sample;
 mod work;
 
-pub(super) use answers::{Answering, code_of, is_sampling};
+pub(super) use answers::{Answering, code_of};
 pub(crate) use blessing::Grants;
 pub use blessing::{BlessedCode, Blessing};
 pub use error::{BlessError, Difference};
