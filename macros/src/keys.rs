@@ -41,11 +41,11 @@ impl Known {
         let depends = &code.depends;
         let items = &code.items;
         let settings = code.settings.iter().map(setting);
-        let inputs = options.inputs.iter().map(|input| match input {
+        let inputs = options.inputs.iter().chain(&code.inputs).map(|input| match input {
             Input::File(path) => quote! { ::larder::Input::File(#path) },
             Input::Env(name) => quote! { ::larder::Input::Env(#name) },
         });
-        let toolchain = options.toolchain;
+        let toolchain = options.toolchain || code.toolchain;
         Known {
             fingerprint: quote! { [#(#fingerprint),*] },
             depends: quote! { &[#(<#depends as ::larder::__private::Depended>::DEPENDENCY),*] },
@@ -65,9 +65,10 @@ impl Known {
         let items = (!code.items.is_empty()).then(|| quote! { const ITEMS: &'static ::core::primitive::str = #items; });
         let settings =
             (!code.settings.is_empty()).then(|| quote! { const SETTINGS: &'static [::larder::Setting] = #settings; });
-        let inputs =
-            (!options.inputs.is_empty()).then(|| quote! { const INPUTS: &'static [::larder::Input] = #inputs; });
-        let toolchain = options.toolchain.then(|| quote! { const TOOLCHAIN: ::core::primitive::bool = #toolchain; });
+        let inputs = (!(options.inputs.is_empty() && code.inputs.is_empty()))
+            .then(|| quote! { const INPUTS: &'static [::larder::Input] = #inputs; });
+        let toolchain = (options.toolchain || code.toolchain)
+            .then(|| quote! { const TOOLCHAIN: ::core::primitive::bool = #toolchain; });
         quote! {
             const FINGERPRINT: [::core::primitive::u8; 32] = #fingerprint;
             #depends
@@ -196,8 +197,7 @@ mod test {
     #[test]
     fn what_is_known_of_code_is_in_its_constants() {
         let options = Options::default();
-        let bare =
-            Code { digest: [7; 32], items: String::new(), settings: Vec::new(), note: None, depends: Vec::new() };
+        let bare = Code { digest: [7; 32], items: String::new(), settings: Vec::new(), ..Code::default() };
         let constants = text(&Known::of(&bare, &options).constants(&bare, &options));
         assert!(constants.starts_with("constFINGERPRINT:") && constants.matches("const").count() == 1, "{constants}");
 

@@ -30,6 +30,9 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     #[inline]
     pub(super) fn hot_value(&self, memory: &Memory, shelves: &Shelves, key: &Key) -> Option<(O, Source)> {
         let hot = shelves.hot.get(key)?;
+        if hot.used.blessed && shelves.answering.is_sampling() {
+            return None;
+        }
         if !self.validity.is_always() && !self.holds(memory, hot.stored_at_ms, || hot.metadata.clone()) {
             return None;
         }

@@ -135,7 +135,8 @@ impl Shelves {
 
     /// Removes an entry from the store and from memory; answers whether it was in either.
     pub(super) fn forget(&self, key: &EntryKey) -> std::result::Result<bool, StoreError> {
-        let forgotten = self.remove(|store| store.forget(key));
+        let forgotten = self.store.forget(key);
+        self.removed();
         // What the store refused once is in memory alone.
         let was_hot = self.hot.remove(&key.call());
         // It may be there under the key of a call that it answered for.
@@ -151,18 +152,20 @@ impl Shelves {
         &self,
         clear: impl FnOnce(&dyn Store) -> std::result::Result<R, StoreError>,
     ) -> std::result::Result<R, StoreError> {
-        let cleared = self.remove(clear);
+        let cleared = clear(&*self.store);
         self.answering.forget();
         self.noted.forget();
+        self.removed();
         // Gone with the entries.
         lock(&self.listed_codes).clear();
         self.hot.clear();
         cleared
     }
 
-    fn remove<R>(&self, remove: impl FnOnce(&dyn Store) -> R) -> R {
+    /// Something is gone. Said behind the removal and before memory is looked through: who finds the value earlier either puts it
+    /// there in time to be removed, or sees that something was.
+    fn removed(&self) {
         self.removals.fetch_add(1, SeqCst);
-        remove(&*self.store)
     }
 
     /// The shelves of the directory, those already open in this process if there are any.

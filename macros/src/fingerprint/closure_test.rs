@@ -1,6 +1,7 @@
 //! Which items belong to a function, in small packages.
 
 use super::sample::Sample;
+use crate::options::Input;
 
 const MANIFEST: &str = "[package]\nname = \"sample\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
 
@@ -61,4 +62,15 @@ fn what_a_function_reaches() {
     ] {
         assert_eq!(reached(lib), expected, "{lib}");
     }
+}
+
+#[test]
+fn what_a_function_reads_its_callers_read() {
+    let lib = "#[cached(depends(file = \"mine\"))] fn root() { a() } fn a() { b(); c() } \
+               #[task(depends(file = \"model\", env = \"MODE\", root), toolchain = true)] fn b() {} \
+               #[larder::cached(depends(file = \"model\", file = \"mine\"))] fn c() {} #[cached(depends(env = \"OTHER\"))] fn d() {}";
+    let sample = Sample::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", lib)]);
+    let code = sample.code("src/lib.rs", "src/lib.rs", "root");
+    assert_eq!(code.inputs, [Input::File("model".to_owned()), Input::Env("MODE".to_owned())]);
+    assert!(code.toolchain);
 }

@@ -15,7 +15,7 @@ use super::root::{PLAIN_BOUNDS, Place, Root};
 use super::source::{Include, digest};
 use super::sources::{self, Sources};
 use super::{CONTEXT, Code, Setting, load, predicate};
-use crate::options::Options;
+use crate::options::{Input, Options};
 use crate::types;
 
 /// Variables that say where something is built: no two machines agree on them, and no result depends on them.
@@ -78,7 +78,15 @@ pub(super) fn of(sources: &Sources, root: &Root, options: &Options) -> Code {
     }
     let note = (!index.problems.is_empty()).then(|| index.problems.join("; ")).filter(|_| sources::is_first_note());
     let items = seen.list(index, root, &closure);
-    Code { digest: *hasher.finalize().as_bytes(), items, settings: seen.settings, depends, note }
+    let mut inputs = Vec::new();
+    let mut toolchain = false;
+    for declared in closure.items.iter().map(|item| &index.items[*item].declared) {
+        let new = |input: &&Input| !inputs.contains(*input) && !options.inputs.contains(input);
+        let new: Vec<Input> = declared.inputs.iter().filter(new).cloned().collect();
+        inputs.extend(new);
+        toolchain |= declared.toolchain;
+    }
+    Code { digest: *hasher.finalize().as_bytes(), items, settings: seen.settings, depends, inputs, toolchain, note }
 }
 
 /// Takes in what `depends(..)` names, if that can be seen here and has no attribute: what has one speaks for itself.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path as FilePath, PathBuf};
 
-use super::source::{ImplHead, Kind, Mentions, RawItem, RawModule, Use, digest, is_standard_macro};
+use super::source::{Declared, ImplHead, Kind, Mentions, RawItem, RawModule, Use, digest, is_standard_macro};
 
 /// Macros and attributes of other packages that define nothing but what their input names.
 const PLAIN_MAKERS: [&str; 14] = [
@@ -152,6 +152,7 @@ pub(super) struct Item {
     pub(super) makes_names: bool,
     /// Of a function with an attribute of larder: the digest of its signature and body.
     pub(super) annotated: Option<[u8; 32]>,
+    pub(super) declared: Declared,
     pub(super) head: Option<ImplHead>,
     /// The module of what is defined in its body.
     pub(super) body: Option<ModuleId>,
@@ -245,6 +246,7 @@ impl Index {
             at,
             makes_names,
             annotated,
+            declared,
             head,
             members,
             body,
@@ -270,6 +272,7 @@ impl Index {
             at,
             makes_names,
             annotated,
+            declared,
             head,
             body: None,
         });

@@ -41,7 +41,7 @@ use quote::{ToTokens, quote};
 use syn::Type;
 
 use crate::function::Function;
-use crate::options::Options;
+use crate::options::{Input, Options};
 use root::Root;
 use sources::Sources;
 
@@ -59,6 +59,10 @@ pub(crate) struct Code {
     pub(crate) settings: Vec<Setting>,
     /// The functions of `depends(..)` that the compiler has to find: those with an attribute, and those in other packages.
     pub(crate) depends: Vec<Type>,
+    /// What the functions that are called declare that they read: this one reads it with them.
+    pub(crate) inputs: Vec<Input>,
+    /// Whether one of them takes the toolchain in.
+    pub(crate) toolchain: bool,
     /// What was not seen, and why, for whoever compiles. Said once.
     pub(crate) note: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! How a call finds the entry of earlier code that answers for it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::memory::reason::MissReason;
 use crate::memory::shelves::Shelves;
 use crate::memory::stats::Source;
 use crate::store::census::Code;
-use crate::store::{Absent, EntryKey, Listed, Removal, StoreError};
+use crate::store::{Absent, EntryKey, Listed, StoreError};
 
 /// What is blessed is asked of the store no more often, for each function: another program may have changed it.
 const HOLDS: Duration = Duration::from_secs(1);
@@ -26,9 +26,28 @@ const HOLDS: Duration = Duration::from_secs(1);
 /// What is blessed, as it was asked last.
 #[derive(Default)]
 pub(in crate::memory) struct Answering {
-    known: Mutex<HashMap<[u8; 32], (Instant, Codes)>>,
+    known: Mutex<Known>,
     /// Whether there ever was an answer: then values in memory may be those of other entries than their keys say.
     answers: AtomicBool,
+    /// So many samples are being computed just now, in this program.
+    samples: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Known {
+    codes: HashMap<[u8; 32], (Instant, Codes)>,
+    /// How often what is blessed has changed: what was read before is not kept.
+    changes: u64,
+}
+
+/// Nothing blessed answers while this is there. It would be taken for its own evidence: the functions that a sampled one calls
+/// are computed too, unless they have entries of their own.
+pub(super) struct Sampling<'a>(&'a Answering);
+
+impl Drop for Sampling<'_> {
+    fn drop(&mut self) {
+        self.0.samples.fetch_sub(1, SeqCst);
+    }
 }
 
 /// The codes that answer for a function's.
@@ -42,9 +61,22 @@ pub(in crate::memory) struct Earlier {
 }
 
 impl Answering {
+    /// A sample is computed.
+    pub(super) fn sampling(&self) -> Sampling<'_> {
+        self.samples.fetch_add(1, SeqCst);
+        Sampling(self)
+    }
+
+    /// Whether a sample is being computed.
+    pub(in crate::memory) fn is_sampling(&self) -> bool {
+        self.samples.load(SeqCst) > 0
+    }
+
     /// What is blessed has changed.
     pub(in crate::memory) fn forget(&self) {
-        lock(&self.known).clear();
+        let mut known = lock(&self.known);
+        known.changes += 1;
+        known.codes.clear();
     }
 
     /// Whether a value in memory may be of an entry of another code.
@@ -54,17 +86,23 @@ impl Answering {
 
     /// The codes that answer for this one of a function. What the store says of it holds for a second; so does its failure.
     fn of(&self, shelves: &Shelves, identity: &Identity) -> Result<Codes, StoreError> {
-        if let Some((asked, codes)) = lock(&self.known).get(identity.digest())
-            && asked.elapsed() < HOLDS
-        {
-            return Ok(Arc::clone(codes));
-        }
+        let changes = {
+            let known = lock(&self.known);
+            match known.codes.get(identity.digest()) {
+                Some((asked, codes)) if asked.elapsed() < HOLDS => return Ok(Arc::clone(codes)),
+                _ => known.changes,
+            }
+        };
         let read = read(shelves, identity);
         let codes: Codes = read.as_ref().map_or_else(|_| Arc::default(), |grants| earlier(identity, grants.as_ref()));
         if !codes.is_empty() {
             self.answers.store(true, Relaxed);
         }
-        lock(&self.known).insert(*identity.digest(), (Instant::now(), Arc::clone(&codes)));
+        let mut known = lock(&self.known);
+        if known.changes == changes {
+            known.codes.insert(*identity.digest(), (Instant::now(), Arc::clone(&codes)));
+        }
+        drop(known);
         read.map(|_| codes)
     }
 }
@@ -95,7 +133,7 @@ fn earlier(identity: &Identity, grants: Option<&Grants>) -> Codes {
 impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     /// The codes that answer for this one.
     fn earlier(&self, memory: &Memory, shelves: &Shelves) -> Codes {
-        if self.identity.fingerprint().is_none() {
+        if self.identity.fingerprint().is_none() || shelves.answering.is_sampling() {
             return Arc::default();
         }
         shelves.answering.of(shelves, &self.identity).unwrap_or_else(|error| {
@@ -141,11 +179,14 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                     }
                 }
                 Err(Absent::Never) => {}
-                Err(why) => reason = reason.or_else(|| Some(self.store_reason(memory, why))),
+                // What was removed, of whatever code, is to be computed: an older entry is no answer for it.
+                Err(why) => {
+                    reason = reason.or_else(|| Some(self.store_reason(memory, why)));
+                    break;
+                }
             }
         }
-        // What became of the call's own entry says more.
-        reason.filter(|_| matches!(absent, Absent::Never)).map(Err)
+        reason.map(Err)
     }
 
     /// The record of the entry of earlier code that answers for a call without one of its own, or how that entry went.
@@ -165,10 +206,13 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
                 Ok(listed) if !is_covered(&listed, until_ms) => {}
                 Ok(listed) => return Some((blessing, Ok(listed))),
                 Err(Absent::Never) => {}
-                Err(why) => gone = gone.or(Some((blessing, Err(why)))),
+                Err(why) => {
+                    gone = Some((blessing, Err(why)));
+                    break;
+                }
             }
         }
-        gone.filter(|_| matches!(absent, Absent::Never))
+        gone
     }
 
     /// The entries of earlier code that answer for a call.
@@ -192,11 +236,8 @@ fn is_covered(listed: &Listed, until_ms: u64) -> bool {
     listed.info().is_ok_and(|info| info.created_at_ms() <= until_ms)
 }
 
-/// Whether an entry of earlier code may stand in for what is missing so. What was removed by hand is to be computed.
+/// Whether an entry of earlier code may stand in for what is missing so. A call that had an entry of its own is computed: that one was
+/// newer than any of earlier code.
 fn may_be_answered(absent: &Absent) -> bool {
-    match absent {
-        Absent::Never => true,
-        Absent::Removed(tombstone) => tombstone.why() != Removal::Forgotten,
-        _ => false,
-    }
+    matches!(absent, Absent::Never)
 }

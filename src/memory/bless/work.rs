@@ -182,6 +182,7 @@ impl Work<'_> {
 
     /// Computes a sample again; answers of how many entries, which all gave the same.
     fn compare_sample(&self, shelves: &Shelves, from: &[(Code, u64)], population: &mut Population) -> Result<u32> {
+        let _sampling = shelves.answering.sampling();
         let size = usize::try_from(self.options.sample).unwrap_or(usize::MAX);
         let identities: Vec<Identity> =
             from.iter().map(|(code, _)| self.identity.with_code(code.fingerprint, code.version)).collect();

@@ -5,6 +5,9 @@ use proc_macro2::{Delimiter, Group, TokenTree};
 use super::super::tokens::{self, flatten, is_punct};
 use super::cursor::{is_word, path_at, text};
 use super::mentions::Mentions;
+use crate::attribute::Kind;
+use crate::options::{Input, Options};
+use crate::problems::Problems;
 
 /// Attributes and derives that define nothing with a name of its own.
 const KNOWN: [&str; 48] = [
@@ -88,6 +91,8 @@ pub(super) struct Attributes {
     pub(super) implements: Vec<String>,
     /// Whether one is larder's.
     pub(super) ours: bool,
+    /// What that one says of the world around.
+    pub(super) declared: Declared,
     /// The predicates it stands under.
     pub(super) cfgs: Vec<String>,
     /// The attributes that say when it is there and in which file, as they are written.
@@ -96,6 +101,23 @@ pub(super) struct Attributes {
     pub(super) macro_use: bool,
     /// Whether a macro from elsewhere sees the item, and may define others.
     pub(super) expands: bool,
+}
+
+/// What an attribute of larder declares that a function reads beside its code: who calls it reads that too.
+#[derive(Clone, Debug, Default)]
+pub(in crate::fingerprint) struct Declared {
+    pub(in crate::fingerprint) inputs: Vec<Input>,
+    pub(in crate::fingerprint) toolchain: bool,
+}
+
+impl Declared {
+    /// Mistakes are told where the attribute is expanded.
+    fn read(&mut self, options: Option<&TokenTree>) {
+        let Some(TokenTree::Group(options)) = options else { return };
+        let options = Options::parse(Kind::Cached, options.stream(), &mut Problems::default());
+        self.inputs.extend(options.inputs);
+        self.toolchain |= options.toolchain;
+    }
 }
 
 impl Attributes {
@@ -143,7 +165,10 @@ impl Attributes {
     fn one(&mut self, content: &[TokenTree]) {
         let (path, length) = path_at(content, 0);
         let Some(name) = path.first() else { return };
-        self.ours |= path.last().is_some_and(|last| last == "cached" || last == "task");
+        if path.last().is_some_and(|last| last == "cached" || last == "task") {
+            self.ours = true;
+            self.declared.read(content.get(length));
+        }
         let input = match content.get(length) {
             Some(TokenTree::Group(group)) => Some(group),
             _ => None,

@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, TokenTree};
 
 use super::super::tokens::{feed_trees, flatten, is_punct};
-use super::attributes::Attributes;
+use super::attributes::{Attributes, Declared};
 use super::cursor::{colons, end_of_definition, end_of_statement, group_at, is_word, path_at, word};
 use super::heads::ImplHead;
 use super::mentions::Mentions;
@@ -186,6 +186,7 @@ impl Maker<'_> {
             at: self.from,
             makes_names: self.attributes.expands,
             annotated: None,
+            declared: Declared::default(),
             head: None,
             members: Vec::new(),
             body: None,
@@ -215,6 +216,7 @@ impl Maker<'_> {
             let mut bytes = Vec::new();
             feed_trees(&self.trees[self.start..end], &mut bytes);
             item.annotated = Some(digest(&bytes));
+            item.declared = self.attributes.declared.clone();
         }
         if item.mentions.annotated || item.mentions.has_impls {
             item.body = self.body(end);

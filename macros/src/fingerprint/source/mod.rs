@@ -15,6 +15,7 @@ mod module;
 mod uses;
 mod words;
 
+pub(super) use attributes::Declared;
 pub(super) use cursor::bare;
 pub(super) use definition::digest;
 pub(super) use heads::ImplHead;
@@ -75,6 +76,7 @@ pub(super) struct RawItem {
     pub(super) makes_names: bool,
     /// Of a function with an attribute of larder: the digest of its signature and body.
     pub(super) annotated: Option<[u8; 32]>,
+    pub(super) declared: Declared,
     /// Of an `impl`.
     pub(super) head: Option<ImplHead>,
     /// The functions of an `impl` or a trait.
