@@ -91,10 +91,10 @@ pub use panics::Panic;
 pub use parallel::TracingObserver;
 pub use parallel::{
     BatchReport, BatchSize, CancelToken, Change, Chunks, Config, Event, EventKind, FailedAttempt, Failure, FailureKind,
-    Halt, Incomplete, JsonLines, Limit, NamedOutcome, NamedRun, Observer, OnError, Order, Outcome, Page, Pages,
-    Parallel, PreDispatch, Prefer, Progress, ProgressCallback, ProgressIter, Require, Retry, RunId, RunPlan, RunReport,
-    RunSummary, Schedule, SlowItem, Snapshot, Stopped, Stream, Timeout, UnorderedStream, WorkerReport, batch_process,
-    chunks, config, cpu_count, effective_n_jobs, physical_cpu_count, progress,
+    Halt, Incomplete, JsonLines, Limit, NamedIncomplete, NamedOutcome, NamedRun, Observer, OnError, Order, Outcome,
+    Page, Pages, Parallel, PreDispatch, Prefer, Progress, ProgressCallback, ProgressIter, Require, Retry, RunId,
+    RunPlan, RunReport, RunSummary, Schedule, SlowItem, Snapshot, Stopped, Stream, Timeout, UnorderedStream,
+    WorkerReport, batch_process, chunks, config, cpu_count, effective_n_jobs, physical_cpu_count, progress,
 };
 pub use payload::Payload;
 pub use screen::print_line;

@@ -26,6 +26,8 @@ pub(crate) struct Identified {
 pub(crate) enum Survey<O> {
     /// It has a result, which is loaded if that was asked for.
     Hit(Option<O>),
+    /// It has a result, and only in this program's memory: storing it failed.
+    Unkept(O),
     Miss(Missing),
 }
 
@@ -58,11 +60,22 @@ impl<T: Task> Cached<T> {
     pub(crate) fn survey(&self, args: &T::Args<'_>, load: bool) -> Survey<T::Output> {
         let (subject, memory) = (&*self.subject, &self.memory);
         let args = ArgsLent::<T>(args);
-        if load && let Some(output) = subject.find(memory, &args) {
-            return Survey::Hit(Some(output));
-        }
         let mut made_of = MadeOf::default();
-        match subject.try_key(&args, &mut made_of) {
+        let key = subject.try_key(&args, &mut made_of);
+        if load {
+            let shelves = memory.inner.place.as_ref();
+            let was_hot = key.as_ref().is_ok_and(|key| shelves.is_some_and(|shelves| shelves.hot.get(key).is_some()));
+            if let Some(output) = subject.find(memory, &args) {
+                // What is read from the store is there.
+                let is_kept = !was_hot
+                    || key.is_ok_and(|key| {
+                        let keyed = Keyed { key, entry: subject.prefix.entry(&key), made_of: &made_of };
+                        subject.in_store(memory, &keyed).is_some()
+                    });
+                return if is_kept { Survey::Hit(Some(output)) } else { Survey::Unkept(output) };
+            }
+        }
+        match key {
             Ok(key) => self.without_loading(&Keyed { key, entry: subject.prefix.entry(&key), made_of: &made_of }),
             // What it depends on cannot be read any more.
             Err(_) => Survey::Miss(Missing { reason: MissReason::NoKey, cost: None }),
@@ -127,6 +140,11 @@ impl<T: Task> Cached<T> {
 }
 
 impl Memory {
+    /// Whether the store has an entry of this key.
+    pub(crate) fn has_entry(&self, key: &EntryKey) -> bool {
+        self.inner.place.as_ref().is_some_and(|shelves| shelves.store.peek(key).is_ok())
+    }
+
     /// Makes what was stored so far survive the killing of this program.
     pub(crate) fn flush_for_ledger(&self) -> std::io::Result<()> {
         match &self.inner.place {

@@ -139,7 +139,7 @@ impl Parallel {
 }
 
 /// Whether calls of this task could be made in worker processes, as far as the program is concerned.
-fn can_cross<T: Task>() -> bool {
+pub(super) fn can_cross<T: Task>() -> bool {
     #[cfg(unix)]
     return registry::entry::<T>().is_some() && crate::worker::has_entry();
     #[cfg(not(unix))]

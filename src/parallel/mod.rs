@@ -60,7 +60,7 @@ pub use context::{Config, Prefer, Require, config};
 pub use failure::{Failure, FailureKind, OnError};
 pub use halt::Halt;
 pub use jobs::{cpu_count, effective_n_jobs, physical_cpu_count};
-pub use named::{Change, NamedOutcome, NamedRun, Order, RunPlan, RunSummary};
+pub use named::{Change, NamedIncomplete, NamedOutcome, NamedRun, Order, RunPlan, RunSummary};
 pub use outcome::{Incomplete, Outcome};
 pub use pages::{Page, Pages};
 #[cfg(feature = "tracing")]

@@ -98,6 +98,17 @@ impl<R> Outcome<R> {
         Outcome { results, failures, report, is_whole, stopped, error }
     }
 
+    /// The outcome of a run in which so many items were left out, because that was asked for.
+    pub(super) fn without(mut self, left_out: usize) -> Outcome<R> {
+        if left_out > 0 && self.error.is_none() {
+            self.error = Some(Error::invalid_option(format!(
+                "{left_out} items without a result were left out, since `only_failed` asks for those alone that failed before: run \
+                 without it for the rest"
+            )));
+        }
+        self
+    }
+
     /// Ends the outcome behind the first `len` items: those were all there is, and what was read beyond is nothing. What
     /// the workers did remains counted.
     pub(super) fn cut(&mut self, len: usize) {

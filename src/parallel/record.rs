@@ -5,12 +5,24 @@ use std::time::Duration;
 
 use super::failure::Failure;
 
+/// An item that has its result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) index: usize,
+    pub(super) worker: usize,
+    /// By the attempt of this number.
+    pub(super) attempts: u32,
+    pub(super) took: Duration,
+    /// It was not computed by this run: another program had it in the meantime.
+    pub(super) loaded: bool,
+}
+
 /// Is told of each item as it comes to its end, by the worker that ran it, before the run counts it.
 ///
 /// Told with no lock of the run held, but for failures; so whoever is told may take a moment, and must never wait for the run.
 pub(super) trait Recorder: fmt::Debug + Send + Sync {
-    /// An item has its result, which took so long, by the attempt of that number.
-    fn done(&self, index: usize, worker: usize, attempts: u32, took: Duration);
+    /// An item has its result.
+    fn done(&self, ended: Ended);
     /// An item failed for good.
     fn failed(&self, failure: &Failure);
 }

@@ -182,13 +182,14 @@ impl Item {
     }
 
     /// What counts more is higher.
-    fn rank(state: &State, attempts: u32) -> (u8, u32) {
+    fn rank(state: &State, attempts: u32) -> (u32, u8) {
         let by_state = match state {
             State::Waiting => 0,
             State::Failed { .. } => 1,
             State::Done => 2,
         };
-        (by_state, attempts)
+        // Attempts are counted on from program to program: so what came of the last one is what there is to say.
+        (attempts, by_state)
     }
 
     fn add(&mut self, outcome: Outcome) {

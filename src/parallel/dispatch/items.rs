@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use super::{Clock, Done, Place, Ran, Run, discard};
-use crate::memory::Waiting;
+use crate::memory::{Asking, Looked, Waiting};
 use crate::panics;
 use crate::parallel::failure::Cause;
 use crate::parallel::feed::{Batch, PutOff};
 use crate::parallel::progress::Observed;
+use crate::parallel::record::Ended;
 use crate::parallel::watch::{self, Between, Watch};
 use crate::parallel::work::Work;
 use crate::parallel::written::Written;
@@ -122,21 +123,24 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
         let recorder = self.feed.recorder();
         let start = (clock.is_some() || recorder.is_some()).then(Instant::now);
         let observed = Observed::begin(self.meter, worker, index);
+        let asking = (observed.is_none() && recorder.is_some()).then(Asking::begin);
         let ran = panics::catch(|| {
             let trace = trace.insert(self.work.trace(&item));
             let between = Between { stop: self.feed.stopping(), watch: self.watch.map(|watch| (watch, worker, index)) };
             self.work.attempt(item, trace, waiting, &between)
         });
-        if let Some(observed) = observed {
-            observed.end(matches!(ran, Ok(Ok(Ok(_)))));
-        }
+        let looked = match observed {
+            Some(observed) => observed.end(matches!(ran, Ok(Ok(Ok(_))))),
+            None => asking.and_then(Asking::answer),
+        };
         let cause = match ran {
             Ok(Err(item)) => return Ran::Busy(item),
             Ok(Ok(Ok(value))) => {
                 out.extend(std::iter::once(value));
                 if let (Some(recorder), Some(start)) = (recorder, start) {
                     let more = trace.as_ref().map_or(1, |trace| self.work.attempts(trace).0);
-                    recorder.done(index, worker, attempts + more, start.elapsed());
+                    let loaded = looked == Some(Looked::Hit);
+                    recorder.done(Ended { index, worker, attempts: attempts + more, took: start.elapsed(), loaded });
                 }
                 if let (Some(clock), Some(start)) = (clock, start) {
                     self.note(clock, index, worker, start.elapsed(), trace);

@@ -15,12 +15,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use order::Order;
-pub use outcome::NamedOutcome;
+pub use outcome::{NamedIncomplete, NamedOutcome};
 pub use summary::{Change, RunPlan, RunSummary};
 
-use super::failure::{Cause, Failure, FailureKind, Lost};
+use super::Parallel;
+use super::calls::can_cross;
+use super::failure::{Cause, Failure, FailureKind, Lost, OnError};
 use super::outcome::Outcome;
-use super::{Parallel, jobs};
+use super::progress::Progress;
+use super::record::Recorder;
+use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::memory::survey::{Identified, Missing, Survey};
 use crate::memory::{Cached, Memory, MissReason, NotStoredReason, Stats};
@@ -78,7 +82,8 @@ pub struct NamedRun {
 
 /// Named runs.
 impl Parallel {
-    /// A run of this name on this memory: see [`NamedRun`].
+    /// A run of this name on this memory: see [`NamedRun`]. A failure does not end it ([`OnError::Collect`]); to end it at
+    /// the first one, ask for [`OnError::MaxFailures`]`(1)`.
     ///
     /// # Errors
     /// The name is not of 1 to 100 letters, digits, `-`, `_` and `.`, or begins with a `.`; or the memory has no directory.
@@ -89,8 +94,13 @@ impl Parallel {
                 "the run `{name}` has nowhere to be kept: give it a memory that is open on a directory (`Memory::open`)"
             )));
         }
+        let mut parallel = self.clone().memory(memory);
+        // Whoever names a run wants what can be had.
+        if parallel.options.on_error == OnError::FailFast {
+            parallel.options.on_error = OnError::Collect;
+        }
         Ok(NamedRun {
-            parallel: self.clone().memory(memory),
+            parallel,
             memory: memory.clone(),
             name,
             order: Order::default(),
@@ -168,7 +178,7 @@ impl NamedRun {
 
     /// Runs these calls, as far as they have no results yet. All keys are made first, so the calls are held at once.
     ///
-    /// A failure does not end the run unless [`on_error`](Parallel::on_error) says so.
+    /// A failure does not end the run, unless [`OnError::MaxFailures`] says so.
     ///
     /// # Errors
     /// What keeps the run from starting: an argument cannot be a part of a key, the ledger cannot be opened, the misses exceed
@@ -190,7 +200,6 @@ impl NamedRun {
             results.push(value);
             calls.push(call);
         }
-        let looked = self.memory.stats();
         let store = self.memory.clone();
         let before_commit = Box::new(move || store.flush_for_ledger());
         let (ledger, recorded) =
@@ -201,10 +210,11 @@ impl NamedRun {
         self.begin::<T>(&ledger, &cached, &all, plan.workers).map_err(|error| self.refused(error))?;
 
         // What the cache has is done, whoever computed it.
-        for known in all.iter().filter(|known| known.missing.is_none()) {
+        for known in all.iter().filter(|known| known.missing.is_none() && !known.unkept) {
             let id = id_of(&known.who);
-            if recorded.items.get(&id).is_none_or(|item| item.state != State::Done) {
-                ledger.done(id, 0, 0, 0);
+            let item = recorded.items.get(&id);
+            if item.is_none_or(|item| item.state != State::Done || item.key != *known.who.key.as_bytes()) {
+                ledger.done(id, item.map_or(0, |item| item.attempts), 0, 0);
             }
         }
 
@@ -212,12 +222,15 @@ impl NamedRun {
         let cost = |index: usize| all[index].missing.as_ref().and_then(|missing| missing.cost);
         self.order.sort(&mut wanted, cost, cached.mean_cost(), |index| all[index].who.id);
         let ledger = Arc::new(ledger);
-        let who = wanted.iter().map(|index| id_of(&all[*index].who)).collect();
-        let attempts =
-            wanted.iter().map(|index| recorded.items.get(&id_of(&all[*index].who)).map_or(0, |item| item.attempts));
-        let writer = Arc::new(Writer::new(Arc::clone(&ledger), who, attempts.collect()));
+        let item = |index: &usize| {
+            let who = &all[*index].who;
+            let attempts = recorded.items.get(&id_of(who)).map_or(0, |item| item.attempts);
+            record::Item { id: id_of(who), key: who.key, attempts }
+        };
+        let items = wanted.iter().map(item).collect();
+        let writer = Arc::new(Writer::new(Arc::clone(&ledger), self.memory.clone(), items));
         let mut parallel = self.parallel.clone();
-        parallel.options.recorder = Some(writer);
+        parallel.options.recorder = Some(Arc::clone(&writer) as Arc<dyn Recorder>);
         let ran = match wanted.is_empty() {
             true => None,
             false => {
@@ -234,10 +247,15 @@ impl NamedRun {
             Some(ran) => ran.into_place(&wanted, results, failures),
             None => Outcome::of_known(results, failures),
         };
-        let after = self.memory.stats();
-        let unkept = unkept(&before, &after);
+        let left_out = todo.iter().filter(|todo| **todo == Todo::LeaveOut).count();
+        let outcome = outcome.without(left_out);
         // What another program computed meanwhile was loaded.
-        let computed = outcome.report().completed.saturating_sub(after.hits().saturating_sub(looked.hits()));
+        let computed = outcome.report().completed.saturating_sub(writer.loaded());
+        // A `None` is not stored unless that is asked for: nothing went wrong.
+        let not_stored = |stats: &Stats| stats.not_stored_for(NotStoredReason::NoneResult);
+        let nothings = not_stored(&self.memory.stats()).saturating_sub(not_stored(&before));
+        let unkept = writer.unkept().saturating_sub(nothings) + all.iter().filter(|known| known.unkept).count() as u64;
+        drop(writer);
         let summary = plan.summary.clone();
         let ended = Ended {
             reused: summary.reused,
@@ -262,8 +280,10 @@ impl NamedRun {
         T::Args<'a>: Send,
         T::Value: Send,
     {
-        // Looking is a run of its own, without the options of this one.
-        let parallel = Parallel::new().n_jobs(self.parallel.options.n_jobs.unwrap_or(-1));
+        // Looking is a run of its own: on threads, wherever the run itself is to be, and nobody watches it.
+        let here = self.parallel.begin(|| false)?;
+        let parallel =
+            Parallel::new().backend(Backend::Threads).progress(Progress::Off).n_jobs(here.options.n_jobs.unwrap_or(-1));
         let identify =
             |(index, call): (usize, Delayed<'a, T>)| identify(cached, index, &call).map(|who| (index, who, call));
         let known: Result<Vec<_>> = parallel.map(calls.into_iter().enumerate(), identify)?.into_iter().collect();
@@ -291,7 +311,7 @@ impl NamedRun {
         if summary.changed() > 0 {
             summary.code = cached.changed_items();
         }
-        let workers = jobs::resolve(self.parallel.options.n_jobs.unwrap_or(-1), jobs::cpu_count)?;
+        let workers = self.parallel.begin(can_cross::<T>)?.rules((0, None), false)?.0.workers;
         Ok(survey::price(all, todo, cached.mean_cost(), workers, summary))
     }
 
@@ -314,11 +334,12 @@ impl NamedRun {
         workers: usize,
     ) -> std::io::Result<()> {
         let code = cached.code();
+        let backend = self.parallel.begin(can_cross::<T>).map_err(std::io::Error::other)?.backend_here();
         let begin = Begin {
             function: crate::key::identity::path_of::<T>().to_owned(),
             code: code.fingerprint,
             version: code.version,
-            backend: format!("{:?}", self.parallel.backend_here()).to_lowercase(),
+            backend: format!("{:?}", backend).to_lowercase(),
             workers: u32::try_from(workers).unwrap_or(u32::MAX),
             items: all.len() as u64,
         };
@@ -376,27 +397,19 @@ fn identify<T: Task>(cached: &Cached<T>, index: usize, call: &Delayed<'_, T>) ->
 
 fn survey_one<'a, T: Task>(cached: &Cached<T>, who: Identified, call: Delayed<'a, T>, load: bool) -> Looked<'a, T> {
     match cached.survey(&call.args, load) {
-        Survey::Hit(None) => Looked { known: Known { who, missing: None }, value: None, call: None },
+        Survey::Hit(None) => Looked { known: Known::new(who, None), value: None, call: None },
+        Survey::Unkept(output) => {
+            let known = Known { unkept: true, ..Known::new(who, None) };
+            Looked { known, value: T::into_value(output).ok(), call: None }
+        }
         Survey::Hit(Some(output)) => match T::into_value(output) {
-            Ok(value) => Looked { known: Known { who, missing: None }, value: Some(value), call: None },
+            Ok(value) => Looked { known: Known::new(who, None), value: Some(value), call: None },
             // A function that stores its errors: the call fails as it did.
             Err(_) => {
                 let missing = Missing { reason: MissReason::Rejected, cost: None };
-                Looked { known: Known { who, missing: Some(missing) }, value: None, call: Some(call) }
+                Looked { known: Known::new(who, Some(missing)), value: None, call: Some(call) }
             }
         },
-        Survey::Miss(missing) => Looked { known: Known { who, missing: Some(missing) }, value: None, call: Some(call) },
+        Survey::Miss(missing) => Looked { known: Known::new(who, Some(missing)), value: None, call: Some(call) },
     }
-}
-
-/// Results that were computed and could not be stored.
-fn unkept(before: &Stats, after: &Stats) -> u64 {
-    let reasons = [
-        NotStoredReason::NotSerializable,
-        NotStoredReason::TooLarge,
-        NotStoredReason::InputChanged,
-        NotStoredReason::ReadOnly,
-        NotStoredReason::StoreFailed,
-    ];
-    reasons.into_iter().map(|reason| after.not_stored_for(reason).saturating_sub(before.not_stored_for(reason))).sum()
 }

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use super::super::outcome::Outcome;
 use super::summary::{RunPlan, RunSummary};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::runs::Kept;
 
 /// What came of a named run: an [`Outcome`], what was reused, and what could not be kept.
@@ -51,8 +51,12 @@ impl<R> NamedOutcome<R> {
     }
 
     fn lost(&self) -> u64 {
-        // What could not be written may also be unknown in number.
-        self.kept.as_ref().map_or(0, |kept| kept.lost.max(u64::from(kept.error.is_some())))
+        self.kept.as_ref().map_or(0, |kept| kept.lost)
+    }
+
+    /// What went wrong with the ledger, if something did. With [`unkept`](NamedOutcome::unkept) of 0 it cost nothing.
+    pub fn ledger_error(&self) -> Option<&std::io::Error> {
+        self.kept.as_ref()?.error.as_ref()
     }
 
     /// The outcome alone.
@@ -63,16 +67,80 @@ impl<R> NamedOutcome<R> {
     /// The results in the order of the input.
     ///
     /// # Errors
-    /// An item failed or was not run; or something could not be kept, so that the next run would compute it again:
-    /// [`into_outcome`](NamedOutcome::into_outcome) has the results all the same.
-    pub fn into_values(self) -> Result<Vec<R>> {
-        let unkept = self.unkept();
-        if unkept > 0 && self.outcome.is_complete() {
-            let words = format!("{unkept} results of a named run could not be kept, and would be computed again");
-            let error = self.kept.and_then(|kept| kept.error);
-            return Err(Error::ledger(words, error.unwrap_or_else(|| std::io::Error::other("the store refused them"))));
+    /// An item failed or was not run; or something could not be kept, so that the next run would compute it again. The error has
+    /// all there is.
+    pub fn into_values(self) -> std::result::Result<Vec<R>, NamedIncomplete<R>> {
+        if self.unkept() > 0 || !self.outcome.is_complete() {
+            return Err(NamedIncomplete { outcome: Box::new(self) });
         }
-        self.outcome.into_values().map_err(Error::from)
+        let NamedOutcome { outcome, plan, computed, unkept, kept } = self;
+        outcome.into_values().map_err(|incomplete| {
+            let outcome = incomplete.into_outcome();
+            NamedIncomplete { outcome: Box::new(NamedOutcome { outcome, plan, computed, unkept, kept }) }
+        })
+    }
+}
+
+/// The error of a [`NamedOutcome`] without all results, or with results that could not be kept: it has what there is.
+pub struct NamedIncomplete<R> {
+    outcome: Box<NamedOutcome<R>>,
+}
+
+impl<R> NamedIncomplete<R> {
+    /// Every result and every failure there is.
+    pub fn outcome(&self) -> &NamedOutcome<R> {
+        &self.outcome
+    }
+
+    /// Every result and every failure there is.
+    pub fn into_outcome(self) -> NamedOutcome<R> {
+        *self.outcome
+    }
+
+    /// All results are there, and not all are kept.
+    fn unkept(&self) -> Option<String> {
+        let NamedOutcome { outcome, unkept, .. } = &*self.outcome;
+        let lost = self.outcome.lost();
+        outcome.is_complete().then(|| {
+            format!(
+                "{unkept} results of a named run could not be stored, and {lost} records of its ledger not written: they would be \
+                 computed again; `into_outcome` has them"
+            )
+        })
+    }
+}
+
+impl<R> From<NamedIncomplete<R>> for Error {
+    fn from(incomplete: NamedIncomplete<R>) -> Error {
+        let Some(words) = incomplete.unkept() else {
+            return match incomplete.outcome.outcome.into_values() {
+                Err(incomplete) => incomplete.into(),
+                Ok(_) => Error::ledger("a named run".to_owned(), std::io::Error::other("it is complete")),
+            };
+        };
+        let error = incomplete.outcome.kept.and_then(|kept| kept.error);
+        Error::ledger(words, error.unwrap_or_else(|| std::io::Error::other("the store refused them")))
+    }
+}
+
+impl<R> fmt::Display for NamedIncomplete<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.unkept() {
+            Some(words) => f.write_str(&words),
+            None => write!(f, "not every item of the run has a result: {}", self.outcome),
+        }
+    }
+}
+
+impl<R> fmt::Debug for NamedIncomplete<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl<R> std::error::Error for NamedIncomplete<R> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.outcome.ledger_error().map(|error| error as _)
     }
 }
 

@@ -1,62 +1,78 @@
 //! What comes of items goes to the ledger.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::super::failure::{Failure, FailureKind};
-use super::super::record::Recorder;
+use super::super::record::{Ended, Recorder};
+use crate::memory::Memory;
 use crate::runs::{ItemId, Ledger};
+use crate::store::EntryKey;
 
 /// Writes down what comes of the items of one run.
 pub(super) struct Writer {
     ledger: Arc<Ledger>,
+    memory: Memory,
     /// By their places in the run, which are not those in the list.
-    items: Vec<ItemId>,
-    /// How often each was run before.
-    attempts: Vec<u32>,
+    items: Vec<Item>,
+    loaded: AtomicU64,
+    unkept: AtomicU64,
+}
+
+/// An item that is to be computed.
+pub(super) struct Item {
+    pub(super) id: ItemId,
+    pub(super) key: EntryKey,
+    /// How often it was run before.
+    pub(super) attempts: u32,
 }
 
 impl Writer {
-    pub(super) fn new(ledger: Arc<Ledger>, items: Vec<ItemId>, attempts: Vec<u32>) -> Writer {
-        Writer { ledger, items, attempts }
+    pub(super) fn new(ledger: Arc<Ledger>, memory: Memory, items: Vec<Item>) -> Writer {
+        Writer { ledger, memory, items, loaded: AtomicU64::new(0), unkept: AtomicU64::new(0) }
+    }
+
+    /// Items that had a result when their turn came.
+    pub(super) fn loaded(&self) -> u64 {
+        self.loaded.load(Relaxed)
+    }
+
+    /// Items whose result is not stored: they are done for this run, and not for the next.
+    pub(super) fn unkept(&self) -> u64 {
+        self.unkept.load(Relaxed)
     }
 }
 
 impl Recorder for Writer {
-    fn done(&self, index: usize, worker: usize, attempts: u32, took: Duration) {
-        if let (Some(item), Some(before)) = (self.items.get(index), self.attempts.get(index)) {
-            self.ledger.done(*item, before + attempts, number(worker), nanos(took));
+    fn done(&self, ended: Ended) {
+        let Some(item) = self.items.get(ended.index) else { return };
+        self.loaded.fetch_add(u64::from(ended.loaded), Relaxed);
+        // The ledger says what is done for good: so it is asked, not taken for granted.
+        if self.memory.has_entry(&item.key) || ended.loaded {
+            let attempts = item.attempts.saturating_add(ended.attempts.max(1));
+            let nanos = u64::try_from(ended.took.as_nanos()).unwrap_or(u64::MAX);
+            self.ledger.done(item.id, attempts, number(ended.worker), nanos);
+        } else {
+            self.unkept.fetch_add(1, Relaxed);
         }
     }
 
     fn failed(&self, failure: &Failure) {
-        let index = failure.index;
-        if let (Some(item), Some(before)) = (self.items.get(index), self.attempts.get(index)) {
-            let panicked = failure.kind() == FailureKind::Panic;
-            let text = failure.arguments().unwrap_or_default();
-            self.ledger.failed(
-                *item,
-                before + failure.attempts(),
-                number(failure.worker),
-                0,
-                panicked,
-                failure.message(),
-                text,
-            );
-        }
+        let Some(item) = self.items.get(failure.index) else { return };
+        let attempts = item.attempts.saturating_add(failure.attempts().max(1));
+        let panicked = failure.kind() == FailureKind::Panic;
+        let text = failure.arguments().unwrap_or_default();
+        self.ledger.failed(item.id, attempts, number(failure.worker), 0, panicked, failure.message(), text);
     }
 }
 
-impl std::fmt::Debug for Writer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").field("items", &self.items.len()).finish_non_exhaustive()
     }
 }
 
 fn number(worker: usize) -> u32 {
     u32::try_from(worker).unwrap_or(u32::MAX)
-}
-
-fn nanos(took: Duration) -> u64 {
-    u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
 }

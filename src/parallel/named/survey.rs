@@ -14,6 +14,14 @@ pub(super) struct Known {
     pub(super) who: Identified,
     /// `None`: it has a result.
     pub(super) missing: Option<Missing>,
+    /// The result is in this program's memory only.
+    pub(super) unkept: bool,
+}
+
+impl Known {
+    pub(super) fn new(who: Identified, missing: Option<Missing>) -> Known {
+        Known { who, missing, unkept: false }
+    }
 }
 
 /// What is to be done with an item.
@@ -42,14 +50,14 @@ pub(super) fn id_of(who: &Identified) -> ItemId {
 /// What is to be done with an item, by what its ledger says.
 pub(super) fn todo(known: &Known, recorded: Option<&Item>, wanted: Wanted) -> Todo {
     let Some(_) = &known.missing else { return Todo::Nothing };
-    // A failure is one of the code that it happened in.
-    let failed =
-        recorded.filter(|item| item.key == *known.who.key.as_bytes() && matches!(item.state, State::Failed { .. }));
+    let failed = recorded.filter(|item| matches!(item.state, State::Failed { .. }));
     match failed {
-        Some(item) if wanted.retry_failed || wanted.only_failed || item.retry => Todo::Compute,
-        Some(_) => Todo::LeaveFailed,
+        // Whatever its code is by now.
+        Some(_) if wanted.only_failed => Todo::Compute,
         None if wanted.only_failed => Todo::LeaveOut,
-        None => Todo::Compute,
+        // A failure is one of the code that it happened in.
+        Some(item) if item.key == *known.who.key.as_bytes() && !wanted.retry_failed && !item.retry => Todo::LeaveFailed,
+        _ => Todo::Compute,
     }
 }
 
@@ -99,6 +107,9 @@ pub(super) fn summarize(
 /// which. Answers, for each pair, the first argument that differs.
 fn pair(new: &[&[u64]], old: &[&Item]) -> Vec<usize> {
     let mut pairs = Vec::new();
+    if new.is_empty() || old.is_empty() {
+        return pairs;
+    }
     let mut taken_new = vec![false; new.len()];
     let mut taken_old = vec![false; old.len()];
     let arguments = new.iter().map(|marks| marks.len()).max().unwrap_or(0);

@@ -56,11 +56,12 @@ impl Observed {
         if meter.is_some_and(Meter::wants_tasks) { Observed::begin(meter, worker, index) } else { None }
     }
 
-    /// The item came to an end; `has_result` is whether it gave a result.
-    pub(crate) fn end(mut self, has_result: bool) {
+    /// The item came to an end; `has_result` is whether it gave a result. Answers how its lookup ended, if there was one.
+    pub(crate) fn end(mut self, has_result: bool) -> Option<Looked> {
         let Here { ref mailbox, worker, index } = self.here;
         let changed = self.asking.as_ref().and_then(Asking::changed);
-        match self.asking.take().and_then(Asking::answer) {
+        let looked = self.asking.take().and_then(Asking::answer);
+        match looked {
             Some(Looked::Hit) => mailbox.post(EventKind::CacheHit { worker, index: Some(index), calls: 1 }),
             Some(Looked::Miss(reason)) => {
                 mailbox.post(EventKind::CacheMiss { worker, index: Some(index), calls: 1, reason, changed });
@@ -70,6 +71,7 @@ impl Observed {
         if has_result && mailbox.wants_tasks {
             mailbox.post(EventKind::TaskEnded { worker, index, took: Some(self.began.elapsed()) });
         }
+        looked
     }
 }
 

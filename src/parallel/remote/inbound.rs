@@ -9,6 +9,7 @@ use super::super::failure::{Cause, Failure, FailureKind, Lost};
 use super::super::feed::PutOff;
 use super::super::flight::Flight;
 use super::super::progress::{EventKind, Meter, tell};
+use super::super::record::Ended;
 use super::super::tally::Slow;
 use super::super::times::Slowest;
 use super::super::work::Work;
@@ -136,7 +137,9 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         turn.batch_finished(self.number, calls - busy, took);
         drop(turn);
         self.tell_ended(start..start + calls, &without_result);
-        self.record(start..start + calls, &without_result, attempts, took);
+        // Which of them it loaded is not told; how many is what is asked for.
+        let (loaded, _) = lookups_in(&done.counts);
+        self.record(start..start + calls, &without_result, attempts, took, loaded);
         let (meter, worker) = (self.run.meter, self.number);
         tell(meter, || EventKind::BatchEnded { worker, index: start, items: calls - busy, took });
         discard(spent.into_iter());
@@ -190,12 +193,21 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
     }
 
-    /// Has the results of items written down, which a worker took so long for in all.
-    pub(super) fn record(&self, items: Range<usize>, without_result: &[usize], before: u32, took: Duration) {
+    /// Has the results of items written down, which a worker took so long for in all, and of which it loaded so many.
+    pub(super) fn record(
+        &self,
+        items: Range<usize>,
+        without_result: &[usize],
+        before: u32,
+        took: Duration,
+        loaded: u64,
+    ) {
         let Some(recorder) = self.run.feed.recorder() else { return };
         let each = took / u32::try_from(items.len().max(1)).unwrap_or(u32::MAX);
-        for index in items.filter(|index| without_result.binary_search(index).is_err()) {
-            recorder.done(index, self.number, before + 1, each);
+        let worker = self.number;
+        let results = items.filter(|index| without_result.binary_search(index).is_err());
+        for (index, number) in results.zip(0..) {
+            recorder.done(Ended { index, worker, attempts: before + 1, took: each, loaded: number < loaded });
         }
     }
 

@@ -80,6 +80,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         self.tell_known(flight.start, found.iter().map(Option::is_some));
         let (mut rest, mut spent) = (flight, Vec::new());
         let mut first_unknown: Option<Flight<'s, W>> = None;
+        let mut recorded = Vec::new();
         let mut turn = self.run.feed.turn();
         let mut found = found.into_iter().peekable();
         while let Some(value) = found.next() {
@@ -91,8 +92,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             let (mut part, behind) = rest.split(stretch.len());
             rest = behind;
             if is_known {
-                let known = part.start..part.start + part.items.len();
-                self.record(known, &[], part.attempts, Duration::ZERO);
+                let number = part.items.len();
+                recorded.push((part.start..part.start + number, part.attempts, number as u64));
                 part.out.extend(stretch.into_iter().flatten());
                 turn.hand_in([part.out]);
                 spent.append(&mut part.items);
@@ -104,6 +105,9 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
         turn.caught_up(self.number, known, began.elapsed());
         drop(turn);
+        for (items, attempts, number) in recorded {
+            self.record(items, &[], attempts, Duration::ZERO, number);
+        }
         discard(spent.into_iter());
         self.count(known as u64);
         // Behind the last stretch there is nothing, which is what is left if all is known.

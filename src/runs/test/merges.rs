@@ -64,10 +64,13 @@ fn outcomes_are_merged_by_what_they_say() {
         (&[&[List(1)]], waiting(1)),
         (&[&[List(1), Done(1)]], done(1, 1)),
         (&[&[List(1), Failed(1)]], (1, "no 1", 1, false)),
-        // Done beats failed, in one program and between two, in either order.
+        // The last attempt says what came of an item, in one program and between two, in either order.
         (&[&[List(1), Failed(1), Done(2)]], done(1, 2)),
-        (&[&[List(1), Done(1)], &[List(1), Failed(3)]], done(1, 1)),
-        (&[&[List(1), Failed(3)], &[List(1), Done(1)]], done(1, 1)),
+        (&[&[List(1), Done(1)], &[List(1), Failed(3)]], (1, "no 3", 3, false)),
+        (&[&[List(1), Failed(3)], &[List(1), Done(1)]], (1, "no 3", 3, false)),
+        // Of two at once, one that is done counts.
+        (&[&[List(1), Done(2)], &[List(1), Failed(2)]], done(1, 2)),
+        (&[&[List(1), Failed(2)], &[List(1), Done(2)]], done(1, 2)),
         // More attempts beat fewer.
         (&[&[List(1), Failed(2)], &[List(1), Failed(1)]], (1, "no 2", 2, false)),
         (&[&[List(1), Failed(1)], &[List(1), Failed(2)]], (1, "no 2", 2, false)),
