@@ -14,7 +14,7 @@
 //! | a trait's default method | its name is mentioned, and the trait is reached |
 //! | a macro invocation in place of items | a reached name is among its words |
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 
 use super::index::{Index, ItemId, LockedId, ModuleId};
@@ -35,7 +35,7 @@ pub(super) struct Walk<'i> {
     index: &'i Index,
     names: &'i Names,
     closure: Closure,
-    reached: HashMap<ItemId, ()>,
+    reached: HashSet<ItemId>,
     /// Traits that are named by more than an `impl`.
     open: HashSet<ItemId>,
     members: HashSet<String>,
@@ -57,7 +57,7 @@ impl<'i> Walk<'i> {
             index,
             names,
             closure: Closure::default(),
-            reached: HashMap::new(),
+            reached: HashSet::new(),
             open: HashSet::new(),
             members: HashSet::new(),
             new_members: Vec::new(),
@@ -92,9 +92,9 @@ impl<'i> Walk<'i> {
         }
     }
 
-    /// Takes in an item and leaves out what it mentions, if that is a trait that only an `impl` names.
+    /// Takes in an item. A trait that is named by no more than this has those `impl`s only whose types are reached.
     pub(super) fn reach(&mut self, item: ItemId) {
-        if self.left_out.contains(&item) || self.reached.insert(item, ()).is_some() {
+        if self.left_out.contains(&item) || !self.reached.insert(item) {
             return;
         }
         self.work.push(item);
@@ -121,7 +121,7 @@ impl<'i> Walk<'i> {
                 self.consider_maker(self.makers[at]);
             }
         }
-        let mut items: Vec<ItemId> = self.reached.into_keys().collect();
+        let mut items: Vec<ItemId> = self.reached.into_iter().collect();
         items.sort_by(|a, b| {
             let (a, b) = (&self.index.items[*a], &self.index.items[*b]);
             (&a.label, &a.digest).cmp(&(&b.label, &b.digest))
@@ -218,7 +218,7 @@ impl<'i> Walk<'i> {
     }
 
     fn is_reached(&self, item: &ItemId) -> bool {
-        self.reached.contains_key(item)
+        self.reached.contains(item)
     }
 
     /// Takes in those functions of an `impl` or a trait that are called, as far as is known.

@@ -1,9 +1,11 @@
 //! All items of the crate at hand and of its path dependencies, by where they are and what they are called.
 
 use std::collections::{BTreeSet, HashMap};
+use std::mem;
+use std::ops::Deref;
 use std::path::{Path as FilePath, PathBuf};
 
-use super::source::{Declared, ImplHead, Kind, Mentions, RawItem, RawModule, Use, digest, is_standard_macro};
+use super::source::{Kind, RawItem, RawModule, Use, digest, is_standard_macro};
 
 /// Macros and attributes of other packages that define nothing but what their input names.
 const PLAIN_MAKERS: [&str; 14] = [
@@ -125,37 +127,29 @@ pub(super) struct Module {
 }
 
 pub(super) struct Item {
-    pub(super) kind: Kind,
-    pub(super) name: String,
-    pub(super) title: String,
+    /// As its file has it, but for what is put into other lists: its members, its body, its other names. `test` and `at` are those of
+    /// what it is in, where that says more.
+    raw: RawItem,
     /// The file, from the package's directory.
     pub(super) place: String,
     pub(super) file: PathBuf,
     /// What tells it from all others: its module, its head, its title.
     pub(super) label: String,
-    pub(super) digest: [u8; 32],
-    pub(super) mentions: Mentions,
     pub(super) module: ModuleId,
-    pub(super) test: bool,
     /// The `impl` or trait that a function is of.
     pub(super) parent: Option<ItemId>,
     /// The functions of an `impl` or a trait.
     pub(super) members: Vec<ItemId>,
-    /// The names of an `impl`'s or a trait's associated items, or the words of an invocation or a macro.
-    pub(super) words: Vec<String>,
-    /// Of a macro: see [`RawItem`].
-    pub(super) defines: Vec<String>,
-    /// Whether it stands under a `cfg`, and may not be there.
-    pub(super) conditional: bool,
-    /// Where it begins in its module, to be compared.
-    pub(super) at: usize,
-    pub(super) makes_names: bool,
-    /// Of a function with an attribute of larder: the digest of its signature and body.
-    pub(super) annotated: Option<[u8; 32]>,
-    pub(super) declared: Declared,
-    pub(super) head: Option<ImplHead>,
     /// The module of what is defined in its body.
     pub(super) body: Option<ModuleId>,
+}
+
+impl Deref for Item {
+    type Target = RawItem;
+
+    fn deref(&self) -> &RawItem {
+        &self.raw
+    }
 }
 
 impl Index {
@@ -219,7 +213,7 @@ impl Index {
     /// Takes an item in, with its members, and finds it by its names. What is defined in bodies is handed to the caller.
     pub(super) fn add_item(
         &mut self,
-        raw: RawItem,
+        mut raw: RawItem,
         module: ModuleId,
         file: &FilePath,
         parent: Option<ItemId>,
@@ -232,48 +226,21 @@ impl Index {
             Some(parent) => format!("{} {}", self.items[parent].label, raw.title),
             None => format!("{} {}", self.modules[module].path, raw.title),
         };
-        let RawItem {
-            kind,
-            name,
-            title,
-            digest,
-            mentions,
-            test,
-            other_names,
-            words,
-            defines,
-            conditional,
-            at,
-            makes_names,
-            annotated,
-            declared,
-            head,
-            members,
-            body,
-        } = raw;
-        let at = parent.map_or(at, |parent| self.items[parent].at);
-        let test = test || self.modules[module].test || parent.is_some_and(|parent| self.items[parent].test);
+        let (members, body) = (mem::take(&mut raw.members), raw.body.take());
+        let other_names = mem::take(&mut raw.other_names);
+        if let Some(parent) = parent {
+            raw.at = self.items[parent].at;
+            raw.test |= self.items[parent].test;
+        }
+        raw.test |= self.modules[module].test;
         self.items.push(Item {
-            kind,
-            name,
-            title,
+            raw,
             place,
             file: file.to_owned(),
             label,
-            digest,
-            mentions,
             module,
-            test,
             parent,
             members: Vec::new(),
-            words,
-            defines,
-            conditional,
-            at,
-            makes_names,
-            annotated,
-            declared,
-            head,
             body: None,
         });
         self.register(id, &other_names);
@@ -338,7 +305,7 @@ impl Index {
             if foreign {
                 self.modules[item.module].makers.push(id);
             }
-            item.makes_names |= joins;
+            item.raw.makes_names |= joins;
             if item.makes_names || foreign {
                 self.makers.push(id);
             }

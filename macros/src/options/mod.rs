@@ -31,7 +31,6 @@ pub(crate) struct Options {
     /// `toolchain = true`: compiler and target are part of the key.
     pub(crate) toolchain: bool,
     /// `dependencies = "ignore"`: the versions of other packages are no part of the fingerprint.
-    #[allow(dead_code)]
     pub(crate) ignores_dependencies: bool,
     /// `expires_after = EXPR`, as an expression of type `Duration`; never where unset.
     pub(crate) expires_after: Option<Expr>,

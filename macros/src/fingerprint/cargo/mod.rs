@@ -27,11 +27,8 @@ mod test;
 
 use std::path::{Component, Path, PathBuf};
 
-#[allow(unused_imports)]
 pub(crate) use compilation::Compilation;
-#[allow(unused_imports)]
-pub(crate) use lock::{Lock, Locked};
-#[allow(unused_imports)]
+pub(crate) use lock::Lock;
 pub(crate) use package::{Dependency, Library, Package};
 
 /// `path` below `dir`, without `.` and `..`: one spelling for one file, so far as the text tells. As in Cargo, links are

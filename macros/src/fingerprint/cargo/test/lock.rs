@@ -1,5 +1,6 @@
 //! What is read of locks, and which one is in use.
 
+use super::super::lock::Locked;
 use super::*;
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
