@@ -195,19 +195,22 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let shelves = memory.inner.place.as_ref()?;
         let mut made_of = MadeOf::default();
         let key = self.try_key(args, &mut made_of).ok()?;
-        let (output, source) = match self.hot_value(memory, shelves, &key) {
-            Some(hot) => hot,
-            None => {
-                let removals = shelves.removals();
-                let keyed = Keyed { key, entry: self.prefix.entry(&key), made_of: &made_of };
-                match shelves.store.get(&keyed.entry) {
-                    Ok(found) => self.load(memory, shelves, &keyed.own(), found, removals).ok()?,
-                    Err(absent) => self.load_blessed(memory, shelves, &keyed, &absent, removals)?.ok()?,
-                }
-            }
-        };
+        let keyed = Keyed { key, entry: self.prefix.entry(&key), made_of: &made_of };
+        let (output, source) = self.find_keyed(memory, shelves, &keyed)?;
         self.say_loaded(memory, source, args);
         Some(output)
+    }
+
+    /// As [`find`](Subject::find), and where it was.
+    pub(super) fn find_keyed(&self, memory: &Memory, shelves: &Shelves, keyed: &Keyed<'_>) -> Option<(O, Source)> {
+        if let Some(hot) = self.hot_value(memory, shelves, &keyed.key) {
+            return Some(hot);
+        }
+        let removals = shelves.removals();
+        match shelves.store.get(&keyed.entry) {
+            Ok(found) => self.load(memory, shelves, &keyed.own(), found, removals).ok(),
+            Err(absent) => self.load_blessed(memory, shelves, keyed, &absent, removals)?.ok(),
+        }
     }
 
     #[inline(never)]
@@ -366,7 +369,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let FunctionName { name, by_hand } = &*self.function;
         // Without an answer the miss is a plainer one.
         let Ok(Some(totals)) = shelves.store.function(name, *by_hand) else { return Vec::new() };
-        let own = Code { fingerprint: self.identity.fingerprint(), version: self.identity.version() };
+        let own = bless::code_of(&self.identity);
         let mut codes: Vec<_> = totals.tally.codes.iter().filter(|tally| tally.code != own).collect();
         // Of those of one moment, what came later is newer.
         codes.reverse();

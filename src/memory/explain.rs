@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arguments::Arguments;
-use super::bless::Blessing;
+use super::bless::{Blessing, code_of};
 use super::call::{Keyed, Subject};
 use super::items::{self, ItemChange};
 use super::load::decode_found;
@@ -15,7 +15,6 @@ use super::metadata::{ArgumentInfo, Metadata};
 use super::reason::MissReason;
 use super::{Memory, Shelves, time};
 use crate::key::{Key, MadeOf, hex};
-use crate::store::census::Code;
 use crate::store::entry::{Argument, Origin};
 use crate::store::{Absent, Found, RecordInfo, Store, Tombstone, time_at};
 
@@ -292,7 +291,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
     /// When a result of this code was stored first.
     fn first_stored(&self, shelves: &Shelves) -> Option<SystemTime> {
         let totals = shelves.store.function(&self.function.name, self.function.by_hand).ok()??;
-        let own = Code { fingerprint: self.identity.fingerprint(), version: self.identity.version() };
+        let own = code_of(&self.identity);
         let tally = totals.tally.codes.iter().find(|tally| tally.code == own)?;
         Some(time_at(tally.first_ms))
     }

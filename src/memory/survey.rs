@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::arguments::ArgsLent;
+use super::bless::code_of;
 use super::cached::Cached;
 use super::call::Keyed;
 use super::reason::MissReason;
-use super::{ItemChange, Memory};
+use super::stats::Place;
+use super::{ItemChange, Memory, Shelves};
 use crate::key::{Identity, MadeOf};
 use crate::store::census::Code;
 use crate::store::{Absent, EntryKey};
@@ -40,16 +42,24 @@ pub(crate) struct Missing {
 }
 
 impl<T: Task> Cached<T> {
+    /// The function whatever its code is, by which [`identify`](Cached::identify) knows an item when that has changed.
+    pub(crate) fn without_code(&self) -> Identity {
+        self.subject.identity.with_code(Some([0; 32]), 0)
+    }
+
     /// Finds out who a call is.
     ///
     /// # Errors
     /// Why it has no key.
-    pub(crate) fn identify(&self, args: &T::Args<'_>) -> std::result::Result<Identified, String> {
+    pub(crate) fn identify(
+        &self,
+        without_code: &Identity,
+        args: &T::Args<'_>,
+    ) -> std::result::Result<Identified, String> {
         let subject = &*self.subject;
         let mut made_of = MadeOf::default();
         let key = subject.try_key(&ArgsLent::<T>(args), &mut made_of).map_err(|refused| refused.to_string())?;
-        let without_code: Identity = subject.identity.with_code(Some([0; 32]), 0);
-        let id = made_of.key_of(&without_code).unwrap_or(key);
+        let id = made_of.key_of(without_code).unwrap_or(key);
         let id = id.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
         let marks =
             made_of.digests().map(|digest| digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
@@ -59,35 +69,28 @@ impl<T: Task> Cached<T> {
     /// Finds out what would become of a call, and loads its result if there is one and that is asked for.
     pub(crate) fn survey(&self, args: &T::Args<'_>, load: bool) -> Survey<T::Output> {
         let (subject, memory) = (&*self.subject, &self.memory);
-        let args = ArgsLent::<T>(args);
-        let mut made_of = MadeOf::default();
-        let key = subject.try_key(&args, &mut made_of);
-        if load {
-            let shelves = memory.inner.place.as_ref();
-            let was_hot = key.as_ref().is_ok_and(|key| shelves.is_some_and(|shelves| shelves.hot.get(key).is_some()));
-            if let Some(output) = subject.find(memory, &args) {
-                // What is read from the store is there.
-                let is_kept = !was_hot
-                    || key.is_ok_and(|key| {
-                        let keyed = Keyed { key, entry: subject.prefix.entry(&key), made_of: &made_of };
-                        subject.in_store(memory, &keyed).is_some()
-                    });
-                return if is_kept { Survey::Hit(Some(output)) } else { Survey::Unkept(output) };
-            }
-        }
-        match key {
-            Ok(key) => self.without_loading(&Keyed { key, entry: subject.prefix.entry(&key), made_of: &made_of }),
-            // What it depends on cannot be read any more.
-            Err(_) => Survey::Miss(Missing { reason: MissReason::NoKey, cost: None }),
-        }
-    }
-
-    /// From what the record says.
-    fn without_loading(&self, keyed: &Keyed<'_>) -> Survey<T::Output> {
-        let (subject, memory) = (&*self.subject, &self.memory);
         let Some(shelves) = &memory.inner.place else {
             return Survey::Miss(Missing { reason: MissReason::Disabled, cost: None });
         };
+        let args = ArgsLent::<T>(args);
+        let mut made_of = MadeOf::default();
+        let Ok(key) = subject.try_key(&args, &mut made_of) else {
+            // What it depends on cannot be read any more.
+            return Survey::Miss(Missing { reason: MissReason::NoKey, cost: None });
+        };
+        let keyed = Keyed { key, entry: subject.prefix.entry(&key), made_of: &made_of };
+        if load && let Some((output, source)) = subject.find_keyed(memory, shelves, &keyed) {
+            subject.say_loaded(memory, source, &args);
+            // What is read from the store is there.
+            let is_kept = source.place != Place::Hot || subject.in_store(memory, &keyed).is_some();
+            return if is_kept { Survey::Hit(Some(output)) } else { Survey::Unkept(output) };
+        }
+        self.without_loading(shelves, &keyed)
+    }
+
+    /// From what the record says.
+    fn without_loading(&self, shelves: &Shelves, keyed: &Keyed<'_>) -> Survey<T::Output> {
+        let (subject, memory) = (&*self.subject, &self.memory);
         if subject.in_store(memory, keyed).is_some() {
             return Survey::Hit(None);
         }
@@ -127,7 +130,7 @@ impl<T: Task> Cached<T> {
 
     /// The code of this function, for the ledger of a run.
     pub(crate) fn code(&self) -> Code {
-        Code { fingerprint: self.subject.identity.fingerprint(), version: self.subject.identity.version() }
+        code_of(&self.subject.identity)
     }
 
     /// The items of the function's code that changed since its other code with the newest entry, as far as both are known.

@@ -26,6 +26,7 @@ use super::progress::Progress;
 use super::record::Recorder;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
+use crate::key::Identity;
 use crate::memory::survey::{Identified, Missing, Survey};
 use crate::memory::{Cached, Memory, MissReason, NotStoredReason, Stats};
 use crate::runs::{Begin, Ended, Item, Ledger, Listed, Name, Recorded, State};
@@ -284,8 +285,10 @@ impl NamedRun {
         let here = self.parallel.begin(|| false)?;
         let parallel =
             Parallel::new().backend(Backend::Threads).progress(Progress::Off).n_jobs(here.options.n_jobs.unwrap_or(-1));
-        let identify =
-            |(index, call): (usize, Delayed<'a, T>)| identify(cached, index, &call).map(|who| (index, who, call));
+        let without_code = cached.without_code();
+        let identify = |(index, call): (usize, Delayed<'a, T>)| {
+            identify(cached, &without_code, index, &call).map(|who| (index, who, call))
+        };
         let known: Result<Vec<_>> = parallel.map(calls.into_iter().enumerate(), identify)?.into_iter().collect();
         let mut known = known?;
         known.sort_unstable_by(|(_, one, _), (_, other, _)| one.key.as_bytes().cmp(other.key.as_bytes()));
@@ -386,8 +389,13 @@ struct Looked<'a, T: Task> {
     call: Option<Delayed<'a, T>>,
 }
 
-fn identify<T: Task>(cached: &Cached<T>, index: usize, call: &Delayed<'_, T>) -> Result<Identified> {
-    cached.identify(&call.args).map_err(|refused| {
+fn identify<T: Task>(
+    cached: &Cached<T>,
+    without_code: &Identity,
+    index: usize,
+    call: &Delayed<'_, T>,
+) -> Result<Identified> {
+    cached.identify(without_code, &call.args).map_err(|refused| {
         Error::invalid_option(format!(
             "item {index} of the run has no key, so it could not be found again: {refused}; give its arguments a form that \
              serde can write, or leave them out of the key with `ignore(..)`"
