@@ -32,6 +32,7 @@ pub(crate) type BeforeCommit = Box<dyn Fn() -> io::Result<()> + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Kept {
     /// What came of so many items is written down.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the tests count them"))]
     pub(crate) records: u64,
     /// And of so many it could not be.
     pub(crate) lost: u64,
@@ -136,12 +137,14 @@ impl Committer {
     }
 
     /// Records that could not be written so far; some of them may be yet.
+    #[cfg(test)]
     pub(super) fn lost(&self) -> u64 {
         let state = lock(&self.shared.state);
         state.lost + state.held as u64
     }
 
     /// Records that are written: they survive a killed process.
+    #[cfg(test)]
     pub(super) fn written(&self) -> u64 {
         lock(&self.shared.state).written
     }

@@ -115,12 +115,8 @@ impl Ledger {
         self.committer.add(Outcome { id, attempts, worker, nanos, failure });
     }
 
-    /// Records that could not be written so far; some of them may be yet.
-    pub(crate) fn lost(&self) -> u64 {
-        self.committer.lost()
-    }
-
     /// Records that are written: they survive `kill -9`, and a power loss 200 ms later.
+    #[cfg(test)]
     pub(crate) fn written(&self) -> u64 {
         self.committer.written()
     }

@@ -19,9 +19,6 @@
 //! request.rs  what is done to a run from outside: retry, remove
 //! ```
 
-// Its tests use all of it: what could not be written so far is told at a run's end only.
-#![allow(dead_code)]
-
 mod commit;
 mod fold;
 mod folder;
