@@ -71,6 +71,14 @@ pub(super) struct Keyed<'k> {
     pub(super) made_of: &'k MadeOf,
 }
 
+/// Why a call is not answered by an entry of its own.
+pub(super) enum NotOwn {
+    /// Its entry does not hold or cannot be loaded.
+    Refused(MissReason),
+    /// It has none; so much had been removed before that was found out.
+    Absent(Absent, u64),
+}
+
 impl Keyed<'_> {
     /// The call's own entry.
     pub(super) fn own(&self) -> Answer {
@@ -196,20 +204,26 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let mut made_of = MadeOf::default();
         let key = self.try_key(args, &mut made_of).ok()?;
         let keyed = Keyed { key, entry: self.prefix.entry(&key), made_of: &made_of };
-        let (output, source) = self.find_keyed(memory, shelves, &keyed)?;
+        let (output, source) = match self.find_own(memory, shelves, &keyed.own()) {
+            Ok(found) => found,
+            Err(NotOwn::Absent(absent, removals)) => {
+                self.load_blessed(memory, shelves, &keyed, &absent, removals)?.ok()?
+            }
+            Err(NotOwn::Refused(_)) => return None,
+        };
         self.say_loaded(memory, source, args);
         Some(output)
     }
 
-    /// As [`find`](Subject::find), and where it was.
-    pub(super) fn find_keyed(&self, memory: &Memory, shelves: &Shelves, keyed: &Keyed<'_>) -> Option<(O, Source)> {
-        if let Some(hot) = self.hot_value(memory, shelves, &keyed.key) {
-            return Some(hot);
+    /// The result of a call by the entry of its own, and where it was.
+    pub(super) fn find_own(&self, memory: &Memory, shelves: &Shelves, own: &Answer) -> Result<(O, Source), NotOwn> {
+        if let Some(hot) = self.hot_value(memory, shelves, &own.key) {
+            return Ok(hot);
         }
         let removals = shelves.removals();
-        match shelves.store.get(&keyed.entry) {
-            Ok(found) => self.load(memory, shelves, &keyed.own(), found, removals).ok(),
-            Err(absent) => self.load_blessed(memory, shelves, keyed, &absent, removals)?.ok(),
+        match shelves.store.get(&own.entry) {
+            Ok(found) => self.load(memory, shelves, own, found, removals).map_err(NotOwn::Refused),
+            Err(absent) => Err(NotOwn::Absent(absent, removals)),
         }
     }
 
@@ -400,7 +414,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     /// What is kept of the arguments of a call that is computed.
     pub(super) fn told<A: Arguments>(&self, keyed: &Keyed<'_>, args: &A) -> Told {
-        Told { texts: self.texts(args), call: self.kept_arguments(keyed, args) }
+        Told { texts: self.texts(args), call: self.kept_arguments(keyed, args), is_items: false }
     }
 
     /// The arguments themselves, where the call can be made again by them: those of a task, where they are short and come back
@@ -444,6 +458,8 @@ pub(super) struct Told {
     pub(super) texts: Vec<String>,
     /// The arguments themselves.
     pub(super) call: Option<Encoded>,
+    /// The call is an item of a run.
+    pub(super) is_items: bool,
 }
 
 impl Waiting {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::arguments::Arguments;
 use super::call::{Keyed, Subject, Told};
 use super::load::Kept;
-use super::lookup::{self, Looked};
+use super::lookup::{self, Looked, Safe};
 use super::metadata::Metadata;
 use super::reason::{MissReason, NotStoredReason};
 use super::{Memory, Shelves, report};
@@ -48,9 +48,9 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         compute: impl FnOnce(A) -> O,
         reason: MissReason,
     ) -> (O, bool) {
-        let told = self.subject.told(keyed, &args);
+        let mut told = self.subject.told(keyed, &args);
         let why = self.told_why(shelves, keyed, &args, reason);
-        self.begins(&self.told_texts(&args), reason, why);
+        told.is_items = self.begins(&self.told_texts(&args), reason, why);
         let (output, took) = self.timed(|| compute(args));
         let stored = self.keep(shelves, keyed, &output, told, took);
         (output, stored)
@@ -79,11 +79,11 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
                 false
             }
             Ok(value) => {
-                let Told { texts, call } = told;
+                let Told { texts, call, is_items } = told;
                 let call = call.map(|Encoded { codec, bytes }| CallBytes { codec, bytes: bytes.into() });
                 let origin = Origin { call, ..self.subject.origin(keyed.made_of, texts) };
                 self.note_program(shelves);
-                self.store(shelves, keyed, value, &origin, took)
+                self.store(shelves, keyed, value, &origin, took, is_items)
             }
             Err(reason) => {
                 self.not_stored(reason);
@@ -100,8 +100,8 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         (output, took)
     }
 
-    /// Counts and tells that the function is about to run, and why.
-    pub(super) fn begins(&self, texts: &[String], reason: MissReason, why: Option<String>) {
+    /// Counts and tells that the function is about to run, and why. Answers whether it is for an item of a run.
+    pub(super) fn begins(&self, texts: &[String], reason: MissReason, why: Option<String>) -> bool {
         let inner = &self.memory.inner;
         if let Some(news) = inner.place.as_ref().and_then(|shelves| shelves.store.news()) {
             inner.reporter.warn(&news);
@@ -112,7 +112,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         {
             lookup::met_other_code(|| self.subject.first_item_changed(shelves));
         }
-        lookup::ended(Looked::Miss(reason));
+        let is_items = lookup::ended(Looked::Miss(reason));
         if inner.reporter.is_verbose(2) {
             let why = why.unwrap_or_else(|| reason.to_string());
             inner.reporter.line(&format!("[Memory] Computing {}: {why}", self.subject.call_text(texts)));
@@ -120,6 +120,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         if inner.reporter.is_verbose(1) {
             inner.reporter.line(&report::calling(self.subject.identity.name(), &self.subject.call_text(texts)));
         }
+        is_items
     }
 
     /// Counts and tells that it has run.
@@ -131,7 +132,15 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
         }
     }
 
-    fn store(&self, shelves: &Shelves, keyed: &Keyed<'_>, value: &V, origin: &Origin<'_>, took: Duration) -> bool {
+    fn store(
+        &self,
+        shelves: &Shelves,
+        keyed: &Keyed<'_>,
+        value: &V,
+        origin: &Origin<'_>,
+        took: Duration,
+        is_items: bool,
+    ) -> bool {
         let name = self.subject.identity.name();
         // The value's `Serialize` and `Deserialize` are the user's, and may panic.
         let shaped = panics::catch(|| Ok((codec::encode_ref(value)?, codec::shape_of(value))))
@@ -164,13 +173,17 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             self.not_stored(NotStoredReason::ReadOnly);
             return shelves.hot.admits(bytes);
         }
-        let costly = shelves.is_costly(took);
+        let is_left_to_run = is_items && lookup::safe() == Safe::ByRun;
+        let costly = !is_left_to_run && shelves.is_costly(took);
         let parts = &encoding.borrowed();
         let mapped = encoding.mapped;
         let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped, costly, created_at_ms: None };
         match shelves.store.put(&entry) {
             Ok(late) => {
                 self.memory.inner.counters.stored(bytes);
+                if is_items {
+                    lookup::stored();
+                }
                 shelves.keep_items(&self.subject.identity, self.subject.prefix);
                 if let Some(error) = late {
                     self.memory.inner.reporter.warn_once("store late", || {

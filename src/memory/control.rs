@@ -6,20 +6,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arguments::{ArgsOf, Arguments, Plain};
-use super::call::{Keyed, Subject};
+use super::call::{Keyed, NotOwn, Subject};
 use super::claim::Guard;
 use super::computation::Computation;
 use super::explain::Explanation;
 use super::reason::MissReason;
 use super::shelf::Shelved;
 use super::stats::{Place, Source};
-use super::{Cached, CachedFn, Memory, store_failed};
+use super::{Cached, CachedFn, Memory, Shelves, store_failed};
 use crate::codec;
 use crate::error::Result;
 use crate::key::MadeOf;
 use crate::panics;
 use crate::store::used::Calls;
-use crate::store::{Claimant, Claimed, EntryKey, Patience};
+use crate::store::{Absent, Claimant, Claimed, EntryKey, Patience};
 use crate::task::{Function, Task};
 
 impl<T: Function> Cached<T> {
@@ -220,6 +220,31 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         let calls = Calls { hits: 1, nanos_saved, blessed: u64::from(blessed), ..Calls::default() };
         memory.note_call(shelves, &self.function, Some(&entry), calls);
         Some(Shelved::stored(memory, &self.function.name, entry))
+    }
+
+    /// Looks whether a call has an entry of its own that holds, by its record.
+    pub(super) fn own_record(
+        &self,
+        memory: &Memory,
+        shelves: &Shelves,
+        entry: &EntryKey,
+    ) -> std::result::Result<(), NotOwn> {
+        let removals = shelves.removals();
+        let listed = shelves.store.peek(entry).map_err(|absent| NotOwn::Absent(absent, removals))?;
+        let info = listed.info().map_err(|_| NotOwn::Refused(MissReason::DamagedRecord))?;
+        self.judged_record(memory, &info, None).map_err(NotOwn::Refused)
+    }
+
+    /// Whether a call without an entry of its own has one of earlier code that answers for it and holds, by its record.
+    pub(super) fn has_blessed_record(
+        &self,
+        memory: &Memory,
+        shelves: &Shelves,
+        made_of: &MadeOf,
+        absent: &Absent,
+    ) -> bool {
+        let Some((blessing, Ok(listed))) = self.blessed_entry(memory, shelves, made_of, absent) else { return false };
+        listed.info().is_ok_and(|info| self.judged_record(memory, &info, Some(&blessing)).is_ok())
     }
 
     /// The entry that answers for a call, whether it is one of earlier code, and what it took to compute.

@@ -11,6 +11,14 @@ pub(crate) enum Looked {
     Miss(MissReason),
 }
 
+/// What came of an item's lookup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) looked: Looked,
+    /// The store has the result: it was found there, or computed and put there.
+    pub(crate) is_stored: bool,
+}
+
 /// What a thread knows of the item at hand.
 #[derive(Clone, Copy, Debug, Default)]
 enum Note {
@@ -20,11 +28,22 @@ enum Note {
     Asked,
     /// The item's own lookup is under way: the next to end is that one, since what the function looks up comes later.
     UnderWay,
-    Ended(Looked),
+    Ended(Answer),
+}
+
+/// Who makes an item's result safe from a killed process, once it is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Safe {
+    /// The call itself, before it returns, where that is worth it.
+    #[default]
+    ByCall,
+    /// Whoever runs it, who does that for many results at once.
+    ByRun,
 }
 
 thread_local! {
     static NOTE: Cell<Note> = const { Cell::new(Note::Unasked) };
+    static SAFE: Cell<Safe> = const { Cell::new(Safe::ByCall) };
     /// What of the code changed, where that made the item's own lookup a miss. Apart, so that the note is a plain number.
     static CHANGED: Cell<Option<String>> = const { Cell::new(None) };
 }
@@ -32,12 +51,13 @@ thread_local! {
 /// Asks how the lookup of the next item ends that this thread runs. Within an item there may be a run with items of its own.
 pub(crate) struct Asking {
     before: Note,
+    safe_before: Safe,
     changed_before: Option<String>,
 }
 
 impl Asking {
-    pub(crate) fn begin() -> Asking {
-        Asking { before: NOTE.replace(Note::Asked), changed_before: CHANGED.take() }
+    pub(crate) fn begin(safe: Safe) -> Asking {
+        Asking { before: NOTE.replace(Note::Asked), safe_before: SAFE.replace(safe), changed_before: CHANGED.take() }
     }
 
     /// What of the code changed, if it ended with that.
@@ -46,9 +66,9 @@ impl Asking {
     }
 
     /// How it ended; `None` if nothing was looked up.
-    pub(crate) fn answer(self) -> Option<Looked> {
+    pub(crate) fn answer(self) -> Option<Answer> {
         match NOTE.get() {
-            Note::Ended(looked) => Some(looked),
+            Note::Ended(answer) => Some(answer),
             _ => None,
         }
     }
@@ -57,6 +77,7 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         NOTE.set(self.before);
+        SAFE.set(self.safe_before);
         CHANGED.set(self.changed_before.take());
     }
 }
@@ -75,11 +96,25 @@ pub(super) fn met_other_code(changed: impl FnOnce() -> Option<String>) {
     }
 }
 
-/// A lookup ended.
+/// A lookup ended. Answers whether it was an item's own.
 #[inline]
-pub(super) fn ended(looked: Looked) {
-    if let Note::UnderWay = NOTE.get() {
-        NOTE.set(Note::Ended(looked));
+pub(super) fn ended(looked: Looked) -> bool {
+    let is_items = matches!(NOTE.get(), Note::UnderWay);
+    if is_items {
+        NOTE.set(Note::Ended(Answer { looked, is_stored: looked == Looked::Hit }));
+    }
+    is_items
+}
+
+/// Who makes the result of the item at hand safe.
+pub(super) fn safe() -> Safe {
+    SAFE.get()
+}
+
+/// The result of the item at hand was computed and stored.
+pub(super) fn stored() {
+    if let Note::Ended(answer) = NOTE.get() {
+        NOTE.set(Note::Ended(Answer { is_stored: true, ..answer }));
     }
 }
 
@@ -90,33 +125,50 @@ mod tests {
     #[test]
     fn the_first_lookup_of_an_item_is_its_own() {
         ended(Looked::Hit);
-        let outer = Asking::begin();
+        let outer = Asking::begin(Safe::ByCall);
         ended(Looked::Hit);
         met_other_code(|| panic!("nothing is looked up"));
         begins();
         met_other_code(|| Some("of the outer one".to_owned()));
-        ended(Looked::Miss(MissReason::CodeChanged));
+        assert!(ended(Looked::Miss(MissReason::CodeChanged)));
         met_other_code(|| panic!("it has ended"));
         ended(Looked::Hit);
-        let inner = Asking::begin();
+        let inner = Asking::begin(Safe::ByCall);
         begins();
         assert_eq!(inner.changed(), None);
         met_other_code(|| Some("of the inner one".to_owned()));
         ended(Looked::Hit);
         begins();
-        assert_eq!(inner.answer(), Some(Looked::Hit));
-        ended(Looked::Hit);
+        assert_eq!(inner.answer(), Some(Answer { looked: Looked::Hit, is_stored: true }));
+        assert!(!ended(Looked::Hit));
         assert_eq!(outer.changed().as_deref(), Some("of the outer one"));
-        assert_eq!(outer.answer(), Some(Looked::Miss(MissReason::CodeChanged)));
+        let looked = Looked::Miss(MissReason::CodeChanged);
+        assert_eq!(outer.answer(), Some(Answer { looked, is_stored: false }));
     }
 
     #[test]
     fn an_item_without_a_lookup_has_no_answer() {
-        let asking = Asking::begin();
+        let asking = Asking::begin(Safe::ByCall);
         // Of the function's own.
         ended(Looked::Hit);
         assert_eq!(asking.answer(), None);
         begins();
-        assert_eq!(Asking::begin().answer(), None);
+        assert_eq!(Asking::begin(Safe::ByCall).answer(), None);
+    }
+
+    #[test]
+    fn a_computed_result_is_stored_when_that_is_said() {
+        let asking = Asking::begin(Safe::ByRun);
+        begins();
+        assert!(ended(Looked::Miss(MissReason::NeverSeen)));
+        {
+            let _inner = Asking::begin(Safe::ByCall);
+            assert_eq!(safe(), Safe::ByCall);
+            stored();
+        }
+        assert_eq!(safe(), Safe::ByRun);
+        stored();
+        assert!(asking.answer().is_some_and(|answer| answer.is_stored));
+        assert_eq!(safe(), Safe::ByCall);
     }
 }

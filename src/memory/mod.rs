@@ -72,7 +72,7 @@ pub use global::{CachedCell, global_memory};
 pub use instances::{Instances, MethodCell, MethodCode, NotInKey, Road};
 pub use inventory::{CodeInfo, Entries, EntryInfo, FunctionInfo, Totals};
 pub use items::{ItemChange, ItemChangeKind};
-pub(crate) use lookup::{Asking, Looked};
+pub(crate) use lookup::{Answer, Asking, Looked, Safe};
 pub use metadata::{ArgumentInfo, Metadata};
 pub use reason::{MissReason, NotStoredReason};
 pub use runs::{RunDetails, RunEnd, RunInfo, RunItem, RunItemState, RunProgram, RunProgramState};

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::arguments::ArgsLent;
 use super::bless::code_of;
 use super::cached::Cached;
-use super::call::Keyed;
+use super::call::{Keyed, NotOwn};
+use super::load::Answer;
 use super::reason::MissReason;
-use super::stats::Place;
+use super::stats::{Place, Source};
 use super::{ItemChange, Memory, Shelves};
 use crate::key::{Identity, MadeOf};
 use crate::store::census::Code;
@@ -67,53 +68,61 @@ impl<T: Task> Cached<T> {
     }
 
     /// Finds out what would become of a call, and loads its result if there is one and that is asked for.
-    pub(crate) fn survey(&self, args: &T::Args<'_>, load: bool) -> Survey<T::Output> {
+    pub(crate) fn survey(&self, who: &Identified, args: &T::Args<'_>, load: bool) -> Survey<T::Output> {
         let (subject, memory) = (&*self.subject, &self.memory);
         let Some(shelves) = &memory.inner.place else {
             return Survey::Miss(Missing { reason: MissReason::Disabled, cost: None });
         };
         let args = ArgsLent::<T>(args);
+        let own = Answer { key: who.key.call(), entry: who.key, blessing: None };
+        let hit = |output, source: Source| {
+            subject.say_loaded(memory, source, &args);
+            // What is read from the store is there.
+            let is_kept = source.place != Place::Hot || source.blessed || shelves.store.peek(&own.entry).is_ok();
+            if is_kept { Survey::Hit(Some(output)) } else { Survey::Unkept(output) }
+        };
+        let found = match load {
+            true => subject.find_own(memory, shelves, &own).map(Some),
+            false => subject.own_record(memory, shelves, &own.entry).map(|()| None),
+        };
+        let (absent, removals) = match found {
+            Ok(Some((output, source))) => return hit(output, source),
+            Ok(None) => return Survey::Hit(None),
+            Err(NotOwn::Refused(reason)) => {
+                let cost = shelves.store.peek(&own.entry).ok().map(|listed| listed.compute_time());
+                return Survey::Miss(Missing { reason, cost });
+            }
+            Err(NotOwn::Absent(absent, removals)) => (absent, removals),
+        };
+        // The key is made again, since now it must be known what it is made of: most calls of a run that goes on end before this.
         let mut made_of = MadeOf::default();
         let Ok(key) = subject.try_key(&args, &mut made_of) else {
             // What it depends on cannot be read any more.
             return Survey::Miss(Missing { reason: MissReason::NoKey, cost: None });
         };
         let keyed = Keyed { key, entry: subject.prefix.entry(&key), made_of: &made_of };
-        if load && let Some((output, source)) = subject.find_keyed(memory, shelves, &keyed) {
-            subject.say_loaded(memory, source, &args);
-            // What is read from the store is there.
-            let is_kept = source.place != Place::Hot || subject.in_store(memory, &keyed).is_some();
-            return if is_kept { Survey::Hit(Some(output)) } else { Survey::Unkept(output) };
+        if load && let Some(Ok((output, source))) = subject.load_blessed(memory, shelves, &keyed, &absent, removals) {
+            return hit(output, source);
         }
-        self.without_loading(shelves, &keyed)
-    }
-
-    /// From what the record says.
-    fn without_loading(&self, shelves: &Shelves, keyed: &Keyed<'_>) -> Survey<T::Output> {
-        let (subject, memory) = (&*self.subject, &self.memory);
-        if subject.in_store(memory, keyed).is_some() {
+        if !load && subject.has_blessed_record(memory, shelves, &made_of, &absent) {
             return Survey::Hit(None);
         }
-        let absent = match shelves.store.peek(&keyed.entry) {
-            Ok(listed) => {
-                let judged = |info| subject.judged_record(memory, &info, None).err();
-                let refused = listed.info().map_or(Some(MissReason::DamagedRecord), judged);
-                let cost = Some(listed.compute_time());
-                // It was stored by another just now, or its value cannot be loaded.
-                return Survey::Miss(Missing { reason: refused.unwrap_or(MissReason::MissingBlob), cost });
-            }
-            Err(absent) => absent,
-        };
+        self.missing(shelves, &made_of, absent)
+    }
+
+    /// Of a call without an entry.
+    fn missing(&self, shelves: &Shelves, made_of: &MadeOf, absent: Absent) -> Survey<T::Output> {
+        let subject = &*self.subject;
         let cost = match &absent {
             Absent::Removed(tombstone) => Some(tombstone.compute_time()),
             _ => None,
         };
-        let reason = subject.miss_reason(memory, shelves, keyed.made_of, absent);
+        let reason = subject.miss_reason(&self.memory, shelves, made_of, absent);
         let cost = match reason {
             MissReason::CodeChanged | MissReason::VersionChanged => subject
                 .others(shelves)
                 .iter()
-                .filter_map(|other| shelves.store.peek(&subject.prefix.entry(&keyed.made_of.key_of(other)?)).ok())
+                .filter_map(|other| shelves.store.peek(&subject.prefix.entry(&made_of.key_of(other)?)).ok())
                 .map(|listed| listed.compute_time())
                 .next(),
             _ => cost,

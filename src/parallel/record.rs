@@ -15,6 +15,8 @@ pub(super) struct Ended {
     pub(super) took: Duration,
     /// It was not computed by this run: another program had it in the meantime.
     pub(super) loaded: bool,
+    /// Its result is known to be stored; else it may be.
+    pub(super) stored: bool,
 }
 
 /// Is told of each item as it comes to its end, by the worker that ran it, before the run counts it.

@@ -1,7 +1,7 @@
 //! Group commit: a thread that writes what came of items, many records at once.
 //!
-//! A group is written when its first record is [`SOON`] old or [`GROUP`] records wait, after what makes their values durable;
-//! from then on it survives a killed process. Within [`SYNC`] of that it is synced, together with the groups in between.
+//! A group is written when its first record is [`SOON`] old, [`GROUP`] records wait, or those that wait took [`COSTLY`] to
+//! compute, after what makes their values durable; from then on it survives a killed process. Within [`SYNC`] of that it is synced, together with the groups in between.
 //!
 //! A group that cannot be written is kept, and written with the next one or at the end. What cannot be kept, or not be written
 //! at the end either, is counted.
@@ -20,6 +20,8 @@ use crate::lock::{lock, whole};
 
 const SOON: Duration = Duration::from_millis(1);
 const GROUP: usize = 512;
+/// What took so long in all is not left at risk for a moment.
+const COSTLY: Duration = Duration::from_millis(10);
 /// With the time a sync takes, this keeps the promise of 200 ms on a disk that is not overwhelmed.
 const SYNC: Duration = Duration::from_millis(100);
 /// Whoever has more to write waits; and no more are kept after a write that failed.
@@ -60,6 +62,8 @@ struct State {
     waiting: Vec<Outcome>,
     /// When the first of them came.
     since: Option<Instant>,
+    /// What they took to compute.
+    nanos: u64,
     /// Those that are being written.
     writing: usize,
     /// Those that could not be written, and will be tried again.
@@ -113,14 +117,16 @@ impl Committer {
             state.lost += 1;
             return;
         }
+        let was_costly = state.is_costly();
+        state.nanos = state.nanos.saturating_add(outcome.nanos);
         state.waiting.push(outcome);
-        let count = state.waiting.len();
+        let (count, is_costly) = (state.waiting.len(), state.is_costly());
         if count == 1 {
             state.since = Some(Instant::now());
         }
         drop(state);
         // In between the thread is awake, or will be in time.
-        if count == 1 || count == GROUP {
+        if count == 1 || count == GROUP || is_costly != was_costly {
             self.shared.changed.notify_one();
         }
     }
@@ -194,7 +200,7 @@ impl Shared {
                 return Next::Sync;
             }
             let commit_at = state.since.map(|since| since + SOON);
-            if state.waiting.len() >= GROUP || commit_at.is_some_and(|at| at <= now) {
+            if state.waiting.len() >= GROUP || state.is_costly() || commit_at.is_some_and(|at| at <= now) {
                 return Next::Commit(state.take());
             }
             state = match [commit_at, state.sync_at].into_iter().flatten().min() {
@@ -210,8 +216,12 @@ impl Shared {
 }
 
 impl State {
+    fn is_costly(&self) -> bool {
+        u128::from(self.nanos) >= COSTLY.as_nanos()
+    }
+
     fn take(&mut self) -> Vec<Outcome> {
-        self.since = None;
+        (self.since, self.nanos) = (None, 0);
         self.writing = self.waiting.len();
         std::mem::replace(&mut self.waiting, Vec::with_capacity(GROUP))
     }

@@ -206,8 +206,7 @@ impl Catalog {
             }
             true
         })?;
-        let with_uses =
-            |(key, record): (EntryKey, Vec<u8>)| Ok(Listed { key, used: self.used(key.as_bytes())?, record });
+        let with_uses = |(key, record): (EntryKey, Vec<u8>)| Ok(Listed { key, used: self.used(&key)?, record });
         page.into_iter().map(with_uses).collect()
     }
 }

@@ -12,6 +12,7 @@ use super::limits::{Caps, Reduced};
 use super::ranking::{Order, Ranked, Ranking};
 use super::tombstone::Removal;
 use super::types::StoreError;
+use super::used::Used;
 use crate::lock::{lock, try_lock};
 
 /// The limits of an owner and of those it serves.
@@ -202,7 +203,7 @@ impl Catalog {
             let Some(record) = self.index.get(&key)? else { continue };
             let Ok((fields, _)) = entry::fields(&record) else { continue };
             let bytes = bytes_of(&fields, &record);
-            let score_now = ranking.order.score(&fields.facts, self.used(key.as_bytes())?, bytes, now_ms);
+            let score_now = ranking.order.score(&fields.facts, self.used(&key)?, bytes, now_ms);
             if score_now > score {
                 ranking.push(score_now, key);
                 continue;
@@ -227,7 +228,9 @@ impl Catalog {
         let mut rest = Vec::new();
         self.index.for_each(|slot, record| {
             let Ok((fields, _)) = entry::fields(record) else { return };
-            let (used, bytes) = (self.used(slot).unwrap_or_default(), bytes_of(&fields, record));
+            let key = slot.try_into().map(EntryKey::from_bytes);
+            let used = key.map_or_else(|_| Used::default(), |key| self.used(&key).unwrap_or_default());
+            let bytes = bytes_of(&fields, record);
             let nanos = fields.facts.compute_nanos;
             if caps.age_ms != u64::MAX && Order::LastUse.score(&fields.facts, used, bytes, now_ms) < oldest {
                 count(&mut reduced, bytes, nanos);

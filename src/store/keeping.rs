@@ -12,6 +12,7 @@ use super::entry_key::EntryKey;
 use super::evict::Limited;
 use super::index::{Index, Side};
 use super::lately::Lately;
+use super::sheet::{self, Sheet};
 use super::tombstone::{KEPT_MS, Removal, Tombstone};
 use super::types::StoreError;
 use super::used::{FunctionName, Used, Uses};
@@ -24,6 +25,9 @@ const PAGE_BYTES: usize = 128 << 10;
 /// Under this name, which no function has, the totals say that they are those of the records beside them.
 const COMPLETE: &[u8] = b"";
 
+/// Reading an entry where it stands in the index's order costs so much less than asking for it by its key.
+const READS_FOR_A_GET: u64 = 8;
+
 /// Keys are changed one at a time in so many groups.
 const GROUPS: usize = 64;
 
@@ -33,6 +37,8 @@ pub(super) struct Keeping {
     writing: Mutex<()>,
     /// Held while a record and what is known beside it are changed: or a removal could be counted before what it removes.
     groups: [Mutex<()>; GROUPS],
+    /// Held while a sheet of uses is changed.
+    sheets: [Mutex<()>; GROUPS],
     lately: Lately,
     pub(super) limited: Limited,
     tombstones: AtomicU64,
@@ -59,6 +65,7 @@ impl Keeping {
             census: Mutex::new(census),
             writing: Mutex::default(),
             groups: array::from_fn(|_| Mutex::default()),
+            sheets: array::from_fn(|_| Mutex::default()),
             lately: Lately::new(),
             limited: Limited::default(),
             tombstones: AtomicU64::new(0),
@@ -72,6 +79,11 @@ impl Keeping {
     pub(super) fn alone_with(&self, slot: &[u8]) -> MutexGuard<'_, ()> {
         // The last bytes of a key are those of a digest; what is damaged may be shorter.
         lock(&self.groups[usize::from(slot.last().copied().unwrap_or_default()) % GROUPS])
+    }
+
+    /// Has this the only one who changes a sheet of uses. Whoever has a key alone may ask for it, never the other way round.
+    fn alone_with_sheet(&self, name: &[u8]) -> MutexGuard<'_, ()> {
+        lock(&self.sheets[usize::from(name.last().copied().unwrap_or_default()) % GROUPS])
     }
 
     /// Drops tombstones that are too old, and the oldest beyond so many.
@@ -148,10 +160,10 @@ impl Catalog {
         }
         lock(&self.keeping.census).remove(record);
         self.note_change()?;
+        // What is damaged may have a shorter one.
         if let Ok(key) = slot.try_into() {
-            self.keeping.lately.forget(&EntryKey::from_bytes(key));
+            self.forget_uses(&EntryKey::from_bytes(key))?;
         }
-        self.index.side_remove(Side::Used, slot)?;
         let fields = entry::fields(record).ok();
         if let (Some(why), Some((fields, _))) = (why, &fields) {
             let bytes = super::census::bytes_of(fields, record);
@@ -187,17 +199,32 @@ impl Catalog {
         Ok(self.index.side_get(Side::Gone, key.as_bytes())?.and_then(|bytes| Tombstone::parse(&bytes)))
     }
 
-    pub(super) fn used(&self, slot: &[u8]) -> Result<Used, StoreError> {
-        let mut used = self.used_before(slot)?;
-        if let Ok(key) = slot.try_into() {
-            used.add(self.keeping.lately.of(&EntryKey::from_bytes(key)));
-        }
+    pub(super) fn used(&self, key: &EntryKey) -> Result<Used, StoreError> {
+        let sheet = self.index.side_get(Side::Used, sheet::name_of(key))?;
+        let mut used = sheet.and_then(|bytes| Sheet::look(&bytes, key)).unwrap_or_default();
+        used.add(self.keeping.lately.of(key));
         Ok(used)
     }
 
-    /// What is written down.
-    fn used_before(&self, slot: &[u8]) -> Result<Used, StoreError> {
-        Ok(self.index.side_get(Side::Used, slot)?.and_then(|bytes| Used::parse(&bytes)).unwrap_or_default())
+    fn sheet(&self, name: &[u8]) -> Result<Sheet, StoreError> {
+        Ok(self.index.side_get(Side::Used, name)?.map(|bytes| Sheet::parse(&bytes)).unwrap_or_default())
+    }
+
+    fn put_sheet(&self, name: &[u8], sheet: &Sheet) -> Result<(), StoreError> {
+        match sheet.is_empty() {
+            true => self.index.side_remove(Side::Used, name),
+            false => self.index.side_put(Side::Used, name, &sheet.encode()),
+        }
+    }
+
+    /// An entry is gone, and its uses go with it.
+    fn forget_uses(&self, key: &EntryKey) -> Result<(), StoreError> {
+        let name = sheet::name_of(key);
+        let _alone = self.keeping.alone_with_sheet(name);
+        // Under the lock: else it could be written down behind this.
+        self.keeping.lately.forget(key);
+        let mut sheet = self.sheet(name)?;
+        if sheet.remove(key) { self.put_sheet(name, &sheet) } else { Ok(()) }
     }
 
     /// Takes up what a program did, and writes the totals of its functions down.
@@ -213,16 +240,52 @@ impl Catalog {
     }
 
     fn write_uses(&self) -> Result<(), StoreError> {
-        for (key, more) in self.keeping.lately.take() {
-            let _alone = self.keeping.alone_with(key.as_bytes());
-            let mut used = self.used_before(key.as_bytes())?;
-            // What went meanwhile needs no uses; what has some is there.
-            if used != Used::default() || self.index.get(&key)?.is_some() {
-                used.add(more);
-                self.index.side_put(Side::Used, key.as_bytes(), &used.encode())?;
+        let uses = self.keeping.lately.take();
+        let on_one_sheet =
+            |one: &(EntryKey, Used), other: &(EntryKey, Used)| sheet::name_of(&one.0) == sheet::name_of(&other.0);
+        uses.chunk_by(on_one_sheet).try_for_each(|uses| self.write_on_sheet(uses))
+    }
+
+    fn write_on_sheet(&self, uses: &[(EntryKey, Used)]) -> Result<(), StoreError> {
+        let [(first, _), ..] = uses else { return Ok(()) };
+        let name = sheet::name_of(first);
+        let _alone = self.keeping.alone_with_sheet(name);
+        let mut sheet = self.sheet(name)?;
+        // What has uses is there; what went meanwhile needs none.
+        let new = uses.iter().map(|(key, _)| *key).filter(|key| !sheet.has(key)).collect();
+        let there = self.those_there(name, new)?;
+        for (key, more) in uses {
+            if sheet.has(key) || there.binary_search(key).is_ok() {
+                sheet.add(key, *more);
             }
         }
-        Ok(())
+        self.put_sheet(name, &sheet)
+    }
+
+    /// Those of these keys of one sheet that have entries; both in order.
+    fn those_there(&self, name: &[u8], mut keys: Vec<EntryKey>) -> Result<Vec<EntryKey>, StoreError> {
+        let on_sheet = self.sums().0 / sheet::SHEETS;
+        if (keys.len() as u64) * READS_FOR_A_GET < on_sheet {
+            let mut failed = Ok(());
+            keys.retain(|key| match self.index.get(key) {
+                Ok(record) => record.is_some(),
+                Err(error) => {
+                    failed = Err(error);
+                    false
+                }
+            });
+            return failed.map(|()| keys);
+        }
+        let mut there = Vec::new();
+        if let Some(last) = keys.last() {
+            self.index.page(name, |slot, _| {
+                let is_on_it = slot.starts_with(name) && slot <= &last.as_bytes()[..];
+                there.extend(slot.try_into().ok().filter(|_| is_on_it).map(EntryKey::from_bytes));
+                is_on_it
+            })?;
+        }
+        keys.retain(|key| there.binary_search(key).is_ok());
+        Ok(keys)
     }
 
     fn write_totals(&self) -> Result<(), StoreError> {

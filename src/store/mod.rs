@@ -42,6 +42,7 @@ mod seat;
 #[cfg(unix)]
 mod server;
 mod shared;
+mod sheet;
 #[cfg(unix)]
 mod socket;
 mod sync;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Clock, Done, Place, Ran, Run, discard};
-use crate::memory::{Asking, Looked, Waiting};
+use crate::memory::{Asking, Looked, Safe, Waiting};
 use crate::panics;
 use crate::parallel::failure::Cause;
 use crate::parallel::feed::{Batch, PutOff};
@@ -122,14 +122,15 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
         let mut trace = None;
         let recorder = self.feed.recorder();
         let start = (clock.is_some() || recorder.is_some()).then(Instant::now);
-        let observed = Observed::begin(self.meter, worker, index);
-        let asking = (observed.is_none() && recorder.is_some()).then(Asking::begin);
+        let safe = if recorder.is_some() { Safe::ByRun } else { Safe::ByCall };
+        let observed = Observed::begin(self.meter, worker, index, safe);
+        let asking = (observed.is_none() && recorder.is_some()).then(|| Asking::begin(safe));
         let ran = panics::catch(|| {
             let trace = trace.insert(self.work.trace(&item));
             let between = Between { stop: self.feed.stopping(), watch: self.watch.map(|watch| (watch, worker, index)) };
             self.work.attempt(item, trace, waiting, &between)
         });
-        let looked = match observed {
+        let answer = match observed {
             Some(observed) => observed.end(matches!(ran, Ok(Ok(Ok(_))))),
             None => asking.and_then(Asking::answer),
         };
@@ -139,8 +140,10 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
                 out.extend(std::iter::once(value));
                 if let (Some(recorder), Some(start)) = (recorder, start) {
                     let more = trace.as_ref().map_or(1, |trace| self.work.attempts(trace).0);
-                    let loaded = looked == Some(Looked::Hit);
-                    recorder.done(Ended { index, worker, attempts: attempts + more, took: start.elapsed(), loaded });
+                    let loaded = answer.is_some_and(|answer| answer.looked == Looked::Hit);
+                    let stored = answer.is_some_and(|answer| answer.is_stored);
+                    let attempts = attempts + more;
+                    recorder.done(Ended { index, worker, attempts, took: start.elapsed(), loaded, stored });
                 }
                 if let (Some(clock), Some(start)) = (clock, start) {
                     self.note(clock, index, worker, start.elapsed(), trace);

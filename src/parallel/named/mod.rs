@@ -404,7 +404,7 @@ fn identify<T: Task>(
 }
 
 fn survey_one<'a, T: Task>(cached: &Cached<T>, who: Identified, call: Delayed<'a, T>, load: bool) -> Looked<'a, T> {
-    match cached.survey(&call.args, load) {
+    match cached.survey(&who, &call.args, load) {
         Survey::Hit(None) => Looked { known: Known::new(who, None), value: None, call: None },
         Survey::Unkept(output) => {
             let known = Known { unkept: true, ..Known::new(who, None) };

@@ -48,8 +48,8 @@ impl Recorder for Writer {
     fn done(&self, ended: Ended) {
         let Some(item) = self.items.get(ended.index) else { return };
         self.loaded.fetch_add(u64::from(ended.loaded), Relaxed);
-        // The ledger says what is done for good: so it is asked, not taken for granted.
-        if self.memory.has_entry(&item.key) || ended.loaded {
+        // The ledger says what is done for good: so the store is asked, where that is not known.
+        if ended.stored || ended.loaded || self.memory.has_entry(&item.key) {
             let attempts = item.attempts.saturating_add(ended.attempts.max(1));
             let nanos = u64::try_from(ended.took.as_nanos()).unwrap_or(u64::MAX);
             self.ledger.done(item.id, attempts, number(ended.worker), nanos);

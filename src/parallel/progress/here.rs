@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::event::EventKind;
 use super::mailbox::Mailbox;
 use super::meter::Meter;
-use crate::memory::{Asking, Looked};
+use crate::memory::{Answer, Asking, Looked, Safe};
 
 /// Who observes an item, and which one it is.
 #[derive(Clone)]
@@ -41,27 +41,27 @@ pub(crate) struct Observed {
 
 impl Observed {
     /// This thread begins an item; `None` if nobody observes it.
-    pub(crate) fn begin(meter: Option<&Meter>, worker: usize, index: usize) -> Option<Observed> {
+    pub(crate) fn begin(meter: Option<&Meter>, worker: usize, index: usize, safe: Safe) -> Option<Observed> {
         let mailbox = Arc::clone(meter?.mailbox()?);
         let here = Here { mailbox, worker, index };
         if here.mailbox.wants_tasks {
             here.mailbox.post(EventKind::TaskStarted { worker, index });
         }
         let before = HERE.try_with(|slot| slot.replace(Some(here.clone()))).ok().flatten();
-        Some(Observed { here, before, asking: Some(Asking::begin()), began: Instant::now() })
+        Some(Observed { here, before, asking: Some(Asking::begin(safe)), began: Instant::now() })
     }
 
     /// As [`begin`](Observed::begin), if someone wants to be told of each item.
     pub(crate) fn begin_task(meter: Option<&Meter>, worker: usize, index: usize) -> Option<Observed> {
-        if meter.is_some_and(Meter::wants_tasks) { Observed::begin(meter, worker, index) } else { None }
+        if meter.is_some_and(Meter::wants_tasks) { Observed::begin(meter, worker, index, Safe::ByCall) } else { None }
     }
 
-    /// The item came to an end; `has_result` is whether it gave a result. Answers how its lookup ended, if there was one.
-    pub(crate) fn end(mut self, has_result: bool) -> Option<Looked> {
+    /// The item came to an end; `has_result` is whether it gave a result. Answers what came of its lookup, if there was one.
+    pub(crate) fn end(mut self, has_result: bool) -> Option<Answer> {
         let Here { ref mailbox, worker, index } = self.here;
         let changed = self.asking.as_ref().and_then(Asking::changed);
-        let looked = self.asking.take().and_then(Asking::answer);
-        match looked {
+        let answer = self.asking.take().and_then(Asking::answer);
+        match answer.map(|answer| answer.looked) {
             Some(Looked::Hit) => mailbox.post(EventKind::CacheHit { worker, index: Some(index), calls: 1 }),
             Some(Looked::Miss(reason)) => {
                 mailbox.post(EventKind::CacheMiss { worker, index: Some(index), calls: 1, reason, changed });
@@ -71,7 +71,7 @@ impl Observed {
         if has_result && mailbox.wants_tasks {
             mailbox.post(EventKind::TaskEnded { worker, index, took: Some(self.began.elapsed()) });
         }
-        looked
+        answer
     }
 }
 
@@ -98,7 +98,7 @@ mod test {
             Here::tell(|worker, index| EventKind::TaskRetried { worker, index, attempt, why: String::new() });
         };
         retried(0);
-        let outer = Observed::begin(Some(&meter), 0, 7).unwrap();
+        let outer = Observed::begin(Some(&meter), 0, 7, Safe::ByCall).unwrap();
         retried(1);
         let inner = Observed::begin_task(Some(&meter), 3, 8).unwrap();
         retried(2);
@@ -118,6 +118,6 @@ mod test {
             })
             .collect();
         assert_eq!(told, [(0, 7, 100), (0, 7, 1), (3, 8, 100), (3, 8, 2), (0, 7, 3), (0, 7, 200)]);
-        assert!(Observed::begin(Some(&Meter::new(1)), 0, 0).is_none());
+        assert!(Observed::begin(Some(&Meter::new(1)), 0, 0, Safe::ByCall).is_none());
     }
 }

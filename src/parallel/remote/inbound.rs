@@ -207,7 +207,14 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         let worker = self.number;
         let results = items.filter(|index| without_result.binary_search(index).is_err());
         for (index, number) in results.zip(0..) {
-            recorder.done(Ended { index, worker, attempts: before + 1, took: each, loaded: number < loaded });
+            recorder.done(Ended {
+                index,
+                worker,
+                attempts: before + 1,
+                took: each,
+                loaded: number < loaded,
+                stored: false,
+            });
         }
     }
 
