@@ -183,6 +183,12 @@ impl MadeOf {
         Some(Key(Purpose::Key.digest_of(&[&function.digest()[..], forms, &self.framed_seen()])))
     }
 
+    /// The same, whatever the function reads.
+    pub(crate) fn key_without_inputs(&self, function: &Identity) -> Option<Key> {
+        let forms = self.forms.get(32..)?;
+        Some(Key(Purpose::Key.digest_of(&[&function.digest()[..], forms])))
+    }
+
     /// The key, of what the function reads as well.
     pub(crate) fn key_with(&mut self, seen: Vec<Seen>) -> Key {
         self.seen = seen;

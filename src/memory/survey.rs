@@ -9,19 +9,20 @@ use super::call::{Keyed, NotOwn};
 use super::load::Answer;
 use super::reason::MissReason;
 use super::stats::{Place, Source};
-use super::{ItemChange, Memory, Shelves};
+use super::{ItemChange, Memory, Shelves, store_failed};
+use crate::error::Result;
 use crate::key::{Identity, MadeOf};
 use crate::store::census::Code;
 use crate::store::{Absent, EntryKey};
-use crate::task::Task;
+use crate::task::{Input, Task};
 
 /// A call as a ledger knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identified {
-    /// Of the function and its arguments, without the code: so an item is the same one when the code has changed.
+    /// Of the function and its arguments, without the code and what it reads: so an item is the same one when these have changed.
     pub(crate) id: [u8; 16],
     pub(crate) key: EntryKey,
-    /// One for each argument in the key.
+    /// One for each argument in the key, and behind them one for each input.
     pub(crate) marks: Vec<u64>,
 }
 
@@ -60,7 +61,7 @@ impl<T: Task> Cached<T> {
         let subject = &*self.subject;
         let mut made_of = MadeOf::default();
         let key = subject.try_key(&ArgsLent::<T>(args), &mut made_of).map_err(|refused| refused.to_string())?;
-        let id = made_of.key_of(without_code).unwrap_or(key);
+        let id = made_of.key_without_inputs(without_code).unwrap_or(key);
         let id = id.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
         let marks =
             made_of.digests().map(|digest| digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
@@ -137,6 +138,11 @@ impl<T: Task> Cached<T> {
         totals.tally.calls.mean_cost()
     }
 
+    /// What is read when a call is made.
+    pub(crate) fn inputs(&self) -> &[Input] {
+        self.subject.identity.inputs()
+    }
+
     /// The code of this function, for the ledger of a run.
     pub(crate) fn code(&self) -> Code {
         code_of(&self.subject.identity)
@@ -155,6 +161,15 @@ impl Memory {
     /// Whether the store has an entry of this key.
     pub(crate) fn has_entry(&self, key: &EntryKey) -> bool {
         self.inner.place.as_ref().is_some_and(|shelves| shelves.store.peek(key).is_ok())
+    }
+
+    /// Removes an entry; answers whether there was one.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub(crate) fn forget_key(&self, key: &EntryKey) -> Result<bool> {
+        let Some(shelves) = &self.inner.place else { return Ok(false) };
+        shelves.forget(key).map_err(|error| store_failed(shelves, &error))
     }
 
     /// Makes what was stored so far survive the killing of this program.

@@ -333,7 +333,7 @@ impl<'m, R> State<'m, R> {
             // It is over, as the others are.
             self.count();
         }
-        let failure = Failure { index, task: None, arguments: None, worker: 0, attempts, cause };
+        let failure = Failure { index, task: None, arguments: None, worker: 0, attempts, took: None, cause };
         // What the stream could not give is told at the end, as in other runs.
         if attempts > 0 {
             tell(self.meter, || EventKind::failed(&failure));

@@ -126,7 +126,7 @@ impl Parallel {
             let first = panics::catch(|| calls.peek().map_or(Ok(()), |call| work.check(call)));
             first.unwrap_or_else(|panic| {
                 let cause = Cause::Input(panic);
-                Err(Failure { index: 0, task: None, arguments: None, worker: 0, attempts: 0, cause }.into())
+                Err(Failure { index: 0, task: None, arguments: None, worker: 0, attempts: 0, took: None, cause }.into())
             })?;
             return gather.gather(parallel, calls, work, label);
         }

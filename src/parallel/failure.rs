@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use crate::panics::Panic;
 use crate::task::TaskError;
@@ -69,6 +70,8 @@ pub struct Failure {
     pub(crate) worker: usize,
     /// 0 where it never ran.
     pub(crate) attempts: u32,
+    /// How long it ran, where that was measured.
+    pub(crate) took: Option<Duration>,
     pub(crate) cause: Cause,
 }
 
@@ -276,6 +279,7 @@ mod tests {
             arguments: Some("x = 1".to_owned()),
             worker: 2,
             attempts,
+            took: None,
             cause,
         };
         let erred = failure(Cause::Erred(TaskError::from_message("no".to_owned())), 1);

@@ -286,7 +286,7 @@ mod tests {
         let done = written.iter().map(Written::len).sum::<usize>() + failed.len();
         let failure = |index: &usize| {
             let cause = Cause::Erred(TaskError::from_message(format!("{index} fails")));
-            Failure { index: *index, task: None, arguments: None, worker: 0, attempts: 1, cause }
+            Failure { index: *index, task: None, arguments: None, worker: 0, attempts: 1, took: None, cause }
         };
         let is_whole = done == read && total.is_none_or(|total| total == read);
         let failures = failed.iter().map(failure).collect();

@@ -148,7 +148,7 @@ mod tests {
 
     fn failure(index: usize) -> Failure {
         let cause = Cause::Erred(TaskError::from_message("no".to_owned()));
-        Failure { index, task: None, arguments: None, worker: 0, attempts: 1, cause }
+        Failure { index, task: None, arguments: None, worker: 0, attempts: 1, took: None, cause }
     }
 
     /// What is taken, each value with its index, a failure as `None`.

@@ -207,5 +207,5 @@ pub(super) fn timed_out(
         "it took longer than `timeout_per_task`, {limit:?}; a thread cannot be broken off, so what it gives is dropped"
     );
     let cause = Cause::Lost(Lost { kind: FailureKind::Timeout, message });
-    Failure { index, task, arguments, worker, attempts, cause }
+    Failure { index, task, arguments, worker, attempts, took: Some(limit), cause }
 }

@@ -18,6 +18,8 @@ use super::record;
 
 /// Of older programs only what came of their items is kept.
 const PROGRAMS: usize = 100;
+/// Items that no list had in so many folds are left out: a run whose items are others each time would grow for ever.
+const AGES: u8 = 10;
 /// A record is written when it is so long.
 pub(super) const RECORD_BYTES: usize = 64 << 10;
 
@@ -57,6 +59,9 @@ fn put(log: &mut Log, recorded: &Recorded) -> io::Result<()> {
             record::start_kept(&mut kept);
         }
         let listed = last_list.as_ref().is_some_and(|list| list.contains(id));
+        if !listed && item.age > AGES {
+            continue;
+        }
         record::put_kept(&mut kept, *id, listed, item);
         if kept.len() >= RECORD_BYTES {
             log.write(|frames| frames.push(|out| out.extend_from_slice(&kept)))?;

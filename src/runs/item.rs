@@ -2,10 +2,30 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use crate::key::ByFirstBytes;
+use crate::parallel::FailureKind;
+
+/// Messages and arguments are cut: they are for people, and a million items may fail.
+const LONGEST_MESSAGE: usize = 8 << 10;
+const LONGEST_TEXT: usize = 2 << 10;
 
 /// What an item goes by: a digest of the function and the arguments, without the code.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ItemId(pub(crate) [u8; 16]);
+
+/// It is a digest.
+impl Hash for ItemId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
+
+/// Items by what they go by.
+pub(crate) type Items = HashMap<ItemId, Item, ByFirstBytes>;
+
+pub(crate) type Ids = HashSet<ItemId, ByFirstBytes>;
 
 impl fmt::Debug for ItemId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,10 +51,40 @@ pub(crate) enum State {
     /// Nothing yet, as far as is known.
     Waiting,
     Done,
-    Failed {
-        message: Box<str>,
-        panicked: bool,
-    },
+    Failed(Box<Failing>),
+}
+
+/// The failure of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failing {
+    pub(crate) how: Failed,
+    /// The key that the item had then: another one than now if the code or what it reads has changed since.
+    pub(crate) under: KeyBytes,
+}
+
+/// How a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failed {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: Box<str>,
+    /// The arguments.
+    pub(crate) text: Box<str>,
+}
+
+impl Failed {
+    pub(crate) fn new(kind: FailureKind, message: &str, text: &str) -> Failed {
+        Failed { kind, message: cut(message, LONGEST_MESSAGE), text: cut(text, LONGEST_TEXT) }
+    }
+}
+
+fn cut(text: &str, longest: usize) -> Box<str> {
+    if text.len() <= longest {
+        return text.into();
+    }
+    let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    let mut short = text[..end].to_owned();
+    short.push('…');
+    short.into()
 }
 
 /// What a ledger says of an item, under the key that it was listed with last.
@@ -46,12 +96,22 @@ pub(crate) struct Item {
     pub(crate) attempts: u32,
     pub(crate) worker: u32,
     pub(crate) nanos: u64,
-    /// The arguments, of an item that failed.
-    pub(crate) text: Box<str>,
     /// It failed, and the next run is to try it again.
     pub(crate) retry: bool,
     /// A failure of fewer attempts than this is to be tried again; 0 where nobody asked.
     pub(super) retry_below: u32,
+    /// In how many folds it was since a list had it.
+    pub(super) age: u8,
+}
+
+impl Item {
+    /// How it failed, if it did and has no result since.
+    pub(crate) fn failing(&self) -> Option<&Failing> {
+        match &self.state {
+            State::Failed(failing) => Some(failing),
+            State::Waiting | State::Done => None,
+        }
+    }
 }
 
 /// What a program takes part with.
@@ -101,9 +161,9 @@ pub(crate) struct Program {
 /// What all segments of a run say together.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recorded {
-    pub(crate) items: HashMap<ItemId, Item>,
+    pub(crate) items: Items,
     /// The newest list that a program wrote to its end.
-    pub(crate) last_list: Option<HashSet<ItemId>>,
+    pub(crate) last_list: Option<Ids>,
     /// Those that began, the earliest first.
     pub(crate) programs: Vec<Program>,
     /// Records that could not be read, as far as they can be counted.

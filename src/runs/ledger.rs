@@ -8,11 +8,11 @@ use super::commit::{BeforeCommit, Committer, Kept};
 use super::fold::{self, RECORD_BYTES};
 use super::folder::{self, NewSegment};
 use super::frame::Kind;
-use super::item::{Begin, Ended, ItemId, Listed, Program, Recorded};
+use super::item::{Begin, Ended, Failed, ItemId, Listed, Program, Recorded};
 use super::log::Log;
 use super::name::Name;
 use super::read::Survey;
-use super::record::{self, Failed, Outcome};
+use super::record::{self, Outcome};
 use crate::lock::lock;
 
 /// So often another program may take a segment that is being made for one that was left over.
@@ -100,19 +100,8 @@ impl Ledger {
     }
 
     /// The item failed. `attempts` as in [`done`](Ledger::done): a failure counts only if it has more than the last one.
-    #[allow(clippy::too_many_arguments)] // They are one record.
-    pub(crate) fn failed(
-        &self,
-        id: ItemId,
-        attempts: u32,
-        worker: u32,
-        nanos: u64,
-        panicked: bool,
-        message: &str,
-        text: &str,
-    ) {
-        let failure = Some(Box::new(Failed::new(panicked, message, text)));
-        self.committer.add(Outcome { id, attempts, worker, nanos, failure });
+    pub(crate) fn failed(&self, id: ItemId, attempts: u32, worker: u32, nanos: u64, how: Failed) {
+        self.committer.add(Outcome { id, attempts, worker, nanos, failure: Some(Box::new(how)) });
     }
 
     /// Records that are written: they survive `kill -9`, and a power loss 200 ms later.

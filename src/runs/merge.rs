@@ -1,14 +1,13 @@
 //! What the records of many segments say together.
 //!
 //! No clock is asked. Segments come in the order of their sequence numbers, so that of two keys of an item the later one
-//! counts, with what came of it. For one key the order does not matter: done beats failed, and more attempts beat fewer. So
-//! a fold may be merged behind segments that it was made of, when a crash left some of them.
+//! counts, with what came of it; but a failure is known until something comes of the item under its new key. For one key the
+//! order does not matter: done beats failed, and more attempts beat fewer. So a fold may be merged behind segments that it was made of, when a crash left some of them.
 
-use std::collections::HashSet;
 use std::collections::hash_map::Entry;
 
 use super::frame::{Header, Kind};
-use super::item::{Item, ItemId, Listed, Program, Recorded, State};
+use super::item::{Failing, Item, ItemId, KeyBytes, Listed, Program, Recorded, State};
 use super::record::{KeptItem, Outcome, Record};
 
 /// An item's id and key in a list, the shortest way to name one: no segment names more items than it has room for.
@@ -137,8 +136,9 @@ impl Merge {
             }
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
-                if known.key == key {
-                    known.marks = marks;
+                // A failure stays what is known of it until something comes of the item under its new key.
+                if known.key == key || known.failing().is_some() {
+                    (known.key, known.marks, known.age) = (key, marks, 0);
                 } else {
                     *known = Item::waiting(key, marks);
                 }
@@ -162,30 +162,21 @@ impl Merge {
     fn end_list(&mut self) {
         // The old one goes first: of a million items each takes some 40 MB.
         self.recorded.last_list = None;
-        self.recorded.last_list = Some(std::mem::take(&mut self.list).into_iter().collect::<HashSet<_>>());
+        self.recorded.last_list = Some(std::mem::take(&mut self.list).into_iter().collect());
     }
 }
 
 impl Item {
-    fn waiting(key: super::item::KeyBytes, marks: Vec<u64>) -> Item {
-        Item {
-            key,
-            marks,
-            state: State::Waiting,
-            attempts: 0,
-            worker: 0,
-            nanos: 0,
-            text: Box::default(),
-            retry: false,
-            retry_below: 0,
-        }
+    pub(crate) fn waiting(key: KeyBytes, marks: Vec<u64>) -> Item {
+        let state = State::Waiting;
+        Item { key, marks, state, attempts: 0, worker: 0, nanos: 0, retry: false, retry_below: 0, age: 0 }
     }
 
     /// What counts more is higher.
     fn rank(state: &State, attempts: u32) -> (u32, u8) {
         let by_state = match state {
             State::Waiting => 0,
-            State::Failed { .. } => 1,
+            State::Failed(_) => 1,
             State::Done => 2,
         };
         // Attempts are counted on from program to program: so what came of the last one is what there is to say.
@@ -194,13 +185,17 @@ impl Item {
 
     fn add(&mut self, outcome: Outcome) {
         let Outcome { id: _, attempts, worker, nanos, failure } = outcome;
-        let (state, text) = match failure {
-            None => (State::Done, Box::default()),
-            Some(failed) => (State::Failed { message: failed.message, panicked: failed.panicked }, failed.text),
+        let state = match failure {
+            None => State::Done,
+            Some(how) => State::Failed(Box::new(Failing { how: *how, under: self.key })),
         };
-        if Item::rank(&state, attempts) > Item::rank(&self.state, self.attempts) {
-            (self.state, self.text) = (state, text);
-            (self.attempts, self.worker, self.nanos) = (attempts, worker, nanos);
+        // Whoever ran it may not have known of a failure under an earlier key, nor did who asked for another attempt know of this.
+        let is_of_another = self.failing().is_some_and(|failing| failing.under != self.key);
+        if is_of_another {
+            self.retry_below = 0;
+        }
+        if is_of_another || Item::rank(&state, attempts) > Item::rank(&self.state, self.attempts) {
+            (self.state, self.attempts, self.worker, self.nanos) = (state, attempts, worker, nanos);
         }
         self.settle();
     }
@@ -208,6 +203,7 @@ impl Item {
     /// What a later segment says of the same item.
     fn merge(&mut self, later: Item) {
         let retry_below = self.retry_below.max(later.retry_below);
+        let age = self.age.min(later.age);
         if self.key != later.key {
             *self = later;
             return;
@@ -217,12 +213,12 @@ impl Item {
         } else {
             self.marks = later.marks;
         }
-        self.retry_below = retry_below;
+        (self.retry_below, self.age) = (retry_below, age);
         self.settle();
     }
 
     /// Finds out whether a failure is to be tried again.
     pub(super) fn settle(&mut self) {
-        self.retry = matches!(self.state, State::Failed { .. }) && self.attempts < self.retry_below;
+        self.retry = self.failing().is_some() && self.attempts < self.retry_below;
     }
 }

@@ -33,7 +33,9 @@ mod record;
 mod request;
 
 pub(crate) use commit::Kept;
-pub(crate) use item::{Begin, Ended, Item, ItemId, Listed, Program, Recorded, State};
+pub(crate) use item::{Begin, Ended, Failed, Ids, Item, ItemId, Listed, Program, Recorded, State};
+#[cfg(test)]
+pub(crate) use item::{Failing, Items};
 pub(crate) use ledger::Ledger;
 pub(crate) use name::Name;
 pub(crate) use read::names;

@@ -1,6 +1,7 @@
 //! The records of a segment, as bytes (docs/format.md, "The ledger of a run").
 
-use super::item::{Begin, Ended, Item, ItemId, KeyBytes, Listed, Program, State};
+use super::item::{Begin, Ended, Failed, Failing, Item, ItemId, KeyBytes, Listed, Program, State};
+use crate::parallel::FailureKind;
 use crate::store::bytes::{Reader, put_block};
 
 const BEGIN: u8 = 1;
@@ -15,9 +16,16 @@ const KEPT: u8 = 9;
 const KEPT_END: u8 = 10;
 const KEPT_START: u8 = 11;
 
-/// Longer texts are cut: they are for people, and a million items may fail.
-const LONGEST_MESSAGE: usize = 8 << 10;
-const LONGEST_TEXT: usize = 2 << 10;
+/// A kind of failure is written as its place here.
+const KINDS: [FailureKind; 7] = [
+    FailureKind::Error,
+    FailureKind::Panic,
+    FailureKind::Timeout,
+    FailureKind::Death,
+    FailureKind::Memory,
+    FailureKind::Serialization,
+    FailureKind::Input,
+];
 
 /// What came of an item in one program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,29 +36,6 @@ pub(super) struct Outcome {
     pub(super) nanos: u64,
     /// `None`: it is done.
     pub(super) failure: Option<Box<Failed>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failed {
-    pub(super) panicked: bool,
-    pub(super) message: Box<str>,
-    pub(super) text: Box<str>,
-}
-
-impl Failed {
-    pub(super) fn new(panicked: bool, message: &str, text: &str) -> Failed {
-        Failed { panicked, message: cut(message, LONGEST_MESSAGE), text: cut(text, LONGEST_TEXT) }
-    }
-}
-
-fn cut(text: &str, longest: usize) -> Box<str> {
-    if text.len() <= longest {
-        return text.into();
-    }
-    let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    let mut short = text[..end].to_owned();
-    short.push('…');
-    short.into()
 }
 
 /// An item as a fold keeps it.
@@ -171,10 +156,16 @@ pub(super) fn put_outcome(out: &mut Vec<u8>, at_ms: u64, outcome: &Outcome) {
     out.extend_from_slice(&outcome.worker.to_le_bytes());
     out.extend_from_slice(&outcome.nanos.to_le_bytes());
     if let Some(failed) = &outcome.failure {
-        out.push(u8::from(failed.panicked));
-        put_block(out, failed.message.as_bytes());
-        put_block(out, failed.text.as_bytes());
+        put_failed(out, failed);
     }
+}
+
+fn put_failed(out: &mut Vec<u8>, failed: &Failed) {
+    let Failed { kind, message, text } = failed;
+    let kind = KINDS.iter().position(|known| known == kind).unwrap_or_default();
+    out.push(kind as u8);
+    put_block(out, message.as_bytes());
+    put_block(out, text.as_bytes());
 }
 
 /// Begins a record of items that are to be tried again.
@@ -200,25 +191,25 @@ pub(super) fn start_kept(out: &mut Vec<u8>) {
 const LISTED: u8 = 1;
 const IS_DONE: u8 = 2;
 const IS_FAILED: u8 = 4;
-const PANICKED: u8 = 8;
 
 pub(super) fn put_kept(out: &mut Vec<u8>, id: ItemId, listed: bool, item: &Item) {
-    let Item { key, marks, state, attempts, worker, nanos, text, retry: _, retry_below } = item;
+    let Item { key, marks, state, attempts, worker, nanos, retry: _, retry_below, age } = item;
     out.extend_from_slice(&id.0);
     let state_flags = match state {
         State::Waiting => 0,
         State::Done => IS_DONE,
-        State::Failed { panicked, .. } => IS_FAILED | (u8::from(*panicked) * PANICKED),
+        State::Failed(_) => IS_FAILED,
     };
     out.push(state_flags | (u8::from(listed) * LISTED));
+    out.push(*age);
     put_key_and_marks(out, key, marks);
     out.extend_from_slice(&attempts.to_le_bytes());
     out.extend_from_slice(&worker.to_le_bytes());
     out.extend_from_slice(&nanos.to_le_bytes());
     out.extend_from_slice(&retry_below.to_le_bytes());
-    if let State::Failed { message, .. } = state {
-        put_block(out, message.as_bytes());
-        put_block(out, text.as_bytes());
+    if let State::Failed(failing) = state {
+        put_failed(out, &failing.how);
+        out.extend_from_slice(&failing.under);
     }
 }
 
@@ -305,30 +296,29 @@ fn key_and_marks(reader: &mut Reader<'_>) -> Option<(KeyBytes, Vec<u64>)> {
 fn outcome(reader: &mut Reader<'_>, failed: bool) -> Option<Outcome> {
     let id = ItemId(reader.array()?);
     let (attempts, worker, nanos) = (reader.u32()?, reader.u32()?, reader.u64()?);
-    let failure = if failed {
-        Some(Box::new(Failed { panicked: flag(reader)?, message: reader.text()?.into(), text: reader.text()?.into() }))
-    } else {
-        None
-    };
+    let failure = if failed { Some(Box::new(how_failed(reader)?)) } else { None };
     Some(Outcome { id, attempts, worker, nanos, failure })
+}
+
+fn how_failed(reader: &mut Reader<'_>) -> Option<Failed> {
+    let kind = *KINDS.get(usize::from(reader.u8()?))?;
+    Some(Failed { kind, message: reader.text()?.into(), text: reader.text()?.into() })
 }
 
 fn kept(reader: &mut Reader<'_>) -> Option<KeptItem> {
     let id = ItemId(reader.array()?);
-    let flags = reader.u8()?;
+    let (flags, age) = (reader.u8()?, reader.u8()?);
     let (key, marks) = key_and_marks(reader)?;
     let (attempts, worker, nanos) = (reader.u32()?, reader.u32()?, reader.u64()?);
     let retry_below = reader.u32()?;
-    let (state, text) = match flags & (IS_DONE | IS_FAILED) {
-        0 => (State::Waiting, Box::default()),
-        IS_DONE => (State::Done, Box::default()),
-        IS_FAILED => {
-            let message = reader.text()?.into();
-            (State::Failed { message, panicked: flags & PANICKED != 0 }, reader.text()?.into())
-        }
+    let state = match flags & (IS_DONE | IS_FAILED) {
+        0 => State::Waiting,
+        IS_DONE => State::Done,
+        IS_FAILED => State::Failed(Box::new(Failing { how: how_failed(reader)?, under: reader.array()? })),
         _ => return None,
     };
-    let mut item = Item { key, marks, state, attempts, worker, nanos, text, retry: false, retry_below };
+    let age = age.saturating_add(1);
+    let mut item = Item { key, marks, state, attempts, worker, nanos, retry: false, retry_below, age };
     item.settle();
     Some(KeptItem { id, listed: flags & LISTED != 0, item })
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::fold::RECORD_BYTES;
 use super::folder::{self, NewSegment};
 use super::frame::Kind;
-use super::item::{ItemId, State};
+use super::item::ItemId;
 use super::log::Log;
 use super::name::Name;
 use super::read::Survey;
@@ -26,7 +26,7 @@ pub(crate) fn retry(cache: &Path, name: &Name, which: Option<&[ItemId]>) -> io::
     let Survey { recorded, segments } = Survey::of(&dir, None)?;
     let failed = |id: &ItemId| {
         let item = recorded.items.get(id)?;
-        matches!(item.state, State::Failed { .. }).then_some((*id, item.attempts, item.retry))
+        item.failing().is_some().then_some((*id, item.attempts, item.retry))
     };
     let mut found: Vec<_> = match which {
         Some(which) => which.iter().filter_map(failed).collect(),

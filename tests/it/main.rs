@@ -41,6 +41,7 @@ mod places;
 mod processes;
 mod programs;
 mod rebuilt;
+mod resumed;
 mod shapes;
 mod sources;
 #[cfg(feature = "conformance")]

@@ -121,7 +121,7 @@ fn what_failed_is_shown_and_tried_again_on_request() {
     assert_eq!(items.len(), 1);
     assert_eq!((&items[0]["state"], &items[0]["attempts"]), (&"failed".into(), &1.into()));
     let failure = &items[0]["failure"];
-    assert_eq!((&failure["message"], &failure["panicked"]), (&"item 3 was to fail".into(), &false.into()));
+    assert_eq!((&failure["message"], &failure["kind"]), (&"item 3 was to fail".into(), &"error".into()));
     assert!(failure["arguments"].as_str().unwrap().starts_with("item = 3, "), "{failure}");
     let end = &shown["programs"][0]["end"];
     assert_eq!((&end["computed"], &end["failed"], &end["complete"]), (&11.into(), &1.into(), &false.into()));

@@ -1,7 +1,7 @@
 //! `larder runs show`: all of one run.
 
 use clap::ArgMatches;
-use larder::{Memory, RunDetails, RunItem, RunItemState, RunProgram, RunProgramState};
+use larder::{FailureKind, Memory, RunDetails, RunItem, RunItemState, RunProgram, RunProgramState};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -120,8 +120,26 @@ fn state(item: &RunItem) -> &'static str {
         RunItemState::Waiting => "waiting",
         RunItemState::Done => "done",
         RunItemState::Failed { retry: true, .. } => "to be tried again",
-        RunItemState::Failed { .. } => "failed",
+        RunItemState::Failed { kind, .. } => match kind {
+            FailureKind::Panic => "panicked",
+            FailureKind::Timeout => "timed out",
+            FailureKind::Death => "worker died",
+            FailureKind::Memory => "took too much memory",
+            _ => "failed",
+        },
         _ => "another state",
+    }
+}
+
+fn kind_word(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Error => "error",
+        FailureKind::Panic => "panic",
+        FailureKind::Timeout => "timeout",
+        FailureKind::Death => "death",
+        FailureKind::Memory => "memory",
+        FailureKind::Serialization => "serialization",
+        _ => "other",
     }
 }
 
@@ -187,9 +205,9 @@ fn document(item: &RunItem) -> Value {
         "seconds": item.took.map(|took| took.as_secs_f64()),
         "listed": item.listed,
     });
-    if let RunItemState::Failed { message, panicked, arguments, retry, .. } = &item.state {
-        document["failure"] =
-            json!({ "message": message, "panicked": panicked, "arguments": arguments, "retry": retry });
+    if let RunItemState::Failed { message, kind, arguments, retry, .. } = &item.state {
+        let kind = kind_word(*kind);
+        document["failure"] = json!({ "message": message, "kind": kind, "arguments": arguments, "retry": retry });
     }
     document
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::info::{RunInfo, RunProgram};
 use crate::key::hex;
+use crate::parallel::FailureKind;
 use crate::runs::{Item, ItemId, Recorded, State};
 use crate::store::EntryKey;
 
@@ -40,7 +41,7 @@ impl RunDetails {
 
     /// The items of the newest complete list that failed.
     pub fn failed(&self) -> impl Iterator<Item = RunItem> + '_ {
-        let failed = |kept: &&Kept| kept.listed && matches!(kept.item.state, State::Failed { .. });
+        let failed = |kept: &&Kept| kept.listed && kept.item.failing().is_some();
         self.items.iter().take_while(failed).map(RunItem::of)
     }
 }
@@ -58,7 +59,7 @@ impl fmt::Debug for RunDetails {
 
 fn rank(state: &State) -> u8 {
     match state {
-        State::Failed { .. } => 0,
+        State::Failed(_) => 0,
         State::Waiting => 1,
         State::Done => 2,
     }
@@ -78,7 +79,7 @@ pub struct RunItem {
     pub attempts: u32,
     /// The worker that ran it last, by its number in its program; `None` if none did.
     pub worker: Option<u32>,
-    /// What it took; `None` where that was not measured: of what was found in the cache, and of failures.
+    /// What it took; `None` where that was not measured: of what was found in the cache, and of what failed in a worker process.
     pub took: Option<Duration>,
     /// It is in the newest complete list.
     pub listed: bool,
@@ -97,8 +98,8 @@ pub enum RunItemState {
     Failed {
         /// In its words; very long ones are cut.
         message: String,
-        /// With a panic, and not with an error.
-        panicked: bool,
+        /// In what way.
+        kind: FailureKind,
         /// Its arguments as text; very long ones are cut.
         arguments: String,
         /// The next program is to try it again.
@@ -116,10 +117,10 @@ impl RunItem {
             state: match &item.state {
                 State::Waiting => RunItemState::Waiting,
                 State::Done => RunItemState::Done,
-                State::Failed { message, panicked } => RunItemState::Failed {
-                    message: message.to_string(),
-                    panicked: *panicked,
-                    arguments: item.text.to_string(),
+                State::Failed(failing) => RunItemState::Failed {
+                    message: failing.how.message.to_string(),
+                    kind: failing.how.kind,
+                    arguments: failing.how.text.to_string(),
                     retry: item.retry,
                 },
             },

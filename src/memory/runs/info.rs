@@ -58,7 +58,7 @@ impl RunInfo {
             match item.state {
                 State::Waiting => info.waiting += 1,
                 State::Done => info.done += 1,
-                State::Failed { .. } => info.failed += 1,
+                State::Failed(_) => info.failed += 1,
             }
             info.retry += u64::from(item.retry);
         }

@@ -14,7 +14,7 @@ pub use info::{RunEnd, RunInfo, RunProgram, RunProgramState};
 use super::Memory;
 use crate::error::{Error, Kind, Result};
 use crate::parallel::RunPlan;
-use crate::runs::{self, ItemId, Name, Recorded, State};
+use crate::runs::{self, ItemId, Name, Recorded};
 
 /// An error names so many runs; of more it says how many.
 const NAMED: usize = 10;
@@ -131,7 +131,7 @@ impl Memory {
         let name = Name::new(name)?;
         let (cache, recorded) = self.of_run(&name)?;
         self.check_writable(&name)?;
-        let failed = recorded.listed().filter(|(_, item)| matches!(item.state, State::Failed { .. }));
+        let failed = recorded.listed().filter(|(_, item)| item.failing().is_some());
         let failed: Vec<ItemId> = failed.map(|(id, _)| *id).collect();
         runs::retry(cache, &name, Some(&failed)).map_err(|error| refused(&name, error))
     }

@@ -35,13 +35,13 @@ pub(super) fn plan(shelves: &Shelves, recorded: &Recorded) -> Result<RunPlan> {
             continue;
         };
         match item.state {
-            State::Failed { .. } if !item.retry => {
+            State::Failed(_) if !item.retry => {
                 summary.failed_before += 1;
                 continue;
             }
             // It was done, so its result is gone.
             State::Done => changes.push(Change::Miss(reason)),
-            State::Failed { .. } | State::Waiting => summary.unfinished += 1,
+            State::Failed(_) | State::Waiting => summary.unfinished += 1,
         }
         plan.add(reason, cost.or(mean));
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Clock, Done, Place, Ran, Run, discard};
 use crate::memory::{Asking, Looked, Safe, Waiting};
 use crate::panics;
-use crate::parallel::failure::Cause;
+use crate::parallel::failure::{Cause, Failure};
 use crate::parallel::feed::{Batch, PutOff};
 use crate::parallel::progress::Observed;
 use crate::parallel::record::Ended;
@@ -154,6 +154,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
             Err(_) if trace.as_ref().is_some_and(|trace| self.work.was_broken_off(trace)) => return Ran::NotRun,
             Err(panic) => Cause::Panicked(panic),
         };
-        Ran::Failed(self.failure(index, attempts, trace, worker, cause))
+        let took = start.map(|start| start.elapsed());
+        Ran::Failed(Failure { took, ..self.failure(index, attempts, trace, worker, cause) })
     }
 }

@@ -294,7 +294,7 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
         let (attempts, known) = trace.as_ref().map_or((1, None), |trace| self.work.attempts(trace));
         let arguments = trace.and_then(|trace| self.describe(trace));
         let (cause, attempts) = (known.unwrap_or(cause), before.saturating_add(attempts));
-        Failure { index, task: self.work.task(), arguments, worker, attempts, cause }
+        Failure { index, task: self.work.task(), arguments, worker, attempts, took: None, cause }
     }
 }
 

@@ -43,7 +43,7 @@ fn feed<'s, W: Work, I: Iterator<Item = W::Item>>(
 
 fn failure(index: usize, attempts: u32) -> Failure {
     let cause = Cause::Input(panics::catch(|| panic!("(this panic belongs to the test)")).unwrap_err());
-    Failure { index, task: None, arguments: None, worker: 0, attempts, cause }
+    Failure { index, task: None, arguments: None, worker: 0, attempts, took: None, cause }
 }
 
 impl<'s, R> Taken<'s, R> {

@@ -135,7 +135,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
         if let Some(panic) = refusal {
             state.refused += 1;
             let (index, cause) = (state.read + stocked, Cause::Input(panic));
-            turn.fail(Failure { index, task: None, arguments: None, worker, attempts: 0, cause });
+            turn.fail(Failure { index, task: None, arguments: None, worker, attempts: 0, took: None, cause });
             if !feed.goes_on() {
                 return Taken::Nothing;
             }

@@ -1,10 +1,11 @@
 //! Named runs: priced before they start, resumed after any end, shared between programs.
 //!
 //! The cache is the truth about results, and a ledger beside it ([`crate::runs`]) knows which items a run is of and what came
-//! of each. A run goes: the calls' keys -> what the cache and the ledger know of them ([`survey`]) -> a price ([`RunPlan`])
+//! of each. A run goes: the calls' keys -> what the cache ([`look`]) and the ledger ([`survey`]) know of them -> a price ([`RunPlan`])
 //! -> the misses in their [order](Order) through an ordinary run on the memory, each written down as it ends ([`record`]) ->
 //! results in the order of the input. Items are known by their content; nothing goes by their places.
 
+mod look;
 mod order;
 mod outcome;
 mod record;
@@ -20,19 +21,16 @@ pub use summary::{Change, RunPlan, RunSummary};
 
 use super::Parallel;
 use super::calls::can_cross;
-use super::failure::{Cause, Failure, FailureKind, Lost, OnError};
+use super::failure::{Cause, Failure, Lost, OnError};
 use super::outcome::Outcome;
-use super::progress::Progress;
 use super::record::Recorder;
-use crate::backend::Backend;
 use crate::error::{Error, Result};
-use crate::key::Identity;
-use crate::memory::survey::{Identified, Missing, Survey};
-use crate::memory::{Cached, Memory, MissReason, NotStoredReason, Stats};
+use crate::memory::{Cached, Memory, NotStoredReason, Stats};
 use crate::runs::{Begin, Ended, Item, Ledger, Listed, Name, Recorded, State};
 use crate::task::{Delayed, Task};
+use look::Looked;
 use record::Writer;
-use survey::{Known, Todo, Wanted, id_of};
+use survey::{Has, Known, Signature, Todo, Wanted};
 
 /// A run with a name, which goes on where it stopped. Made by [`Parallel::named`].
 ///
@@ -158,7 +156,8 @@ impl NamedRun {
         self.name.as_str()
     }
 
-    /// What [`run`](NamedRun::run) with these calls would do and cost. Nothing is computed, loaded, or written.
+    /// What [`run`](NamedRun::run) with these calls would do and cost. Nothing is computed, loaded, or written. Since nothing is
+    /// loaded, an error that the function stored counts as a result.
     ///
     /// # Errors
     /// An argument cannot be a part of a key; the ledger cannot be read.
@@ -170,11 +169,11 @@ impl NamedRun {
         I: IntoIterator<Item = Delayed<'a, T>>,
     {
         let cached = self.memory.cached::<T>();
-        let looked = self.look(&cached, calls.into_iter().collect(), false)?;
+        let site = self.site::<T>()?;
+        let looked = look::look(site.threads, &cached, calls.into_iter().collect(), false)?;
         let all: Vec<Known> = looked.into_iter().map(|looked| looked.known).collect();
         let recorded = Recorded::read(self.directory()?, &self.name).map_err(|error| self.refused(error))?;
-        let todo = self.todo(&all, &recorded);
-        self.planned(&cached, &all, &todo, &recorded)
+        Ok(self.compare(&cached, &site, &all, &recorded).plan)
     }
 
     /// Runs these calls, as far as they have no results yet. All keys are made first, so the calls are held at once.
@@ -193,8 +192,8 @@ impl NamedRun {
     {
         let cached = self.memory.cached::<T>();
         let before = self.memory.stats();
-        let calls: Vec<Delayed<'a, T>> = calls.into_iter().collect();
-        let looked = self.look(&cached, calls, true)?;
+        let site = self.site::<T>()?;
+        let looked = look::look(site.threads, &cached, calls.into_iter().collect(), true)?;
         let (mut all, mut results, mut calls) = (Vec::new(), Vec::new(), Vec::new());
         for Looked { known, value, call } in looked {
             all.push(known);
@@ -205,31 +204,29 @@ impl NamedRun {
         let before_commit = Box::new(move || store.flush_for_ledger());
         let (ledger, recorded) =
             Ledger::open(self.directory()?, &self.name, before_commit).map_err(|error| self.refused(error))?;
-        let todo = self.todo(&all, &recorded);
-        let plan = self.planned(&cached, &all, &todo, &recorded)?;
-        self.check_price(&plan)?;
-        self.begin::<T>(&ledger, &cached, &all, plan.workers).map_err(|error| self.refused(error))?;
-
-        // What the cache has is done, whoever computed it.
-        for known in all.iter().filter(|known| known.missing.is_none() && !known.unkept) {
-            let id = id_of(&known.who);
-            let item = recorded.items.get(&id);
-            if item.is_none_or(|item| item.state != State::Done || item.key != *known.who.key.as_bytes()) {
-                ledger.done(id, item.map_or(0, |item| item.attempts), 0, 0);
-            }
+        let compared = self.compare(&cached, &site, &all, &recorded);
+        self.check_price(&compared.plan)?;
+        self.begin::<T>(&ledger, &cached, &all, &site).map_err(|error| self.refused(error))?;
+        let Compared { todo, items, plan, mean } = compared;
+        for (known, item) in all.iter().zip(&items) {
+            tell_of_cache(&ledger, known, *item);
         }
 
         let mut wanted: Vec<usize> = (0..all.len()).filter(|index| todo[*index] == Todo::Compute).collect();
-        let cost = |index: usize| all[index].missing.as_ref().and_then(|missing| missing.cost);
-        self.order.sort(&mut wanted, cost, cached.mean_cost(), |index| all[index].who.id);
+        self.order.sort(&mut wanted, |index| all[index].cost(items[index]), mean, |index| all[index].who.id);
+        for index in &wanted {
+            // Else it would only be loaded again.
+            if let Has::Failure(_) = all[*index].has {
+                self.memory.forget_key(&all[*index].who.key)?;
+            }
+        }
         let ledger = Arc::new(ledger);
-        let item = |index: &usize| {
-            let who = &all[*index].who;
-            let attempts = recorded.items.get(&id_of(who)).map_or(0, |item| item.attempts);
-            record::Item { id: id_of(who), key: who.key, attempts }
-        };
-        let items = wanted.iter().map(item).collect();
-        let writer = Arc::new(Writer::new(Arc::clone(&ledger), self.memory.clone(), items));
+        let writes = wanted.iter().map(|index| record::Item {
+            id: all[*index].id(),
+            key: all[*index].who.key,
+            attempts: items[*index].map_or(0, |item| item.attempts),
+        });
+        let writer = Arc::new(Writer::new(Arc::clone(&ledger), self.memory.clone(), writes.collect()));
         let mut parallel = self.parallel.clone();
         parallel.options.recorder = Some(Arc::clone(&writer) as Arc<dyn Recorder>);
         let ran = match wanted.is_empty() {
@@ -240,10 +237,8 @@ impl NamedRun {
             }
         };
         drop(parallel);
-        let failures: Vec<Failure> = (0..all.len())
-            .filter(|index| todo[*index] == Todo::LeaveFailed)
-            .filter_map(|index| self.failed_before::<T>(index, recorded.items.get(&id_of(&all[index].who))?))
-            .collect();
+        let left = (0..all.len()).filter(|index| todo[*index] == Todo::LeaveFailed);
+        let failures = left.filter_map(|index| self.failed_before::<T>(index, &all[index], items[index])).collect();
         let outcome = match ran {
             Some(ran) => ran.into_place(&wanted, results, failures),
             None => Outcome::of_known(results, failures),
@@ -255,9 +250,10 @@ impl NamedRun {
         // A `None` is not stored unless that is asked for: nothing went wrong.
         let not_stored = |stats: &Stats| stats.not_stored_for(NotStoredReason::NoneResult);
         let nothings = not_stored(&self.memory.stats()).saturating_sub(not_stored(&before));
-        let unkept = writer.unkept().saturating_sub(nothings) + all.iter().filter(|known| known.unkept).count() as u64;
+        let in_memory = all.iter().filter(|known| matches!(known.has, Has::Unkept)).count() as u64;
+        let unkept = writer.unkept().saturating_sub(nothings) + in_memory;
         drop(writer);
-        let summary = plan.summary.clone();
+        let summary = &plan.summary;
         let ended = Ended {
             reused: summary.reused,
             computed,
@@ -271,51 +267,36 @@ impl NamedRun {
         Ok(NamedOutcome::new(outcome, plan, computed, unkept, kept))
     }
 
-    /// What there is of each call, and the result if there is one and it is to be loaded; else the call.
-    ///
-    /// Entries are asked for in the order of their keys: neighbours share a page of the index, and a million of them in any other
-    /// order would have each page read again and again.
-    fn look<'a, T>(&self, cached: &Cached<T>, calls: Vec<Delayed<'a, T>>, load: bool) -> Result<Vec<Looked<'a, T>>>
-    where
-        T: Task,
-        T::Args<'a>: Send,
-        T::Value: Send,
-    {
-        // Looking is a run of its own: on threads, wherever the run itself is to be, and nobody watches it.
-        let here = self.parallel.begin(|| false)?;
-        let parallel =
-            Parallel::new().backend(Backend::Threads).progress(Progress::Off).n_jobs(here.options.n_jobs.unwrap_or(-1));
-        let without_code = cached.without_code();
-        let identify = |(index, call): (usize, Delayed<'a, T>)| {
-            identify(cached, &without_code, index, &call).map(|who| (index, who, call))
-        };
-        let known: Result<Vec<_>> = parallel.map(calls.into_iter().enumerate(), identify)?.into_iter().collect();
-        let mut known = known?;
-        known.sort_unstable_by(|(_, one, _), (_, other, _)| one.key.as_bytes().cmp(other.key.as_bytes()));
-        let look = |(index, who, call)| (index, survey_one(cached, who, call, load));
-        let mut looked = parallel.map(known, look)?;
-        looked.sort_unstable_by_key(|(index, _)| *index);
-        Ok(looked.into_iter().map(|(_, looked)| looked).collect())
+    /// Where the run would be made.
+    fn site<T: Task>(&self) -> Result<Site> {
+        let here = self.parallel.begin(can_cross::<T>)?;
+        Ok(Site {
+            workers: here.rules((0, None), false)?.0.workers,
+            backend: format!("{:?}", here.backend_here()).to_lowercase(),
+            threads: here.options.n_jobs.unwrap_or(-1),
+        })
     }
 
-    fn todo(&self, all: &[Known], recorded: &Recorded) -> Vec<Todo> {
-        all.iter().map(|known| survey::todo(known, recorded.items.get(&id_of(&known.who)), self.wanted)).collect()
-    }
-
-    fn planned<T: Task>(
+    /// Compares what there is with what the ledger knows.
+    fn compare<'r, T: Task>(
         &self,
         cached: &Cached<T>,
+        site: &Site,
         all: &[Known],
-        todo: &[Todo],
-        recorded: &Recorded,
-    ) -> Result<RunPlan> {
-        let mut summary = survey::summarize(all, todo, recorded, T::PARAMETERS, T::IGNORED);
-        summary.others = recorded.programs.iter().filter(|program| program.live).count() as u64;
+        recorded: &'r Recorded,
+    ) -> Compared<'r> {
+        let items: Vec<_> = all.iter().map(|known| recorded.items.get(&known.id())).collect();
+        let todo: Vec<_> =
+            all.iter().zip(&items).map(|(known, item)| survey::todo(known, *item, self.wanted)).collect();
+        let signature = Signature { parameters: T::PARAMETERS, ignored: T::IGNORED, inputs: cached.inputs() };
+        let mut summary = survey::summarize(all, &todo, &items, recorded, signature);
+        summary.others = recorded.live() as u64;
         if summary.changed() > 0 {
             summary.code = cached.changed_items();
         }
-        let workers = self.parallel.begin(can_cross::<T>)?.rules((0, None), false)?.0.workers;
-        Ok(survey::price(all, todo, cached.mean_cost(), workers, summary))
+        let mean = cached.mean_cost();
+        let plan = survey::price(all, &todo, &items, mean, site.workers, summary);
+        Compared { todo, items, plan, mean }
     }
 
     fn check_price(&self, plan: &RunPlan) -> Result<()> {
@@ -329,46 +310,41 @@ impl NamedRun {
         }
     }
 
-    fn begin<T: Task>(
-        &self,
-        ledger: &Ledger,
-        cached: &Cached<T>,
-        all: &[Known],
-        workers: usize,
-    ) -> std::io::Result<()> {
+    fn begin<T: Task>(&self, ledger: &Ledger, cached: &Cached<T>, all: &[Known], site: &Site) -> std::io::Result<()> {
         let code = cached.code();
-        let backend = self.parallel.begin(can_cross::<T>).map_err(std::io::Error::other)?.backend_here();
         let begin = Begin {
             function: crate::key::identity::path_of::<T>().to_owned(),
             code: code.fingerprint,
             version: code.version,
-            backend: format!("{:?}", backend).to_lowercase(),
-            workers: u32::try_from(workers).unwrap_or(u32::MAX),
+            backend: site.backend.clone(),
+            workers: u32::try_from(site.workers).unwrap_or(u32::MAX),
             items: all.len() as u64,
         };
-        let list = |known: &Known| Listed {
-            id: id_of(&known.who),
-            key: *known.who.key.as_bytes(),
-            marks: known.who.marks.clone(),
-        };
+        let list =
+            |known: &Known| Listed { id: known.id(), key: *known.who.key.as_bytes(), marks: known.who.marks.clone() };
         ledger.begin(&begin, &mut all.iter().map(list))
     }
 
-    fn failed_before<T: Task>(&self, index: usize, item: &Item) -> Option<Failure> {
-        let State::Failed { message, panicked } = &item.state else { return None };
-        let kind = if *panicked { FailureKind::Panic } else { FailureKind::Error };
+    fn failed_before<T: Task>(&self, index: usize, known: &Known, item: Option<&Item>) -> Option<Failure> {
+        let how = match (&known.has, item.and_then(Item::failing)) {
+            (Has::Failure(how), _) => how,
+            (_, failing) => &failing?.how,
+        };
+        let attempts = item.map_or(1, |item| item.attempts.max(1));
+        let times = if attempts == 1 { "" } else { "s" };
         let message = format!(
-            "{message} (it failed in an earlier run, after {} attempts; to try it again, use `retry_failed(true)`, or \
+            "{} (it failed in an earlier run, after {attempts} attempt{times}; to try it again, use `retry_failed(true)`, or \
              `larder runs retry {}`)",
-            item.attempts, self.name
+            how.message, self.name
         );
         Some(Failure {
             index,
             task: Some(T::NAME),
-            arguments: Some(item.text.to_string()),
-            worker: item.worker as usize,
-            attempts: item.attempts,
-            cause: Cause::Lost(Lost { kind, message }),
+            arguments: Some(how.text.to_string()),
+            worker: item.map_or(0, |item| item.worker as usize),
+            attempts,
+            took: None,
+            cause: Cause::Lost(Lost { kind: how.kind, message }),
         })
     }
 
@@ -381,43 +357,34 @@ impl NamedRun {
     }
 }
 
-/// What there is of one call.
-struct Looked<'a, T: Task> {
-    known: Known,
-    value: Option<T::Value>,
-    /// If it has no result.
-    call: Option<Delayed<'a, T>>,
+/// Where a run is made.
+struct Site {
+    workers: usize,
+    backend: String,
+    /// As `n_jobs` has it.
+    threads: i32,
 }
 
-fn identify<T: Task>(
-    cached: &Cached<T>,
-    without_code: &Identity,
-    index: usize,
-    call: &Delayed<'_, T>,
-) -> Result<Identified> {
-    cached.identify(without_code, &call.args).map_err(|refused| {
-        Error::invalid_option(format!(
-            "item {index} of the run has no key, so it could not be found again: {refused}; give its arguments a form that \
-             serde can write, or leave them out of the key with `ignore(..)`"
-        ))
-    })
+/// A list, compared with what the cache and the ledger know of its items: for each what is to be done, and what the ledger says.
+struct Compared<'r> {
+    todo: Vec<Todo>,
+    items: Vec<Option<&'r Item>>,
+    plan: RunPlan,
+    /// What a call of the function takes on average.
+    mean: Option<Duration>,
 }
 
-fn survey_one<'a, T: Task>(cached: &Cached<T>, who: Identified, call: Delayed<'a, T>, load: bool) -> Looked<'a, T> {
-    match cached.survey(&who, &call.args, load) {
-        Survey::Hit(None) => Looked { known: Known::new(who, None), value: None, call: None },
-        Survey::Unkept(output) => {
-            let known = Known { unkept: true, ..Known::new(who, None) };
-            Looked { known, value: T::into_value(output).ok(), call: None }
+/// Has the ledger know what the cache has, whoever computed it.
+fn tell_of_cache(ledger: &Ledger, known: &Known, item: Option<&Item>) {
+    let key = *known.who.key.as_bytes();
+    let attempts = item.map_or(0, |item| item.attempts);
+    match &known.has {
+        Has::Result if item.is_none_or(|item| item.state != State::Done || item.key != key) => {
+            ledger.done(known.id(), attempts, 0, 0);
         }
-        Survey::Hit(Some(output)) => match T::into_value(output) {
-            Ok(value) => Looked { known: Known::new(who, None), value: Some(value), call: None },
-            // A function that stores its errors: the call fails as it did.
-            Err(_) => {
-                let missing = Missing { reason: MissReason::Rejected, cost: None };
-                Looked { known: Known::new(who, Some(missing)), value: None, call: Some(call) }
-            }
-        },
-        Survey::Miss(missing) => Looked { known: Known::new(who, Some(missing)), value: None, call: Some(call) },
+        Has::Failure(how) if item.and_then(Item::failing).is_none_or(|failing| failing.under != key) => {
+            ledger.failed(known.id(), attempts.saturating_add(1), 0, 0, (**how).clone());
+        }
+        _ => {}
     }
 }

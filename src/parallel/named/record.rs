@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use super::super::failure::{Failure, FailureKind};
+use super::super::failure::Failure;
 use super::super::record::{Ended, Recorder};
 use crate::memory::Memory;
-use crate::runs::{ItemId, Ledger};
+use crate::runs::{Failed, ItemId, Ledger};
 use crate::store::EntryKey;
 
 /// Writes down what comes of the items of one run.
@@ -51,8 +52,7 @@ impl Recorder for Writer {
         // The ledger says what is done for good: so the store is asked, where that is not known.
         if ended.stored || ended.loaded || self.memory.has_entry(&item.key) {
             let attempts = item.attempts.saturating_add(ended.attempts.max(1));
-            let nanos = u64::try_from(ended.took.as_nanos()).unwrap_or(u64::MAX);
-            self.ledger.done(item.id, attempts, number(ended.worker), nanos);
+            self.ledger.done(item.id, attempts, number(ended.worker), nanos(ended.took));
         } else {
             self.unkept.fetch_add(1, Relaxed);
         }
@@ -61,9 +61,8 @@ impl Recorder for Writer {
     fn failed(&self, failure: &Failure) {
         let Some(item) = self.items.get(failure.index) else { return };
         let attempts = item.attempts.saturating_add(failure.attempts().max(1));
-        let panicked = failure.kind() == FailureKind::Panic;
-        let text = failure.arguments().unwrap_or_default();
-        self.ledger.failed(item.id, attempts, number(failure.worker), 0, panicked, failure.message(), text);
+        let how = Failed::new(failure.kind(), failure.message(), failure.arguments().unwrap_or_default());
+        self.ledger.failed(item.id, attempts, number(failure.worker), nanos(failure.took.unwrap_or_default()), how);
     }
 }
 
@@ -71,6 +70,11 @@ impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").field("items", &self.items.len()).finish_non_exhaustive()
     }
+}
+
+/// Nanoseconds in 64 bits: 584 years.
+fn nanos(took: Duration) -> u64 {
+    u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn number(worker: usize) -> u32 {

@@ -41,6 +41,8 @@ pub enum Change {
     Miss(MissReason),
     /// The argument of this name has another value.
     Argument(String),
+    /// What the function reads, and says so with `depends`, is another by now: `file data/model.bin`, `env MODEL`.
+    Input(String),
 }
 
 impl RunSummary {
@@ -98,6 +100,7 @@ impl fmt::Display for Change {
         match self {
             Change::Miss(reason) => reason.fmt(f),
             Change::Argument(name) => write!(f, "argument `{name}`"),
+            Change::Input(input) => f.write_str(input),
         }
     }
 }

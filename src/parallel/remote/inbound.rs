@@ -270,6 +270,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             arguments,
             worker: self.number,
             attempts: flight.attempts + attempts,
+            took: None,
             cause,
         };
         if self.run.feed.goes_on() {

@@ -1,10 +1,11 @@
 //! Records as bytes, whole and damaged.
 
 use super::super::frame::{FrameReader, Frames, HEADER_BYTES, Header, Kind, NoHeader, Tail};
-use super::super::item::{Begin, Ended, Item, ItemId, Listed, Program, State};
+use super::super::item::{Begin, Ended, Failed, Failing, Item, ItemId, Listed, Program, State};
 use super::super::merge::Merge;
-use super::super::record::{self, Failed, KeptItem, Outcome, Record};
+use super::super::record::{self, KeptItem, Outcome, Record};
 use super::{id, listed};
+use crate::parallel::FailureKind;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -27,7 +28,9 @@ fn put(out: &mut Vec<u8>, record: &Record) {
         Record::KeptStart { items } => record::put_kept_start(out, *items),
         Record::Kept(items) => {
             record::start_kept(out);
-            items.iter().for_each(|kept| record::put_kept(out, kept.id, kept.listed, &kept.item));
+            // In the next fold it is older.
+            let younger = |item: &Item| Item { age: item.age - 1, ..item.clone() };
+            items.iter().for_each(|kept| record::put_kept(out, kept.id, kept.listed, &younger(&kept.item)));
         }
         Record::KeptEnd { listed } => record::put_kept_end(out, *listed),
     }
@@ -96,27 +99,41 @@ fn key() -> impl Strategy<Value = [u8; 40]> {
 }
 
 prop_compose! {
+    fn failed()(kind in 0..7_usize, message: String, text: String) -> Failed {
+        let kinds = [
+            FailureKind::Error,
+            FailureKind::Panic,
+            FailureKind::Timeout,
+            FailureKind::Death,
+            FailureKind::Memory,
+            FailureKind::Serialization,
+            FailureKind::Input,
+        ];
+        Failed::new(kinds[kind], &message, &text)
+    }
+}
+
+prop_compose! {
     fn an_item()(
-        id in an_id(), listed: bool, key in key(), marks: Vec<u64>, state in 0..3, panicked: bool, message: String, text: String,
-        (attempts, worker, nanos, retry_below) in any::<(u32, u32, u64, u32)>(),
+        id in an_id(), listed: bool, key in key(), marks: Vec<u64>, state in 0..3, how in failed(), under in key(),
+        (attempts, worker, nanos, retry_below) in any::<(u32, u32, u64, u32)>(), age in 1..u8::MAX,
     ) -> KeptItem {
         let failed = state == 2;
         let state = match state {
             0 => State::Waiting,
             1 => State::Done,
-            _ => State::Failed { message: message.into(), panicked },
+            _ => State::Failed(Box::new(Failing { how, under })),
         };
-        let text = if failed { text.into() } else { Box::default() };
         let retry = failed && attempts < retry_below;
-        KeptItem { id, listed, item: Item { key, marks, state, attempts, worker, nanos, text, retry, retry_below } }
+        KeptItem { id, listed, item: Item { key, marks, state, attempts, worker, nanos, retry, retry_below, age } }
     }
 }
 
 prop_compose! {
     fn outcome()(
-        id in an_id(), (attempts, worker, nanos) in any::<(u32, u32, u64)>(), failure: Option<(bool, String, String)>,
+        id in an_id(), (attempts, worker, nanos) in any::<(u32, u32, u64)>(), failure in option::of(failed()),
     ) -> Outcome {
-        let failure = failure.map(|(panicked, message, text)| Box::new(Failed::new(panicked, &message, &text)));
+        let failure = failure.map(Box::new);
         Outcome { id, attempts, worker, nanos, failure }
     }
 }
@@ -149,7 +166,7 @@ fn sample() -> Vec<Record> {
         last_ms: 6,
         id: ID,
     };
-    let failure = Some(Box::new(Failed::new(true, "no", "x = 1")));
+    let failure = Some(Box::new(Failed::new(FailureKind::Panic, "no", "x = 1")));
     let done = Outcome { id: id(1), attempts: 1, worker: 2, nanos: 3, failure: None };
     let failed = Outcome { id: id(2), failure, ..done.clone() };
     let item = Item {
@@ -159,9 +176,9 @@ fn sample() -> Vec<Record> {
         attempts: 1,
         worker: 1,
         nanos: 1,
-        text: Box::default(),
         retry: false,
         retry_below: 0,
+        age: 1,
     };
     vec![
         Record::Begin(program.clone()),
@@ -255,10 +272,10 @@ fn a_newer_format_is_told_apart() {
 
 #[test]
 fn long_texts_are_cut_between_characters() {
-    let failed = Failed::new(false, &"ä".repeat(10_000), &"€".repeat(10_000));
+    let failed = Failed::new(FailureKind::Error, &"ä".repeat(10_000), &"€".repeat(10_000));
     assert!(failed.message.len() <= (8 << 10) + 3 && failed.message.ends_with("ä…"));
     assert!(failed.text.len() <= (2 << 10) + 3 && failed.text.ends_with("€…"));
-    assert_eq!(&*Failed::new(false, "short", "x").message, "short");
+    assert_eq!(&*Failed::new(FailureKind::Error, "short", "x").message, "short");
 }
 
 proptest! {

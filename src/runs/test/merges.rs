@@ -1,10 +1,11 @@
 //! What records say together.
 
 use super::super::frame::{Header, Kind};
-use super::super::item::{Item, Program, Recorded, State};
+use super::super::item::{self, Item, Program, Recorded, State};
 use super::super::merge::Merge;
-use super::super::record::{Failed, Outcome, Record};
+use super::super::record::{Outcome, Record};
 use super::{begin, id, listed};
+use crate::parallel::FailureKind;
 
 /// What a program says of item 1.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +27,7 @@ fn record(says: Says) -> Record {
         List(code) => Record::List(vec![listed(1, code)]),
         Done(attempts) => outcome(attempts, None),
         Failed(attempts) => {
-            let failed = super::super::record::Failed::new(false, &format!("no {attempts}"), "x");
+            let failed = item::Failed::new(FailureKind::Error, &format!("no {attempts}"), "x");
             outcome(attempts, Some(Box::new(failed)))
         }
         Retry(after) => Record::Retry(vec![(id(1), after)]),
@@ -48,10 +49,9 @@ fn brief(item: &Item) -> (u8, String, u32, bool) {
     let state = match &item.state {
         State::Waiting => "waiting".to_owned(),
         State::Done => "done".to_owned(),
-        State::Failed { message, .. } => message.to_string(),
+        State::Failed(failing) => failing.how.message.to_string(),
     };
     assert_eq!(item.worker, item.attempts, "all of an item is of one outcome");
-    assert_eq!(item.text.is_empty(), !matches!(item.state, State::Failed { .. }));
     (item.key[0], state, item.attempts, item.retry)
 }
 
@@ -80,6 +80,11 @@ fn outcomes_are_merged_by_what_they_say() {
         (&[&[List(1), Done(1)], &[List(2)]], waiting(2)),
         (&[&[List(1), Done(1)], &[List(2), Failed(1)]], (2, "no 1", 1, false)),
         (&[&[List(1), Failed(5)], &[Retry(5)], &[List(2), Failed(1)]], (2, "no 1", 1, false)),
+        // A failure is known until something comes of the item under its new key.
+        (&[&[List(1), Failed(5)], &[List(2)]], (2, "no 5", 5, false)),
+        (&[&[List(1), Failed(5)], &[List(2)], &[List(1)]], (1, "no 5", 5, false)),
+        (&[&[List(1), Failed(5)], &[Retry(5)], &[List(2)]], (2, "no 5", 5, true)),
+        (&[&[List(1), Failed(5)], &[List(2), Done(1)]], done(2, 1)),
         // What failed is tried again when asked for, until it was.
         (&[&[List(1), Failed(1)], &[Retry(1)]], (1, "no 1", 1, true)),
         (&[&[List(1), Failed(1)], &[Retry(1)], &[List(1), Failed(2)]], (1, "no 2", 2, false)),
@@ -158,10 +163,11 @@ fn a_program_wrote_last_when_its_last_record_says() {
     merge.start(&Header { kind: Kind::Program, id: 1, sequence: 1 }, true, 1000);
     merge.add(program(1));
     merge.add(record(List(1)));
-    let failure = Some(Box::new(Failed::new(true, "no", "x")));
+    let failure = Some(Box::new(item::Failed::new(FailureKind::Timeout, "no", "x")));
     let outcome = Outcome { id: id(1), attempts: 1, worker: 1, nanos: 1, failure };
     merge.add(Record::Outcome { at_ms: 17, outcome });
     let recorded = merge.finish();
     assert_eq!((recorded.programs[0].last_ms, recorded.programs[0].live), (17, true));
-    assert!(matches!(recorded.items[&id(1)].state, State::Failed { panicked: true, .. }));
+    let failing = recorded.items[&id(1)].failing().unwrap();
+    assert_eq!((failing.how.kind, failing.under), (FailureKind::Timeout, [1; 40]));
 }

@@ -45,12 +45,19 @@ fn at_once() -> BeforeCommit {
     Box::new(|| Ok(()))
 }
 
+/// With what it says of items in the same words, however many folds these were in.
 fn open(cache: &Path) -> (Ledger, Recorded) {
-    Ledger::open(cache, &nightly(), at_once()).unwrap()
+    let (ledger, recorded) = Ledger::open(cache, &nightly(), at_once()).unwrap();
+    (ledger, ageless(recorded))
 }
 
 fn read(cache: &Path) -> Recorded {
-    Recorded::read(cache, &nightly()).unwrap()
+    ageless(Recorded::read(cache, &nightly()).unwrap())
+}
+
+fn ageless(mut recorded: Recorded) -> Recorded {
+    recorded.items.values_mut().for_each(|item| item.age = 0);
+    recorded
 }
 
 /// The files of the run with this extension, sorted.

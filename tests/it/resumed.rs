@@ -1,0 +1,147 @@
+//! Named runs that go on after failures, and after a change of what functions read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use larder::{Change, FailureKind, MissReason, Parallel, RunItemState, delayed};
+
+use crate::child::{self, ROLE, say, this_program};
+use crate::support::open;
+
+/// How often each function was computed.
+static COMPUTED: Mutex<BTreeMap<&str, u64>> = Mutex::new(BTreeMap::new());
+
+fn computes(name: &'static str) {
+    *COMPUTED.lock().unwrap().entry(name).or_default() += 1;
+}
+
+fn computed(name: &str) -> u64 {
+    COMPUTED.lock().unwrap().get(name).copied().unwrap_or(0)
+}
+
+static REFUSES: AtomicBool = AtomicBool::new(true);
+
+/// Its errors are results.
+#[larder::task(store(err))]
+fn picky(id: u64) -> Result<u64, String> {
+    computes("picky");
+    if id == 2 && REFUSES.load(SeqCst) { Err("not two".to_owned()) } else { Ok(id * 10) }
+}
+
+#[test]
+fn an_error_that_is_stored_is_a_failure_of_the_run_until_it_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = open(dir.path());
+    let run = Parallel::new().n_jobs(2).named("picky", &memory).unwrap();
+    let calls = || (0..5).map(|id| delayed!(picky(id)));
+    let outcome = run.run(calls()).unwrap();
+    assert_eq!((outcome.computed(), outcome.failures().len(), outcome.unkept(), computed("picky")), (4, 1, 0, 5));
+
+    let as_before = "4 reused, 0 changed, 0 new, 0 gone, 1 failed before and not tried again";
+    for forgotten in [false, true] {
+        if forgotten {
+            // What the cache has, the next ledger is told.
+            memory.remove_run("picky").unwrap();
+        }
+        let outcome = run.run(calls()).unwrap();
+        assert_eq!(outcome.summary().to_string(), as_before, "{forgotten}");
+        let failure = &outcome.failures()[0];
+        assert_eq!((failure.index(), failure.kind(), failure.attempts()), (2, FailureKind::Error, 1));
+        assert_eq!(failure.arguments(), Some("id = 2"));
+        assert!(failure.message().starts_with("not two (it failed in an earlier run, after 1 attempt; "), "{failure}");
+        let details = memory.run("picky").unwrap();
+        assert_eq!((details.info.done, details.info.failed), (4, 1), "{forgotten}");
+        assert_eq!(computed("picky"), 5);
+    }
+    // In vain, and then not.
+    for (refuses, failures, times) in [(true, 1, 6), (false, 0, 7)] {
+        REFUSES.store(refuses, SeqCst);
+        assert_eq!(memory.retry_run("picky").unwrap(), 1);
+        let outcome = run.run(calls()).unwrap();
+        assert_eq!((outcome.failures().len(), computed("picky")), (failures, times));
+    }
+    assert_eq!(run.run(calls()).unwrap().into_values().unwrap(), [0, 10, 20, 30, 40]);
+    assert_eq!(computed("picky"), 7);
+}
+
+static IS_QUICK: AtomicBool = AtomicBool::new(false);
+
+/// What it gives too late is a result all the same: so it gives none.
+#[larder::task]
+fn slow_once(id: u64) -> u64 {
+    if id != 1 || IS_QUICK.load(SeqCst) {
+        return id;
+    }
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(120) {
+        std::hint::spin_loop();
+    }
+    panic!("too late")
+}
+
+#[test]
+fn how_an_item_failed_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = open(dir.path());
+    let run = Parallel::new().n_jobs(2).timeout_per_task(Duration::from_millis(40)).named("slow", &memory).unwrap();
+    let calls = || (0..4).map(|id| delayed!(slow_once(id)));
+    assert_eq!(run.run(calls()).unwrap().failures()[0].kind(), FailureKind::Timeout);
+    let outcome = run.run(calls()).unwrap();
+    assert_eq!((outcome.failures()[0].index(), outcome.failures()[0].kind()), (1, FailureKind::Timeout));
+    let details = memory.run("slow").unwrap();
+    let failed = details.failed().next().unwrap();
+    assert!(matches!(failed.state, RunItemState::Failed { kind: FailureKind::Timeout, .. }), "{failed:?}");
+    assert_eq!(failed.took, Some(Duration::from_millis(40)), "the limit is what it was given");
+    IS_QUICK.store(true, SeqCst);
+    assert!(run.only_failed(true).run(calls()).unwrap().is_complete());
+}
+
+#[larder::task(depends(file = "model.bin"))]
+fn by_model(x: u64) -> u64 {
+    x
+}
+
+/// What a child does: a run of so many items.
+#[test]
+fn a_child_runs_what_depends_on_a_file() {
+    let Some((role, cache)) = child::role() else { return };
+    let memory = open(Path::new(&cache));
+    let items: u64 = role.parse().unwrap();
+    let run = Parallel::new().n_jobs(2).named("models", &memory).unwrap();
+    let outcome = run.run((0..items).map(|x| delayed!(by_model(x)))).unwrap();
+    assert!(outcome.is_complete());
+    for (change, _) in &outcome.summary().changed {
+        assert!(matches!(change, Change::Input(_) | Change::Miss(MissReason::Forgotten)), "{change:?}");
+    }
+    say(&format!("summary: {}; {}", outcome.summary(), outcome.computed()));
+}
+
+#[test]
+fn a_file_that_changed_is_why_results_do_not_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = |items: &str| {
+        let output = Command::new(this_program())
+            .args(["--exact", "resumed::a_child_runs_what_depends_on_a_file", "--nocapture"])
+            .env(ROLE, format!("{items} {}", dir.path().join("cache").display()))
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let summary = said.lines().find_map(|line| line.strip_prefix("summary: "));
+        summary.unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&output.stderr))).to_owned()
+    };
+    let model = dir.path().join("model.bin");
+    fs::write(&model, "one").unwrap();
+    assert_eq!(summary("20"), "0 reused, 0 changed, 20 new, 0 gone; 20");
+    fs::write(&model, "two").unwrap();
+    assert_eq!(summary("22"), "0 reused, 20 changed (file model.bin), 2 new, 0 gone; 22");
+    assert_eq!(summary("22"), "22 reused, 0 changed, 0 new, 0 gone; 0");
+    // What there was with the first one is still there.
+    fs::write(&model, "one").unwrap();
+    assert_eq!(summary("22"), "20 reused, 2 changed (file model.bin), 0 new, 0 gone; 2");
+}
