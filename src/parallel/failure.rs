@@ -178,7 +178,7 @@ impl Failure {
     }
 
     /// How often it was run: more than once only with [`Parallel::retries`](crate::Parallel::retries), and 0 if the input
-    /// did not give the item. What is told of a failure is told of the last attempt.
+    /// did not give the item, or another program of a [named run](crate::NamedRun) has seen it fail. What is told of a failure is told of the last attempt.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }

@@ -25,6 +25,8 @@ pub(super) struct Ended {
 pub(super) trait Recorder: fmt::Debug + Send + Sync {
     /// An item has its result.
     fn done(&self, ended: Ended);
-    /// An item failed for good.
+    /// An item failed for good; or [elsewhere](Recorder::failed_elsewhere), and had no attempt here.
     fn failed(&self, failure: &Failure);
+    /// Asked before an item is run: whether another program has seen it fail since this run began, and so it is not to be run.
+    fn failed_elsewhere(&self, index: usize, worker: usize) -> Option<Failure>;
 }

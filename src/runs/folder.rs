@@ -69,7 +69,7 @@ pub(super) struct Segment {
 impl Segment {
     /// # Errors
     /// It cannot be read, or is of a newer release.
-    fn open(path: PathBuf) -> io::Result<Segment> {
+    pub(super) fn open(path: PathBuf) -> io::Result<Segment> {
         let file = File::open(&path)?;
         let unreadable = |error| about(&path, "cannot be read", error);
         // Before anything is read: what is dead now does not grow.
@@ -106,7 +106,7 @@ impl Segment {
 }
 
 /// Whether someone holds the lock of this file.
-fn is_held(file: &File) -> io::Result<bool> {
+pub(super) fn is_held(file: &File) -> io::Result<bool> {
     match file.try_lock_shared() {
         Ok(()) => file.unlock().map(|()| false),
         Err(TryLockError::WouldBlock) => Ok(true),
@@ -149,6 +149,11 @@ pub(super) fn segments(dir: &Path) -> io::Result<Vec<Segment>> {
     }
     let what = format!("`{}` of the ledger changes faster than it can be read: try again", dir.display());
     Err(io::Error::new(ErrorKind::WouldBlock, what))
+}
+
+/// The paths of all segments of a run, sorted.
+pub(super) fn paths(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    list(dir, SEGMENT)
 }
 
 /// The files of a folder with this extension, sorted.

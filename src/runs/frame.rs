@@ -160,7 +160,17 @@ enum Next {
 impl<R: Read> FrameReader<R> {
     /// Of what stands behind the header of the segment of this id.
     pub(super) fn new(bytes: R, id: u64) -> FrameReader<R> {
-        FrameReader { bytes, id, at: HEADER_BYTES as u64, payload: Vec::new() }
+        FrameReader::at(bytes, id, HEADER_BYTES as u64)
+    }
+
+    /// The same, of what stands at a [place](FrameReader::place) and behind it.
+    pub(super) fn at(bytes: R, id: u64, at: u64) -> FrameReader<R> {
+        FrameReader { bytes, id, at, payload: Vec::new() }
+    }
+
+    /// Where the next frame begins.
+    pub(super) fn place(&self) -> u64 {
+        self.at
     }
 
     /// Gives each payload to `take` until it refuses one, which then counts as altered.

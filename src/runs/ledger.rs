@@ -7,8 +7,9 @@ use std::sync::Mutex;
 use super::commit::{BeforeCommit, Committer, Kept};
 use super::fold::{self, RECORD_BYTES};
 use super::folder::{self, NewSegment};
+use super::follow::Follower;
 use super::frame::Kind;
-use super::item::{Begin, Ended, Failed, ItemId, Listed, Program, Recorded};
+use super::item::{Begin, Ended, Failing, ItemId, Listed, Program, Recorded};
 use super::log::Log;
 use super::name::Name;
 use super::read::Survey;
@@ -23,6 +24,7 @@ const TRIES: usize = 10;
 pub(crate) struct Ledger {
     id: u64,
     committer: Committer,
+    others: Follower,
     /// Why segments could not be folded, which loses nothing.
     not_folded: Option<io::Error>,
     /// A write that did not reach the segment before any item was done.
@@ -43,8 +45,10 @@ impl Ledger {
         let survey = Survey::of(&dir, Some(header.id))?;
         let not_folded = fold::fold(&dir, &survey).err();
         let committer = Committer::start(Log::new(Box::new(file), header.id), before_commit)?;
-        let ledger = Ledger { id: header.id, committer, not_folded, not_begun: Mutex::default() };
-        Ok((ledger, survey.recorded))
+        let Survey { recorded, segments } = survey;
+        let others = Follower::new(&dir, header.id, segments);
+        let ledger = Ledger { id: header.id, committer, others, not_folded, not_begun: Mutex::default() };
+        Ok((ledger, recorded))
     }
 
     /// Tells what this program takes part with, and its list; once more to replace them.
@@ -100,8 +104,13 @@ impl Ledger {
     }
 
     /// The item failed. `attempts` as in [`done`](Ledger::done): a failure counts only if it has more than the last one.
-    pub(crate) fn failed(&self, id: ItemId, attempts: u32, worker: u32, nanos: u64, how: Failed) {
-        self.committer.add(Outcome { id, attempts, worker, nanos, failure: Some(Box::new(how)) });
+    pub(crate) fn failed(&self, id: ItemId, attempts: u32, worker: u32, nanos: u64, failing: Failing) {
+        self.committer.add(Outcome { id, attempts, worker, nanos, failure: Some(Box::new(failing)) });
+    }
+
+    /// What other programs see fail.
+    pub(crate) fn others(&self) -> &Follower {
+        &self.others
     }
 
     /// Records that are written: they survive `kill -9`, and a power loss 200 ms later.

@@ -7,7 +7,7 @@
 use std::collections::hash_map::Entry;
 
 use super::frame::{Header, Kind};
-use super::item::{Failing, Item, ItemId, KeyBytes, Listed, Program, Recorded, State};
+use super::item::{Item, ItemId, KeyBytes, Listed, Program, Recorded, State};
 use super::record::{KeptItem, Outcome, Record};
 
 /// An item's id and key in a list, the shortest way to name one: no segment names more items than it has room for.
@@ -187,14 +187,14 @@ impl Item {
         let Outcome { id: _, attempts, worker, nanos, failure } = outcome;
         let state = match failure {
             None => State::Done,
-            Some(how) => State::Failed(Box::new(Failing { how: *how, under: self.key })),
+            Some(failing) => State::Failed(failing),
         };
-        // Whoever ran it may not have known of a failure under an earlier key, nor did who asked for another attempt know of this.
-        let is_of_another = self.failing().is_some_and(|failing| failing.under != self.key);
-        if is_of_another {
+        // Whoever ran it may not have known of a failure under another key, nor did who asked for another attempt know of this.
+        let was_another = self.failing().is_some_and(|failing| failing.under != self.key);
+        if was_another {
             self.retry_below = 0;
         }
-        if is_of_another || Item::rank(&state, attempts) > Item::rank(&self.state, self.attempts) {
+        if was_another || Item::rank(&state, attempts) > Item::rank(&self.state, self.attempts) {
             (self.state, self.attempts, self.worker, self.nanos) = (state, attempts, worker, nanos);
         }
         self.settle();

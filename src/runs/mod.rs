@@ -16,12 +16,14 @@
 //! log.rs      this program's segment: appended to, mended after a write that failed
 //! commit.rs   the thread that writes groups of records
 //! ledger.rs   the ledger of a program that takes part
+//! follow.rs   what other programs write meanwhile
 //! request.rs  what is done to a run from outside: retry, remove
 //! ```
 
 mod commit;
 mod fold;
 mod folder;
+mod follow;
 mod frame;
 mod item;
 mod ledger;
@@ -33,9 +35,9 @@ mod record;
 mod request;
 
 pub(crate) use commit::Kept;
-pub(crate) use item::{Begin, Ended, Failed, Ids, Item, ItemId, Listed, Program, Recorded, State};
 #[cfg(test)]
-pub(crate) use item::{Failing, Items};
+pub(crate) use item::Items;
+pub(crate) use item::{Begin, Ended, Failed, Failing, Ids, Item, ItemId, Listed, Program, Recorded, State};
 pub(crate) use ledger::Ledger;
 pub(crate) use name::Name;
 pub(crate) use read::names;

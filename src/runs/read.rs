@@ -24,6 +24,8 @@ pub(super) struct Survey {
 pub(super) struct Seen {
     pub(super) segment: Segment,
     pub(super) tail: Tail,
+    /// Where the next frame would begin.
+    pub(super) end: u64,
 }
 
 impl Survey {
@@ -38,7 +40,7 @@ impl Survey {
             if segment.header.is_some_and(|header| Some(header.id) == except) {
                 continue;
             }
-            let tail = merge.read(&segment)?;
+            let (tail, end) = merge.read(&segment)?;
             match tail {
                 Tail::Whole => {}
                 // Its writer may be at it just now.
@@ -46,7 +48,7 @@ impl Survey {
                 Tail::Cut => merge.add_damaged(1),
                 Tail::Altered(records) => merge.add_damaged(records),
             }
-            segments.push(Seen { segment, tail });
+            segments.push(Seen { segment, tail, end });
         }
         Ok(Survey { recorded: merge.finish(), segments })
     }
@@ -59,21 +61,24 @@ impl Survey {
 }
 
 impl Merge {
-    fn read(&mut self, segment: &Segment) -> io::Result<Tail> {
+    /// Answers how the reading ended, and where.
+    fn read(&mut self, segment: &Segment) -> io::Result<(Tail, u64)> {
         let Some(header) = segment.header else {
             // One that is empty lost its first bytes to a power loss, and never had more.
-            return Ok(if segment.bytes == 0 { Tail::Whole } else { Tail::Altered(1) });
+            return Ok((if segment.bytes == 0 { Tail::Whole } else { Tail::Altered(1) }, 0));
         };
         self.start(&header, segment.live, segment.bytes);
         let bytes = BufReader::with_capacity(STEP_BYTES, &segment.file);
-        let read = FrameReader::new(bytes, header.id).read(|payload| match Record::parse(payload) {
+        let mut frames = FrameReader::new(bytes, header.id);
+        let read = frames.read(|payload| match Record::parse(payload) {
             Some(record) => {
                 self.add(record);
                 true
             }
             None => false,
         });
-        read.map_err(|error| folder::about(&segment.path, "cannot be read", error))
+        let tail = read.map_err(|error| folder::about(&segment.path, "cannot be read", error))?;
+        Ok((tail, frames.place()))
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Outcome {
     pub(super) worker: u32,
     pub(super) nanos: u64,
     /// `None`: it is done.
-    pub(super) failure: Option<Box<Failed>>,
+    pub(super) failure: Option<Box<Failing>>,
 }
 
 /// An item as a fold keeps it.
@@ -155,15 +155,16 @@ pub(super) fn put_outcome(out: &mut Vec<u8>, at_ms: u64, outcome: &Outcome) {
     out.extend_from_slice(&outcome.attempts.to_le_bytes());
     out.extend_from_slice(&outcome.worker.to_le_bytes());
     out.extend_from_slice(&outcome.nanos.to_le_bytes());
-    if let Some(failed) = &outcome.failure {
-        put_failed(out, failed);
+    if let Some(failing) = &outcome.failure {
+        put_failing(out, failing);
     }
 }
 
-fn put_failed(out: &mut Vec<u8>, failed: &Failed) {
-    let Failed { kind, message, text } = failed;
+fn put_failing(out: &mut Vec<u8>, failing: &Failing) {
+    let Failing { how: Failed { kind, message, text }, under } = failing;
     let kind = KINDS.iter().position(|known| known == kind).unwrap_or_default();
     out.push(kind as u8);
+    out.extend_from_slice(under);
     put_block(out, message.as_bytes());
     put_block(out, text.as_bytes());
 }
@@ -208,8 +209,7 @@ pub(super) fn put_kept(out: &mut Vec<u8>, id: ItemId, listed: bool, item: &Item)
     out.extend_from_slice(&nanos.to_le_bytes());
     out.extend_from_slice(&retry_below.to_le_bytes());
     if let State::Failed(failing) = state {
-        put_failed(out, &failing.how);
-        out.extend_from_slice(&failing.under);
+        put_failing(out, failing);
     }
 }
 
@@ -218,6 +218,11 @@ pub(super) fn put_kept_end(out: &mut Vec<u8>, listed: bool) {
 }
 
 impl Record {
+    /// Whether these are the bytes of what came of an item.
+    pub(super) fn is_outcome(bytes: &[u8]) -> bool {
+        matches!(bytes.first(), Some(&DONE | &FAILED))
+    }
+
     /// The record of these bytes, if they are one to their end.
     pub(super) fn parse(bytes: &[u8]) -> Option<Record> {
         let mut reader = Reader::new(bytes);
@@ -296,13 +301,14 @@ fn key_and_marks(reader: &mut Reader<'_>) -> Option<(KeyBytes, Vec<u64>)> {
 fn outcome(reader: &mut Reader<'_>, failed: bool) -> Option<Outcome> {
     let id = ItemId(reader.array()?);
     let (attempts, worker, nanos) = (reader.u32()?, reader.u32()?, reader.u64()?);
-    let failure = if failed { Some(Box::new(how_failed(reader)?)) } else { None };
+    let failure = if failed { Some(Box::new(failing(reader)?)) } else { None };
     Some(Outcome { id, attempts, worker, nanos, failure })
 }
 
-fn how_failed(reader: &mut Reader<'_>) -> Option<Failed> {
+fn failing(reader: &mut Reader<'_>) -> Option<Failing> {
     let kind = *KINDS.get(usize::from(reader.u8()?))?;
-    Some(Failed { kind, message: reader.text()?.into(), text: reader.text()?.into() })
+    let under = reader.array()?;
+    Some(Failing { how: Failed { kind, message: reader.text()?.into(), text: reader.text()?.into() }, under })
 }
 
 fn kept(reader: &mut Reader<'_>) -> Option<KeptItem> {
@@ -314,7 +320,7 @@ fn kept(reader: &mut Reader<'_>) -> Option<KeptItem> {
     let state = match flags & (IS_DONE | IS_FAILED) {
         0 => State::Waiting,
         IS_DONE => State::Done,
-        IS_FAILED => State::Failed(Box::new(Failing { how: how_failed(reader)?, under: reader.array()? })),
+        IS_FAILED => State::Failed(Box::new(failing(reader)?)),
         _ => return None,
     };
     let age = age.saturating_add(1);

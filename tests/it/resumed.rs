@@ -1,14 +1,15 @@
 //! Named runs that go on after failures, and after a change of what functions read.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use larder::{Change, FailureKind, MissReason, Parallel, RunItemState, delayed};
+use larder::{Backend, BatchSize, Change, FailureKind, MissReason, Order, Parallel, RunItemState, delayed};
 
 use crate::child::{self, ROLE, say, this_program};
 use crate::support::open;
@@ -144,4 +145,66 @@ fn a_file_that_changed_is_why_results_do_not_hold() {
     // What there was with the first one is still there.
     fs::write(&model, "one").unwrap();
     assert_eq!(summary("22"), "20 reused, 2 changed (file model.bin), 0 new, 0 gone; 2");
+}
+
+/// Item 0 waits for the other program, 9 waits until the first one has written down that an item failed; and 1 fails.
+#[larder::task(ignore(dir))]
+fn together(id: u64, dir: &Path) -> Result<u64, String> {
+    let mut log = OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
+    log.write_all(format!("{id};").as_bytes()).unwrap();
+    let computed = |item: &str| fs::read_to_string(dir.join("log")).unwrap().split(';').any(|id| id == item);
+    match id {
+        0 => {
+            while !computed("9") {
+                std::thread::yield_now();
+            }
+        }
+        1 => return Err("the bridge is up".to_owned()),
+        9 => {
+            let memory = open(&dir.join("cache"));
+            while memory.run("together").unwrap().info.failed == 0 {
+                std::thread::yield_now();
+            }
+            // Programs look at each other's ledgers every few milliseconds.
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(50) {
+                std::hint::spin_loop();
+            }
+        }
+        _ => {}
+    }
+    Ok(id)
+}
+
+#[test]
+fn what_fails_in_one_program_is_not_tried_in_another() {
+    let processes = if cfg!(all(unix, feature = "auto-worker")) { Some(Backend::Processes) } else { None };
+    for backend in [Some(Backend::Threads), processes].into_iter().flatten() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = open(&dir.path().join("cache"));
+        let run = |items: &[u64]| {
+            let parallel = Parallel::new().n_jobs(1).backend(backend).batch_size(BatchSize::Fixed(1));
+            let run = parallel.named("together", &memory).unwrap().order(Order::Input);
+            run.run(items.iter().map(|id| delayed!(together(*id, dir.path())))).unwrap()
+        };
+        let log = || fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+        let (first, second) = std::thread::scope(|scope| {
+            let first = scope.spawn(|| run(&[0, 1, 2]));
+            while !log().starts_with("0;") {
+                std::thread::yield_now();
+            }
+            let second = run(&[9, 1, 3]);
+            (first.join().unwrap(), second)
+        });
+        assert_eq!(log().split(';').filter(|id| *id == "1").count(), 1, "{backend:?}: {}", log());
+        for (outcome, attempts) in [(first, 1), (second, 0)] {
+            let failure = &outcome.failures()[0];
+            assert_eq!((outcome.failures().len(), failure.index(), failure.attempts()), (1, 1, attempts), "{failure}");
+            assert!(failure.message().starts_with("the bridge is up"), "{failure}");
+            assert!(failure.arguments().unwrap().starts_with("id = 1, dir = "), "{failure}");
+            assert_eq!(outcome.results().iter().flatten().count(), 2);
+        }
+        let details = memory.run("together").unwrap();
+        assert_eq!(details.failed().map(|item| item.attempts).collect::<Vec<_>>(), [1], "and so says the ledger");
+    }
 }

@@ -121,6 +121,10 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
         let Place { index, worker, attempts } = at;
         let mut trace = None;
         let recorder = self.feed.recorder();
+        if let Some(failure) = recorder.and_then(|recorder| recorder.failed_elsewhere(index, worker)) {
+            discard([item].into_iter());
+            return Ran::Failed(failure);
+        }
         let start = (clock.is_some() || recorder.is_some()).then(Instant::now);
         let safe = if recorder.is_some() { Safe::ByRun } else { Safe::ByCall };
         let observed = Observed::begin(self.meter, worker, index, safe);

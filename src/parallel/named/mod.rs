@@ -26,7 +26,7 @@ use super::outcome::Outcome;
 use super::record::Recorder;
 use crate::error::{Error, Result};
 use crate::memory::{Cached, Memory, NotStoredReason, Stats};
-use crate::runs::{Begin, Ended, Item, Ledger, Listed, Name, Recorded, State};
+use crate::runs::{Begin, Ended, Failing, Item, Ledger, Listed, Name, Recorded, State};
 use crate::task::{Delayed, Task};
 use look::Looked;
 use record::Writer;
@@ -42,7 +42,8 @@ use survey::{Has, Known, Signature, Todo, Wanted};
 /// - Items are known by function and arguments. So the list may be in another order the next time, longer, shorter, or of
 ///   other items, and the [summary](RunSummary) says what was reused, what changed and why, what is new, and what is gone.
 /// - What failed is kept with its message and its attempts, and tried again only when that is asked for.
-/// - A second program with a run of this name, on the same cache, takes the items that nobody has taken, at the same time.
+/// - A second program with a run of this name, on the same cache, takes the items that nobody has taken, at the same time. What
+///   has failed in the one is not tried in the other, some milliseconds later.
 ///
 /// Not promised: that a function with side effects has them once. Results that are not stored (`None`, unless the function says
 /// `store(none)`) are computed in each run.
@@ -226,7 +227,7 @@ impl NamedRun {
             key: all[*index].who.key,
             attempts: items[*index].map_or(0, |item| item.attempts),
         });
-        let writer = Arc::new(Writer::new(Arc::clone(&ledger), self.memory.clone(), writes.collect()));
+        let writer = Arc::new(Writer::new(Arc::clone(&ledger), self.memory.clone(), T::NAME, writes.collect()));
         let mut parallel = self.parallel.clone();
         parallel.options.recorder = Some(Arc::clone(&writer) as Arc<dyn Recorder>);
         let ran = match wanted.is_empty() {
@@ -383,7 +384,8 @@ fn tell_of_cache(ledger: &Ledger, known: &Known, item: Option<&Item>) {
             ledger.done(known.id(), attempts, 0, 0);
         }
         Has::Failure(how) if item.and_then(Item::failing).is_none_or(|failing| failing.under != key) => {
-            ledger.failed(known.id(), attempts.saturating_add(1), 0, 0, (**how).clone());
+            let failing = Failing { how: (**how).clone(), under: key };
+            ledger.failed(known.id(), attempts.saturating_add(1), 0, 0, failing);
         }
         _ => {}
     }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::super::failure::Failure;
+use super::super::failure::{Cause, Failure, Lost};
 use super::super::record::{Ended, Recorder};
 use crate::memory::Memory;
-use crate::runs::{Failed, ItemId, Ledger};
+use crate::runs::{Failed, Failing, ItemId, Ledger};
 use crate::store::EntryKey;
 
 /// Writes down what comes of the items of one run.
 pub(super) struct Writer {
     ledger: Arc<Ledger>,
     memory: Memory,
+    task: &'static str,
     /// By their places in the run, which are not those in the list.
     items: Vec<Item>,
     loaded: AtomicU64,
@@ -30,8 +31,8 @@ pub(super) struct Item {
 }
 
 impl Writer {
-    pub(super) fn new(ledger: Arc<Ledger>, memory: Memory, items: Vec<Item>) -> Writer {
-        Writer { ledger, memory, items, loaded: AtomicU64::new(0), unkept: AtomicU64::new(0) }
+    pub(super) fn new(ledger: Arc<Ledger>, memory: Memory, task: &'static str, items: Vec<Item>) -> Writer {
+        Writer { ledger, memory, task, items, loaded: AtomicU64::new(0), unkept: AtomicU64::new(0) }
     }
 
     /// Items that had a result when their turn came.
@@ -60,9 +61,35 @@ impl Recorder for Writer {
 
     fn failed(&self, failure: &Failure) {
         let Some(item) = self.items.get(failure.index) else { return };
+        if failure.attempts() == 0 {
+            // The ledger has it from who saw it fail.
+            return;
+        }
         let attempts = item.attempts.saturating_add(failure.attempts().max(1));
         let how = Failed::new(failure.kind(), failure.message(), failure.arguments().unwrap_or_default());
-        self.ledger.failed(item.id, attempts, number(failure.worker), nanos(failure.took.unwrap_or_default()), how);
+        let failing = Failing { how, under: *item.key.as_bytes() };
+        self.ledger.failed(item.id, attempts, number(failure.worker), nanos(failure.took.unwrap_or_default()), failing);
+    }
+
+    fn failed_elsewhere(&self, index: usize, worker: usize) -> Option<Failure> {
+        let item = self.items.get(index)?;
+        let (attempts, failing) = self.ledger.others().failed(item.id)?;
+        let is_this = failing.under == *item.key.as_bytes() && attempts > item.attempts;
+        is_this.then(|| {
+            let Failed { kind, message, text } = failing.how;
+            let message = format!(
+                "{message} (it failed in another program of this run; to try it again, use `retry_failed(true)` in a run to come)"
+            );
+            Failure {
+                index,
+                task: Some(self.task),
+                arguments: Some(text.into()),
+                worker,
+                attempts: 0,
+                took: None,
+                cause: Cause::Lost(Lost { kind, message }),
+            }
+        })
     }
 }
 

@@ -273,6 +273,11 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             took: None,
             cause,
         };
+        self.give_up(flight, failure);
+    }
+
+    /// Reports an item as failed for good.
+    pub(super) fn give_up(&self, flight: Flight<'s, W>, failure: Failure) {
         if self.run.feed.goes_on() {
             // It is over, as the others are: a run that goes on comes to the end of its bar.
             self.count(1);

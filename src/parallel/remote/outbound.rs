@@ -52,7 +52,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
                     (None, _) => return None,
                 },
             };
-            let flight = self.without_known(flight);
+            let flight = self.without_failing(self.without_known(flight));
             if !flight.items.is_empty() {
                 return Some(flight);
             }
@@ -112,6 +112,26 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         self.count(known as u64);
         // Behind the last stretch there is nothing, which is what is left if all is known.
         first_unknown.unwrap_or(rest)
+    }
+
+    /// Gives up what another program of the run has seen fail, up to the first stretch of other items, which it answers. What is
+    /// behind that is given back.
+    fn without_failing(&self, mut flight: Flight<'s, W>) -> Flight<'s, W> {
+        let Some(recorder) = self.run.feed.recorder() else { return flight };
+        loop {
+            let first = flight.start;
+            let failing = (first..first + flight.items.len())
+                .find_map(|index| Some((index, recorder.failed_elsewhere(index, self.number)?)));
+            let Some((index, failure)) = failing else { return flight };
+            let (front, behind) = flight.split(index - first);
+            if !front.items.is_empty() {
+                behind.give_back(&mut self.run.feed.turn());
+                return front;
+            }
+            let (failed, rest) = behind.split(1);
+            self.give_up(failed, failure);
+            flight = rest;
+        }
     }
 
     /// Which items of a batch the memory has.

@@ -4,7 +4,7 @@ use super::super::frame::{FrameReader, Frames, HEADER_BYTES, Header, Kind, NoHea
 use super::super::item::{Begin, Ended, Failed, Failing, Item, ItemId, Listed, Program, State};
 use super::super::merge::Merge;
 use super::super::record::{self, KeptItem, Outcome, Record};
-use super::{id, listed};
+use super::{failing, id, listed};
 use crate::parallel::FailureKind;
 use proptest::collection::vec;
 use proptest::option;
@@ -131,9 +131,9 @@ prop_compose! {
 
 prop_compose! {
     fn outcome()(
-        id in an_id(), (attempts, worker, nanos) in any::<(u32, u32, u64)>(), failure in option::of(failed()),
+        id in an_id(), (attempts, worker, nanos) in any::<(u32, u32, u64)>(), failure in option::of((failed(), key())),
     ) -> Outcome {
-        let failure = failure.map(Box::new);
+        let failure = failure.map(|(how, under)| Box::new(Failing { how, under }));
         Outcome { id, attempts, worker, nanos, failure }
     }
 }
@@ -166,7 +166,7 @@ fn sample() -> Vec<Record> {
         last_ms: 6,
         id: ID,
     };
-    let failure = Some(Box::new(Failed::new(FailureKind::Panic, "no", "x = 1")));
+    let failure = Some(Box::new(failing(FailureKind::Panic, "no", "x = 1", 1)));
     let done = Outcome { id: id(1), attempts: 1, worker: 2, nanos: 3, failure: None };
     let failed = Outcome { id: id(2), failure, ..done.clone() };
     let item = Item {

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::super::fold;
 use super::super::folder;
-use super::super::item::{Ended, Failed, Recorded, State};
+use super::super::item::{Ended, Recorded, State};
 use super::super::read::Survey;
 use super::super::request;
-use super::{begin, files, id, list, nightly, open, read};
+use super::{begin, failing, files, id, list, nightly, open, read};
 use crate::parallel::FailureKind;
 
 /// A run of five programs, with another code in the middle, failures, and a request: six segments.
@@ -18,19 +18,19 @@ fn history(cache: &Path) {
     let (first, _) = open(cache);
     first.begin(&begin(5), &mut list(0..5, 1)).unwrap();
     (0..4).for_each(|number| first.done(id(number), 1, 0, 100));
-    first.failed(id(4), 1, 1, 7, Failed::new(FailureKind::Panic, "no", "x = 4"));
+    first.failed(id(4), 1, 1, 7, failing(FailureKind::Panic, "no", "x = 4", 1));
     first.end(&Ended { computed: 4, failed: 1, complete: true, ..Ended::default() });
     let (second, _) = open(cache);
     second.begin(&begin(6), &mut list(0..6, 2)).unwrap();
     second.done(id(0), 1, 0, 200);
-    second.failed(id(1), 2, 0, 200, Failed::new(FailureKind::Error, "not yet", "x = 1"));
+    second.failed(id(1), 2, 0, 200, failing(FailureKind::Error, "not yet", "x = 1", 2));
     drop(second);
     assert_eq!(request::retry(cache, &nightly(), None).unwrap(), 2);
     let (third, _) = open(cache);
     third.begin(&begin(7), &mut list(1..8, 1)).unwrap();
     third.done(id(2), 1, 3, 300);
-    third.failed(id(5), 1, 3, 300, Failed::new(FailureKind::Memory, "never", "x = 5"));
-    third.failed(id(6), 1, 3, 300, Failed::new(FailureKind::Timeout, "for now", "x = 6"));
+    third.failed(id(5), 1, 3, 300, failing(FailureKind::Memory, "never", "x = 5", 1));
+    third.failed(id(6), 1, 3, 300, failing(FailureKind::Timeout, "for now", "x = 6", 1));
     drop(third);
     assert_eq!(request::retry(cache, &nightly(), Some(&[id(6), id(2), id(99)])).unwrap(), 1);
     // It only began to list.
@@ -91,12 +91,12 @@ fn check(recorded: &Recorded) {
     assert!(recorded.programs.iter().all(|program| !program.live && program.last_ms >= program.started_at_ms));
     let state = |number: u64| &recorded.items[&id(number)];
     assert_eq!((state(0).key, &state(0).state, state(0).nanos), ([2; 40], &State::Done, 200));
-    let failing = |number: u64| state(number).failing().map(|failing| (failing.under, failing.how.kind));
-    assert_eq!((state(1).key, failing(1), state(1).retry), ([1; 40], Some(([2; 40], FailureKind::Error)), true));
-    assert_eq!((state(4).key, failing(4), state(4).retry), ([1; 40], Some(([1; 40], FailureKind::Panic)), true));
+    let fails = |number: u64| state(number).failing().map(|failing| (failing.under, failing.how.kind));
+    assert_eq!((state(1).key, fails(1), state(1).retry), ([1; 40], Some(([2; 40], FailureKind::Error)), true));
+    assert_eq!((state(4).key, fails(4), state(4).retry), ([1; 40], Some(([1; 40], FailureKind::Panic)), true));
     assert_eq!((state(2).key, &state(2).state, state(2).worker), ([1; 40], &State::Done, 3));
-    assert_eq!((failing(5), state(5).retry), (Some(([1; 40], FailureKind::Memory)), false));
-    assert_eq!((failing(6), state(6).retry), (Some(([1; 40], FailureKind::Timeout)), true));
+    assert_eq!((fails(5), state(5).retry), (Some(([1; 40], FailureKind::Memory)), false));
+    assert_eq!((fails(6), state(6).retry), (Some(([1; 40], FailureKind::Timeout)), true));
     assert_eq!(state(8).marks, [8, 7]);
 }
 

@@ -1,7 +1,7 @@
 //! What records say together.
 
 use super::super::frame::{Header, Kind};
-use super::super::item::{self, Item, Program, Recorded, State};
+use super::super::item::{self, Failing, Item, Program, Recorded, State};
 use super::super::merge::Merge;
 use super::super::record::{Outcome, Record};
 use super::{begin, id, listed};
@@ -18,7 +18,8 @@ enum Says {
 }
 use Says::*;
 
-fn record(says: Says) -> Record {
+/// In the segment of a program that runs this code.
+fn record(says: Says, code: u8) -> Record {
     let outcome = |attempts, failure| Record::Outcome {
         at_ms: 1,
         outcome: Outcome { id: id(1), attempts, worker: attempts, nanos: 1, failure },
@@ -27,8 +28,8 @@ fn record(says: Says) -> Record {
         List(code) => Record::List(vec![listed(1, code)]),
         Done(attempts) => outcome(attempts, None),
         Failed(attempts) => {
-            let failed = item::Failed::new(FailureKind::Error, &format!("no {attempts}"), "x");
-            outcome(attempts, Some(Box::new(failed)))
+            let how = item::Failed::new(FailureKind::Error, &format!("no {attempts}"), "x");
+            outcome(attempts, Some(Box::new(Failing { how, under: [code; 40] })))
         }
         Retry(after) => Record::Retry(vec![(id(1), after)]),
     }
@@ -39,7 +40,13 @@ fn merged(segments: &[&[Says]]) -> Recorded {
     for (at, says) in segments.iter().enumerate() {
         let id = at as u64 + 1;
         merge.start(&Header { kind: Kind::Program, id, sequence: id }, false, 1000);
-        says.iter().for_each(|says| merge.add(record(*says)));
+        let mut code = 0;
+        for says in *says {
+            if let List(listed) = says {
+                code = *listed;
+            }
+            merge.add(record(*says, code));
+        }
     }
     merge.finish()
 }
@@ -162,8 +169,9 @@ fn a_program_wrote_last_when_its_last_record_says() {
     let mut merge = Merge::default();
     merge.start(&Header { kind: Kind::Program, id: 1, sequence: 1 }, true, 1000);
     merge.add(program(1));
-    merge.add(record(List(1)));
-    let failure = Some(Box::new(item::Failed::new(FailureKind::Timeout, "no", "x")));
+    merge.add(record(List(1), 1));
+    let how = item::Failed::new(FailureKind::Timeout, "no", "x");
+    let failure = Some(Box::new(Failing { how, under: [1; 40] }));
     let outcome = Outcome { id: id(1), attempts: 1, worker: 1, nanos: 1, failure };
     merge.add(Record::Outcome { at_ms: 17, outcome });
     let recorded = merge.finish();

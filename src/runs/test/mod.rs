@@ -3,11 +3,13 @@
 mod bytes;
 mod commits;
 mod folds;
+mod follows;
 mod merges;
 mod whole;
 
-use super::item::{Begin, ItemId, Listed};
+use super::item::{Begin, Failed, Failing, ItemId, Listed};
 use super::{Ledger, Name, Recorded};
+use crate::parallel::FailureKind;
 use crate::runs::commit::BeforeCommit;
 use std::path::Path;
 
@@ -35,6 +37,11 @@ fn begin(items: u64) -> Begin {
         workers: 2,
         items,
     }
+}
+
+/// A failure under the key of this code.
+fn failing(kind: FailureKind, message: &str, text: &str, code: u8) -> Failing {
+    Failing { how: Failed::new(kind, message, text), under: [code; 40] }
 }
 
 fn nightly() -> Name {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::super::item::{Ended, Failed, Failing, State};
+use super::super::item::{Ended, State};
 use super::super::{Ledger, Name, Recorded, names, remove, retry};
-use super::{at_once, begin, files, id, list, nightly, open, read};
+use super::{at_once, begin, failing, files, id, list, nightly, open, read};
 use crate::parallel::FailureKind;
 
 #[test]
@@ -18,7 +18,7 @@ fn a_run_is_known_to_the_next_program() {
     assert_eq!(recorded, Recorded::default());
     ledger.begin(&begin(3), &mut list(0..3, 1)).unwrap();
     ledger.done(id(0), 1, 2, 300);
-    let how = Failed::new(FailureKind::Panic, "index out of bounds", "x = 1");
+    let how = failing(FailureKind::Panic, "index out of bounds", "x = 1", 1);
     ledger.failed(id(1), 4, 5, 600, how.clone());
     let ended = Ended { computed: 1, failed: 1, new: 3, ..Ended::default() };
     let kept = ledger.end(&ended);
@@ -32,7 +32,7 @@ fn a_run_is_known_to_the_next_program() {
     assert_eq!(recorded.last_list.as_ref().unwrap().len(), 3);
     let [done, failed, waiting] = [0, 1, 2].map(|number| &recorded.items[&id(number)]);
     assert_eq!((&done.state, done.attempts, done.worker, done.nanos), (&State::Done, 1, 2, 300));
-    assert_eq!(failed.state, State::Failed(Box::new(Failing { how, under: [1; 40] })));
+    assert_eq!(failed.state, State::Failed(Box::new(how)));
     assert_eq!((failed.attempts, failed.worker, failed.nanos), (4, 5, 600));
     assert_eq!((&waiting.state, &waiting.key, &waiting.marks), (&State::Waiting, &[1; 40], &vec![2, 7]));
     let (_ledger, again) = open(cache.path());
@@ -100,7 +100,7 @@ fn what_failed_is_tried_again_when_asked_for() {
     let cache = tempfile::tempdir().unwrap();
     let (ledger, _) = open(cache.path());
     ledger.begin(&begin(4), &mut list(0..4, 1)).unwrap();
-    (0..3).for_each(|number| ledger.failed(id(number), 1, 0, 1, Failed::new(FailureKind::Error, "no", "x")));
+    (0..3).for_each(|number| ledger.failed(id(number), 1, 0, 1, failing(FailureKind::Error, "no", "x", 1)));
     ledger.done(id(3), 1, 0, 1);
     ledger.end(&Ended::default());
     let tried = || {
@@ -119,7 +119,7 @@ fn what_failed_is_tried_again_when_asked_for() {
     let (ledger, recorded) = open(cache.path());
     assert!(recorded.items[&id(0)].retry);
     ledger.begin(&begin(4), &mut list(0..4, 1)).unwrap();
-    ledger.failed(id(0), 2, 0, 1, Failed::new(FailureKind::Error, "still no", "x"));
+    ledger.failed(id(0), 2, 0, 1, failing(FailureKind::Error, "still no", "x", 1));
     ledger.done(id(1), 2, 0, 1);
     ledger.end(&Ended::default());
     assert_eq!(tried(), [id(2)]);
