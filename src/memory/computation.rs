@@ -16,7 +16,7 @@ use crate::codec::{self, CodecError, Encoded};
 use crate::panics;
 use crate::store::entry::{CallBytes, Facts, Origin};
 use crate::store::used::Calls;
-use crate::store::{NewEntry, now_ms};
+use crate::store::{INLINE_BYTES, NewEntry, now_ms};
 
 /// A result that took this long is made safe from a killed process before the call returns: the flush costs some 130 us. So are
 /// results that took as long together: a kill never costs more than this.
@@ -173,8 +173,11 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             self.not_stored(NotStoredReason::ReadOnly);
             return shelves.hot.admits(bytes);
         }
-        let is_left_to_run = is_items && lookup::safe() == Safe::ByRun;
-        let costly = !is_left_to_run && shelves.is_costly(took);
+        let costly = match is_items && lookup::safe() == Safe::ByRun {
+            // What the run does not make safe is the file of a large one.
+            true => took >= COSTLY && bytes > INLINE_BYTES as u64,
+            false => shelves.is_costly(took),
+        };
         let parts = &encoding.borrowed();
         let mapped = encoding.mapped;
         let entry = NewEntry { key, codec, shape, compute_nanos, origin, parts, mapped, costly, created_at_ms: None };
