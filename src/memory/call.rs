@@ -13,9 +13,9 @@ use super::arguments::{Arguments, MakeKey, Refused};
 use super::claim::{Guard, Met};
 use super::computation::Computation;
 use super::load::Answer;
-use super::lookup::{self, Looked};
+use super::lookup::{self, Kept, Looked};
 use super::reason::{MissReason, NotStoredReason};
-use super::stats::Source;
+use super::stats::{Place, Source};
 use super::validity::Validity;
 use super::waiting::{self, Waiting};
 use super::{Memory, Shelves, bless, inputs, namesakes};
@@ -394,7 +394,10 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
 
     #[inline]
     pub(super) fn say_loaded<A: Arguments>(&self, memory: &Memory, source: Source, args: &A) {
-        lookup::ended(Looked::Hit);
+        // What is in memory may not be in the store, which may have refused it.
+        if lookup::ended(Looked::Hit) && (source.place != Place::Hot || source.blessed) {
+            lookup::kept(Kept::Stored);
+        }
         if memory.inner.reporter.is_verbose(2) {
             let call = self.call_text(&self.texts(args));
             memory.inner.reporter.line(&format!("[Memory] Loading {call} from {source}"));

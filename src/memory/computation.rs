@@ -16,7 +16,7 @@ use crate::codec::{self, CodecError, Encoded};
 use crate::panics;
 use crate::store::entry::{CallBytes, Facts, Origin};
 use crate::store::used::Calls;
-use crate::store::{INLINE_BYTES, NewEntry, now_ms};
+use crate::store::{NewEntry, now_ms};
 
 /// A result that took this long is made safe from a killed process before the call returns: the flush costs some 130 us. So are
 /// results that took as long together: a kill never costs more than this.
@@ -87,6 +87,9 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             }
             Err(reason) => {
                 self.not_stored(reason);
+                if told.is_items && reason == NotStoredReason::NoneResult {
+                    lookup::kept(lookup::Kept::Nothing);
+                }
                 false
             }
         }
@@ -174,8 +177,8 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             return shelves.hot.admits(bytes);
         }
         let costly = match is_items && lookup::safe() == Safe::ByRun {
-            // What the run does not make safe is the file of a large one.
-            true => took >= COSTLY && bytes > INLINE_BYTES as u64,
+            // One that is costly by itself is not left at risk until the run has its turn, and may have a file to be synced.
+            true => took >= COSTLY,
             false => shelves.is_costly(took),
         };
         let parts = &encoding.borrowed();
@@ -185,7 +188,7 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
             Ok(late) => {
                 self.memory.inner.counters.stored(bytes);
                 if is_items {
-                    lookup::stored();
+                    lookup::kept(lookup::Kept::Stored);
                 }
                 shelves.keep_items(&self.subject.identity, self.subject.prefix);
                 if let Some(error) = late {

@@ -162,7 +162,7 @@ where
 }
 
 impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
-    fn forget<A: Arguments>(&self, memory: &Memory, args: &A) -> Result<bool> {
+    pub(super) fn forget<A: Arguments>(&self, memory: &Memory, args: &A) -> Result<bool> {
         let Some(shelves) = &memory.inner.place else { return Ok(false) };
         let mut made_of = MadeOf::default();
         // What has no key has no entry.

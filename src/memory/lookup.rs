@@ -15,8 +15,19 @@ pub(crate) enum Looked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) looked: Looked,
-    /// The store has the result: it was found there, or computed and put there.
-    pub(crate) is_stored: bool,
+    pub(crate) kept: Kept,
+}
+
+/// Whether the result of an item is in the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// That is not known, or it is not.
+    #[default]
+    Unknown,
+    /// It was found there, or computed and put there.
+    Stored,
+    /// It is a `None`, and those are not stored.
+    Nothing,
 }
 
 /// What a thread knows of the item at hand.
@@ -101,7 +112,7 @@ pub(super) fn met_other_code(changed: impl FnOnce() -> Option<String>) {
 pub(super) fn ended(looked: Looked) -> bool {
     let is_items = matches!(NOTE.get(), Note::UnderWay);
     if is_items {
-        NOTE.set(Note::Ended(Answer { looked, is_stored: looked == Looked::Hit }));
+        NOTE.set(Note::Ended(Answer { looked, kept: Kept::Unknown }));
     }
     is_items
 }
@@ -111,10 +122,10 @@ pub(super) fn safe() -> Safe {
     SAFE.get()
 }
 
-/// The result of the item at hand was computed and stored.
-pub(super) fn stored() {
+/// Says whether the result of the item at hand is in the store, whose own lookup has ended.
+pub(super) fn kept(kept: Kept) {
     if let Note::Ended(answer) = NOTE.get() {
-        NOTE.set(Note::Ended(Answer { is_stored: true, ..answer }));
+        NOTE.set(Note::Ended(Answer { kept, ..answer }));
     }
 }
 
@@ -139,11 +150,11 @@ mod tests {
         met_other_code(|| Some("of the inner one".to_owned()));
         ended(Looked::Hit);
         begins();
-        assert_eq!(inner.answer(), Some(Answer { looked: Looked::Hit, is_stored: true }));
+        assert_eq!(inner.answer(), Some(Answer { looked: Looked::Hit, kept: Kept::Unknown }));
         assert!(!ended(Looked::Hit));
         assert_eq!(outer.changed().as_deref(), Some("of the outer one"));
         let looked = Looked::Miss(MissReason::CodeChanged);
-        assert_eq!(outer.answer(), Some(Answer { looked, is_stored: false }));
+        assert_eq!(outer.answer(), Some(Answer { looked, kept: Kept::Unknown }));
     }
 
     #[test]
@@ -164,11 +175,11 @@ mod tests {
         {
             let _inner = Asking::begin(Safe::ByCall);
             assert_eq!(safe(), Safe::ByCall);
-            stored();
+            kept(Kept::Nothing);
         }
         assert_eq!(safe(), Safe::ByRun);
-        stored();
-        assert!(asking.answer().is_some_and(|answer| answer.is_stored));
+        kept(Kept::Stored);
+        assert_eq!(asking.answer().map(|answer| answer.kept), Some(Kept::Stored));
         assert_eq!(safe(), Safe::ByCall);
     }
 }

@@ -72,14 +72,14 @@ pub use global::{CachedCell, global_memory};
 pub use instances::{Instances, MethodCell, MethodCode, NotInKey, Road};
 pub use inventory::{CodeInfo, Entries, EntryInfo, FunctionInfo, Totals};
 pub use items::{ItemChange, ItemChangeKind};
-pub(crate) use lookup::{Answer, Asking, Looked, Safe};
+pub(crate) use lookup::{Answer, Asking, Kept, Looked, Safe};
 pub use metadata::{ArgumentInfo, Metadata};
 pub use reason::{MissReason, NotStoredReason};
 pub use runs::{RunDetails, RunEnd, RunInfo, RunItem, RunItemState, RunProgram, RunProgramState};
 pub use shelf::Shelved;
 pub use stats::Stats;
 #[cfg(unix)]
-pub(crate) use stats::lookups_in;
+pub(crate) use stats::{lookups_in, nothings_in};
 pub use validity::Validity;
 
 use crate::error::Result;

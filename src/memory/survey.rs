@@ -9,7 +9,7 @@ use super::call::{Keyed, NotOwn};
 use super::load::Answer;
 use super::reason::MissReason;
 use super::stats::{Place, Source};
-use super::{ItemChange, Memory, Shelves, store_failed};
+use super::{ItemChange, Memory, Shelves};
 use crate::error::Result;
 use crate::key::{Identity, MadeOf};
 use crate::store::census::Code;
@@ -138,6 +138,14 @@ impl<T: Task> Cached<T> {
         totals.tally.calls.mean_cost()
     }
 
+    /// As [`forget`](Cached::forget), with borrowed arguments.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub(crate) fn forget_lent(&self, args: &T::Args<'_>) -> Result<bool> {
+        self.subject.forget(&self.memory, &ArgsLent::<T>(args))
+    }
+
     /// What is read when a call is made.
     pub(crate) fn inputs(&self) -> &[Input] {
         self.subject.identity.inputs()
@@ -161,15 +169,6 @@ impl Memory {
     /// Whether the store has an entry of this key.
     pub(crate) fn has_entry(&self, key: &EntryKey) -> bool {
         self.inner.place.as_ref().is_some_and(|shelves| shelves.store.peek(key).is_ok())
-    }
-
-    /// Removes an entry; answers whether there was one.
-    ///
-    /// # Errors
-    /// The store refuses.
-    pub(crate) fn forget_key(&self, key: &EntryKey) -> Result<bool> {
-        let Some(shelves) = &self.inner.place else { return Ok(false) };
-        shelves.forget(key).map_err(|error| store_failed(shelves, &error))
     }
 
     /// Makes what was stored so far survive the killing of this program.

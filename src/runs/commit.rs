@@ -3,8 +3,9 @@
 //! A group is written when its first record is [`SOON`] old, [`GROUP`] records wait, or those that wait took [`COSTLY`] to
 //! compute, after what makes their values durable; from then on it survives a killed process. Within [`SYNC`] of that it is synced, together with the groups in between.
 //!
-//! A group that cannot be written is kept, and written with the next one or at the end. What cannot be kept, or not be written
-//! at the end either, is counted.
+//! A group that cannot be written is kept, and written with the next one, a second later, or at the end. What cannot be kept, or
+//! not be written at the end either, is counted; and so is what was written before something that could not be synced: a later
+//! sync that succeeds says nothing of it.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +25,8 @@ const GROUP: usize = 512;
 const COSTLY: Duration = Duration::from_millis(10);
 /// With the time a sync takes, this keeps the promise of 200 ms on a disk that is not overwhelmed.
 const SYNC: Duration = Duration::from_millis(100);
+/// A group that could not be written is tried again after so long, if there is no other before.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Whoever has more to write waits; and no more are kept after a write that failed.
 pub(super) const MOST: usize = 8192;
 
@@ -36,7 +39,7 @@ pub(crate) struct Kept {
     /// What came of so many items is written down.
     #[cfg_attr(not(test), expect(dead_code, reason = "only the tests count them"))]
     pub(crate) records: u64,
-    /// And of so many it could not be.
+    /// Of so many it could not be, or may not be on the disk.
     pub(crate) lost: u64,
     /// What was met: why records were lost, why they may not survive a power loss, or why segments were not folded.
     pub(crate) error: Option<io::Error>,
@@ -71,6 +74,7 @@ struct State {
     lost: u64,
     written: u64,
     sync_at: Option<Instant>,
+    again_at: Option<Instant>,
     closing: Option<Closing>,
     /// The thread is gone: nothing will be written.
     over: bool,
@@ -101,7 +105,9 @@ impl Committer {
             held: Vec::new(),
             refused: None,
             unsynced: false,
+            unsynced_records: 0,
             sync_failed: None,
+            doubtful: 0,
         };
         let thread = thread::Builder::new().name("larder-ledger".to_owned()).spawn(move || writer.work())?;
         Ok(Committer { shared, log, thread: Some(thread) })
@@ -200,10 +206,11 @@ impl Shared {
                 return Next::Sync;
             }
             let commit_at = state.since.map(|since| since + SOON);
-            if state.waiting.len() >= GROUP || state.is_costly() || commit_at.is_some_and(|at| at <= now) {
+            let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+            if state.waiting.len() >= GROUP || state.is_costly() || is_due(commit_at) || is_due(state.again_at) {
                 return Next::Commit(state.take());
             }
-            state = match [commit_at, state.sync_at].into_iter().flatten().min() {
+            state = match [commit_at, state.sync_at, state.again_at].into_iter().flatten().min() {
                 Some(at) => whole(self.changed.wait_timeout(state, at.saturating_duration_since(now))).0,
                 None => whole(self.changed.wait(state)),
             };
@@ -221,7 +228,7 @@ impl State {
     }
 
     fn take(&mut self) -> Vec<Outcome> {
-        (self.since, self.nanos) = (None, 0);
+        (self.since, self.nanos, self.again_at) = (None, 0, None);
         self.writing = self.waiting.len();
         std::mem::replace(&mut self.waiting, Vec::with_capacity(GROUP))
     }
@@ -236,9 +243,14 @@ struct Writer {
     held: Vec<Outcome>,
     /// Why the last write failed, if it did.
     refused: Option<io::Error>,
+    /// Something was written since the last sync,
     unsynced: bool,
+    /// and so many records.
+    unsynced_records: u64,
     /// Why a sync failed, ever: what it was to save may be lost, whatever later ones say.
     sync_failed: Option<io::Error>,
+    /// So many records.
+    doubtful: u64,
 }
 
 /// Lets nobody wait for a thread that is gone.
@@ -269,6 +281,7 @@ impl Writer {
             Ok(()) => {
                 self.refused = None;
                 self.unsynced = true;
+                self.unsynced_records += self.held.len() as u64;
                 let mut state = lock(&self.shared.state);
                 state.written += self.held.len() as u64;
                 (state.writing, state.held) = (0, 0);
@@ -281,6 +294,7 @@ impl Writer {
                 state.lost += self.held.len().saturating_sub(MOST) as u64;
                 self.held.truncate(MOST);
                 (state.writing, state.held) = (0, self.held.len());
+                state.again_at = Some(Instant::now() + AGAIN);
             }
         }
         self.shared.room.notify_all();
@@ -299,11 +313,21 @@ impl Writer {
 
     fn sync(&mut self) {
         self.unsynced = false;
-        if let Err(error) = lock(&self.log).sync() {
-            // With the next group, or at the end.
-            self.unsynced = true;
-            self.sync_failed = Some(error);
+        let synced = lock(&self.log).sync();
+        match synced {
+            Ok(()) => self.unsynced_records = 0,
+            Err(error) => {
+                // With the next group, or at the end.
+                self.unsynced = true;
+                self.doubt(error);
+            }
         }
+    }
+
+    /// What was written since the last sync may not be on the disk.
+    fn doubt(&mut self, error: io::Error) {
+        self.doubtful += std::mem::take(&mut self.unsynced_records);
+        self.sync_failed.get_or_insert(error);
     }
 
     fn close(mut self, group: Vec<Outcome>, closing: Closing) -> Kept {
@@ -321,7 +345,7 @@ impl Writer {
         }
         let (records, lost) = {
             let state = lock(&self.shared.state);
-            (state.written, state.lost + state.held as u64)
+            (state.written, state.lost + state.held as u64 + self.doubtful)
         };
         let error = self.refused.take().or(summary).or(self.sync_failed.take());
         Kept { records, lost, error }

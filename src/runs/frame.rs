@@ -13,6 +13,8 @@ const FORMAT: u32 = 1;
 const DIGEST_BYTES: usize = 8;
 pub(super) const HEADER_BYTES: usize = 8 + 4 + 4 + 8 + 8 + DIGEST_BYTES;
 const FRONT_BYTES: usize = 4 + DIGEST_BYTES;
+/// No frame that was being written when its program was stopped leaves more than this: behind a longer rest, it was whole once.
+const LONGEST_TORN: usize = 256 << 10;
 /// No record is longer, so no damaged length asks for much memory.
 const LONGEST: u32 = 16 << 20;
 
@@ -218,7 +220,7 @@ impl<R: Read> FrameReader<R> {
         // Grows with what is there, not with what a length claims.
         let there = (&mut self.bytes).take(u64::from(len)).read_to_end(&mut self.payload)?;
         if there < len as usize {
-            return Ok(Next::Cut);
+            return Ok(if there > LONGEST_TORN { Next::Altered { more: false } } else { Next::Cut });
         }
         let at = self.at;
         self.at += (FRONT_BYTES + there) as u64;

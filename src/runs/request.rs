@@ -17,25 +17,17 @@ use super::record;
 /// What a ledger is called while it is removed, with a number behind: no run has such a name.
 const REMOVED: &str = ".removed-";
 
-/// Has the next run of this name try items again that failed: these, or all. Answers how many there are.
+/// Has the next run of this name try again what failed. Answers how many items that are.
 ///
 /// # Errors
 /// A segment cannot be read or is of a newer release, or the folder cannot be written.
-pub(crate) fn retry(cache: &Path, name: &Name, which: Option<&[ItemId]>) -> io::Result<u64> {
+pub(crate) fn retry(cache: &Path, name: &Name) -> io::Result<u64> {
     let dir = folder::of_run(cache, name);
     let Survey { recorded, segments } = Survey::of(&dir, None)?;
-    let failed = |id: &ItemId| {
-        let item = recorded.items.get(id)?;
-        item.failing().is_some().then_some((*id, item.attempts, item.retry))
-    };
-    let mut found: Vec<_> = match which {
-        Some(which) => which.iter().filter_map(failed).collect(),
-        None => recorded.items.keys().filter_map(failed).collect(),
-    };
+    let failed = || recorded.items.iter().filter(|(_, item)| item.failing().is_some());
+    let count = failed().count() as u64;
+    let mut found: Vec<_> = failed().filter(|(_, item)| !item.retry).map(|(id, item)| (*id, item.attempts)).collect();
     found.sort_unstable();
-    found.dedup();
-    let count = found.len() as u64;
-    found.retain(|(.., already)| !already);
     if found.is_empty() {
         return Ok(count);
     }
@@ -49,7 +41,7 @@ pub(crate) fn retry(cache: &Path, name: &Name, which: Option<&[ItemId]>) -> io::
         log.write(|frames| {
             frames.push(|out| {
                 record::start_retry(out);
-                now.iter().for_each(|(id, after, _)| record::put_retried(out, *id, *after));
+                now.iter().for_each(|(id, after)| record::put_retried(out, *id, *after));
             });
         })
         .map_err(|error| folder::about(&dir, "cannot be written", error))?;

@@ -315,6 +315,7 @@ impl Catalog {
         {
             // Nobody else has more than one of them, and here it is always this order.
             let _alone = self.keeping.groups.each_ref().map(lock);
+            let _sheets = self.keeping.sheets.each_ref().map(lock);
             let clear_blobs = || self.blobs.clear().map_err(|error| StoreError::new("removing the blobs", error));
             // Files first: what a kill leaves are records without them, which are misses.
             clear_blobs()?;

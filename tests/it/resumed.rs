@@ -208,3 +208,52 @@ fn what_fails_in_one_program_is_not_tried_in_another() {
         assert_eq!(details.failed().map(|item| item.attempts).collect::<Vec<_>>(), [1], "and so says the ledger");
     }
 }
+
+/// Item 1 waits until the failure of item 0 is in the ledger.
+#[larder::task(ignore(cache))]
+fn after_a_failure(id: u64, cache: &Path) -> Result<u64, String> {
+    if id == 0 {
+        return Err("at once".to_owned());
+    }
+    let memory = open(cache);
+    while memory.run("batch").unwrap().info.failed == 0 {
+        std::thread::yield_now();
+    }
+    Ok(id)
+}
+
+#[test]
+fn a_failure_is_written_down_before_the_rest_of_its_batch_has_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = open(dir.path());
+    let parallel = Parallel::new().n_jobs(1).batch_size(BatchSize::Fixed(3));
+    let run = parallel.named("batch", &memory).unwrap().order(Order::Input);
+    let outcome = run.run((0..3).map(|id| delayed!(after_a_failure(id, dir.path())))).unwrap();
+    assert_eq!((outcome.failures().len(), outcome.computed()), (1, 2));
+}
+
+#[larder::task]
+fn perhaps(id: u64) -> Option<u64> {
+    computes("perhaps");
+    (!id.is_multiple_of(3)).then_some(id)
+}
+
+#[test]
+fn nothing_went_wrong_with_what_gives_nothing() {
+    let processes = if cfg!(all(unix, feature = "auto-worker")) { Some(Backend::Processes) } else { None };
+    for backend in [Some(Backend::Threads), processes].into_iter().flatten() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = open(dir.path());
+        let run = Parallel::new().n_jobs(2).backend(backend).named("perhaps", &memory).unwrap();
+        let calls = || (0..30).map(|id| delayed!(perhaps(id)));
+        let first = run.run(calls()).unwrap();
+        assert_eq!((first.computed(), first.unkept()), (30, 0), "{backend:?}");
+        let second = run.run(calls()).unwrap();
+        assert_eq!((second.computed(), second.unkept()), (10, 0), "{backend:?}: what is `None` is computed again");
+        assert_eq!(
+            second.summary().to_string(),
+            "20 reused, 0 changed, 0 new, 0 gone, 10 left over from an earlier run"
+        );
+        assert_eq!(second.into_values().unwrap().iter().flatten().count(), 20);
+    }
+}

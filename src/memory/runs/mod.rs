@@ -14,7 +14,7 @@ pub use info::{RunEnd, RunInfo, RunProgram, RunProgramState};
 use super::Memory;
 use crate::error::{Error, Kind, Result};
 use crate::parallel::RunPlan;
-use crate::runs::{self, ItemId, Name, Recorded};
+use crate::runs::{self, Name, Recorded};
 
 /// An error names so many runs; of more it says how many.
 const NAMED: usize = 10;
@@ -100,8 +100,8 @@ impl Memory {
         Ok(RunDetails::new(self.info(&name, &recorded), recorded))
     }
 
-    /// Has the next program with this run try again what failed; answers how many items that are. A program that is at the run
-    /// now does not.
+    /// Has the next program with this run try again what failed, also of lists before the newest; answers how many items that are.
+    /// A program that is at the run now does not.
     ///
     /// # Errors
     /// There is no such run ([`Error::is_no_such_run`]), the memory is open for reading only, or the ledger cannot be read or
@@ -129,11 +129,9 @@ impl Memory {
     /// ```
     pub fn retry_run(&self, name: &str) -> Result<u64> {
         let name = Name::new(name)?;
-        let (cache, recorded) = self.of_run(&name)?;
+        let (cache, _) = self.of_run(&name)?;
         self.check_writable(&name)?;
-        let failed = recorded.listed().filter(|(_, item)| item.failing().is_some());
-        let failed: Vec<ItemId> = failed.map(|(id, _)| *id).collect();
-        runs::retry(cache, &name, Some(&failed)).map_err(|error| refused(&name, error))
+        runs::retry(cache, &name).map_err(|error| refused(&name, error))
     }
 
     /// Forgets a run. Its results stay in the cache, and its next start finds them.

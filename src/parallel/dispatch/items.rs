@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Clock, Done, Place, Ran, Run, discard};
-use crate::memory::{Asking, Looked, Safe, Waiting};
+use crate::memory::{Asking, Kept, Looked, Safe, Waiting};
 use crate::panics;
 use crate::parallel::failure::{Cause, Failure};
 use crate::parallel::feed::{Batch, PutOff};
@@ -145,9 +145,12 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
                 if let (Some(recorder), Some(start)) = (recorder, start) {
                     let more = trace.as_ref().map_or(1, |trace| self.work.attempts(trace).0);
                     let loaded = answer.is_some_and(|answer| answer.looked == Looked::Hit);
-                    let stored = answer.is_some_and(|answer| answer.is_stored);
+                    let kept = answer.map(|answer| answer.kept).unwrap_or_default();
                     let attempts = attempts + more;
-                    recorder.done(Ended { index, worker, attempts, took: start.elapsed(), loaded, stored });
+                    let took = start.elapsed();
+                    if !recorder.done(Ended { index, worker, attempts, took, loaded, kept }) && kept != Kept::Nothing {
+                        recorder.lost(1);
+                    }
                 }
                 if let (Some(clock), Some(start)) = (clock, start) {
                     self.note(clock, index, worker, start.elapsed(), trace);
@@ -159,6 +162,11 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
             Err(panic) => Cause::Panicked(panic),
         };
         let took = start.map(|start| start.elapsed());
-        Ran::Failed(Failure { took, ..self.failure(index, attempts, trace, worker, cause) })
+        let failure = Failure { took, ..self.failure(index, attempts, trace, worker, cause) };
+        if let Some(recorder) = recorder {
+            // At once: the rest of the batch may take long.
+            recorder.failed(&failure);
+        }
+        Ran::Failed(failure)
     }
 }

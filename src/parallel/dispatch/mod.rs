@@ -239,6 +239,9 @@ impl<'s, 'r, W: Work, I: Iterator<Item = W::Item>> Run<'s, 'r, W, I> {
                 drop(turn);
                 let failure = watch::timed_out(index, self.work.task(), None, worker, attempts + 1, limit);
                 self.tell_failed(&failure);
+                if let Some(recorder) = self.feed.recorder() {
+                    recorder.failed(&failure);
+                }
                 self.feed.turn().fail(failure);
                 return true;
             }
@@ -309,6 +312,9 @@ impl<W: Work, I: Iterator<Item = W::Item> + Send> Watched for Run<'_, '_, W, I> 
 
     fn give_up(&self, failure: Failure) {
         self.tell_failed(&failure);
+        if let Some(recorder) = self.feed.recorder() {
+            recorder.failed(&failure);
+        }
         self.feed.turn().fail(failure);
     }
 

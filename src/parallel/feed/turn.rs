@@ -196,9 +196,6 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Turn<'_, 's, W, I> {
 
     /// Reports an item that failed for good; the run stops or goes on, as was asked.
     pub(in crate::parallel) fn fail(&mut self, failure: Failure) {
-        if let Some(recorder) = &self.feed.recorder {
-            recorder.failed(&failure);
-        }
         self.state.failed += 1;
         if self.feed.on_error.ends_at(self.state.failed) {
             self.feed.stop(true, Stopped::Failure);

@@ -54,6 +54,18 @@ where
     Ok(looked.into_iter().map(|(_, looked)| looked).collect())
 }
 
+/// Removes the error that a call has for its result, so that it is computed; what another program has stored since stays.
+///
+/// # Errors
+/// The store refuses.
+pub(super) fn forget_failure<T: Task>(cached: &Cached<T>, who: &Identified, call: &Delayed<'_, T>) -> Result<()> {
+    let fails = match cached.survey(who, &call.args, true) {
+        Survey::Hit(Some(output)) | Survey::Unkept(output) => T::into_value(output).is_err(),
+        Survey::Hit(None) | Survey::Miss(_) => false,
+    };
+    if fails { cached.forget_lent(&call.args).map(drop) } else { Ok(()) }
+}
+
 fn identify<T: Task>(
     cached: &Cached<T>,
     without_code: &Identity,

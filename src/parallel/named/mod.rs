@@ -25,7 +25,7 @@ use super::failure::{Cause, Failure, Lost, OnError};
 use super::outcome::Outcome;
 use super::record::Recorder;
 use crate::error::{Error, Result};
-use crate::memory::{Cached, Memory, NotStoredReason, Stats};
+use crate::memory::{Cached, Memory};
 use crate::runs::{Begin, Ended, Failing, Item, Ledger, Listed, Name, Recorded, State};
 use crate::task::{Delayed, Task};
 use look::Looked;
@@ -46,7 +46,7 @@ use survey::{Has, Known, Signature, Todo, Wanted};
 ///   has failed in the one is not tried in the other, some milliseconds later.
 ///
 /// Not promised: that a function with side effects has them once. Results that are not stored (`None`, unless the function says
-/// `store(none)`) are computed in each run.
+/// `store(none)`) are computed in each run, and count as left over from the one before.
 ///
 /// # Examples
 /// ```
@@ -171,9 +171,10 @@ impl NamedRun {
     {
         let cached = self.memory.cached::<T>();
         let site = self.site::<T>()?;
+        // What it has as done is in the cache by then: so it is read before that is looked at.
+        let recorded = Recorded::read(self.directory()?, &self.name).map_err(|error| self.refused(error))?;
         let looked = look::look(site.threads, &cached, calls.into_iter().collect(), false)?;
         let all: Vec<Known> = looked.into_iter().map(|looked| looked.known).collect();
-        let recorded = Recorded::read(self.directory()?, &self.name).map_err(|error| self.refused(error))?;
         Ok(self.compare(&cached, &site, &all, &recorded).plan)
     }
 
@@ -192,8 +193,12 @@ impl NamedRun {
         I: IntoIterator<Item = Delayed<'a, T>>,
     {
         let cached = self.memory.cached::<T>();
-        let before = self.memory.stats();
         let site = self.site::<T>()?;
+        let store = self.memory.clone();
+        let before_commit = Box::new(move || store.flush_for_ledger());
+        // Before the cache is looked at, as for a plan.
+        let (ledger, recorded) =
+            Ledger::open(self.directory()?, &self.name, before_commit).map_err(|error| self.refused(error))?;
         let looked = look::look(site.threads, &cached, calls.into_iter().collect(), true)?;
         let (mut all, mut results, mut calls) = (Vec::new(), Vec::new(), Vec::new());
         for Looked { known, value, call } in looked {
@@ -201,10 +206,6 @@ impl NamedRun {
             results.push(value);
             calls.push(call);
         }
-        let store = self.memory.clone();
-        let before_commit = Box::new(move || store.flush_for_ledger());
-        let (ledger, recorded) =
-            Ledger::open(self.directory()?, &self.name, before_commit).map_err(|error| self.refused(error))?;
         let compared = self.compare(&cached, &site, &all, &recorded);
         self.check_price(&compared.plan)?;
         self.begin::<T>(&ledger, &cached, &all, &site).map_err(|error| self.refused(error))?;
@@ -217,8 +218,8 @@ impl NamedRun {
         self.order.sort(&mut wanted, |index| all[index].cost(items[index]), mean, |index| all[index].who.id);
         for index in &wanted {
             // Else it would only be loaded again.
-            if let Has::Failure(_) = all[*index].has {
-                self.memory.forget_key(&all[*index].who.key)?;
+            if let (Has::Failure(_), Some(call)) = (&all[*index].has, &calls[*index]) {
+                look::forget_failure(&cached, &all[*index].who, call)?;
             }
         }
         let ledger = Arc::new(ledger);
@@ -248,11 +249,8 @@ impl NamedRun {
         let outcome = outcome.without(left_out);
         // What another program computed meanwhile was loaded.
         let computed = outcome.report().completed.saturating_sub(writer.loaded());
-        // A `None` is not stored unless that is asked for: nothing went wrong.
-        let not_stored = |stats: &Stats| stats.not_stored_for(NotStoredReason::NoneResult);
-        let nothings = not_stored(&self.memory.stats()).saturating_sub(not_stored(&before));
         let in_memory = all.iter().filter(|known| matches!(known.has, Has::Unkept)).count() as u64;
-        let unkept = writer.unkept().saturating_sub(nothings) + in_memory;
+        let unkept = writer.unkept() + in_memory;
         drop(writer);
         let summary = &plan.summary;
         let ended = Ended {
@@ -302,11 +300,15 @@ impl NamedRun {
 
     fn check_price(&self, plan: &RunPlan) -> Result<()> {
         match self.max_recompute {
-            Some(most) if plan.compute_time > most => Err(Error::too_costly(format!(
-                "the run `{}` would compute for {:.1?}, and `max_recompute` allows {most:.1?}: {plan}. Allow more, or see with \
-                 `plan` what can be spared",
-                self.name, plan.compute_time
-            ))),
+            Some(most) if plan.compute_time > most => {
+                let why = plan.reasons.iter().map(|(reason, items)| format!("{items} because {reason}"));
+                let why = why.collect::<Vec<_>>().join(", ");
+                Err(Error::too_costly(format!(
+                    "the run `{}` would compute for {:.1?}, and `max_recompute` allows {most:.1?}: {plan}. It computes {why}. \
+                     Allow more, or see with `plan` what can be spared",
+                    self.name, plan.compute_time
+                )))
+            }
             _ => Ok(()),
         }
     }

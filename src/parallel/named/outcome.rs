@@ -44,8 +44,8 @@ impl<R> NamedOutcome<R> {
         self.computed
     }
 
-    /// Results that could not be stored, and records of the ledger that could not be written. Those items will be computed
-    /// again.
+    /// Results that could not be stored, and records of the ledger that could not be written, or may not be on the disk. Those items
+    /// may be computed again.
     pub fn unkept(&self) -> u64 {
         self.unkept + self.lost()
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::failure::{Cause, Failure, Lost};
 use super::super::record::{Ended, Recorder};
-use crate::memory::Memory;
+use crate::memory::{Kept, Memory};
 use crate::runs::{Failed, Failing, ItemId, Ledger};
 use crate::store::EntryKey;
 
@@ -47,24 +47,34 @@ impl Writer {
 }
 
 impl Recorder for Writer {
-    fn done(&self, ended: Ended) {
-        let Some(item) = self.items.get(ended.index) else { return };
+    fn done(&self, ended: Ended) -> bool {
+        let Some(item) = self.items.get(ended.index) else { return false };
         self.loaded.fetch_add(u64::from(ended.loaded), Relaxed);
         // The ledger says what is done for good: so the store is asked, where that is not known.
-        if ended.stored || ended.loaded || self.memory.has_entry(&item.key) {
-            let attempts = item.attempts.saturating_add(ended.attempts.max(1));
-            self.ledger.done(item.id, attempts, number(ended.worker), nanos(ended.took));
-        } else {
-            self.unkept.fetch_add(1, Relaxed);
+        let is_kept = match ended.kept {
+            Kept::Stored => true,
+            Kept::Nothing => false,
+            Kept::Unknown => self.memory.has_entry(&item.key),
+        };
+        if is_kept {
+            // Whoever computed it says what it took.
+            let (more, took) = if ended.loaded { (0, Duration::ZERO) } else { (ended.attempts.max(1), ended.took) };
+            let mut attempts = item.attempts.saturating_add(more);
+            if let Some((failed, _)) = self.ledger.others().failed(item.id) {
+                // It came to this after it had failed elsewhere.
+                attempts = attempts.max(failed);
+            }
+            self.ledger.done(item.id, attempts, number(ended.worker), nanos(took));
         }
+        is_kept
+    }
+
+    fn lost(&self, results: u64) {
+        self.unkept.fetch_add(results, Relaxed);
     }
 
     fn failed(&self, failure: &Failure) {
         let Some(item) = self.items.get(failure.index) else { return };
-        if failure.attempts() == 0 {
-            // The ledger has it from who saw it fail.
-            return;
-        }
         let attempts = item.attempts.saturating_add(failure.attempts().max(1));
         let how = Failed::new(failure.kind(), failure.message(), failure.arguments().unwrap_or_default());
         let failing = Failing { how, under: *item.key.as_bytes() };

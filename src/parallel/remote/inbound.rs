@@ -16,7 +16,7 @@ use super::super::work::Work;
 use super::Driver;
 use crate::backend::processes::{Refusal, TICK, Unheard};
 use crate::codec::{Large, Prefer};
-use crate::memory::lookups_in;
+use crate::memory::{Kept, lookups_in, nothings_in};
 use crate::wire::message::{Done, Report, Unusable};
 
 impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
@@ -139,7 +139,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         self.tell_ended(start..start + calls, &without_result);
         // Which of them it loaded is not told; how many is what is asked for.
         let (loaded, _) = lookups_in(&done.counts);
-        self.record(start..start + calls, &without_result, attempts, took, loaded);
+        self.record(start..start + calls, &without_result, attempts, took, (loaded, nothings_in(&done.counts)));
         let (meter, worker) = (self.run.meter, self.number);
         tell(meter, || EventKind::BatchEnded { worker, index: start, items: calls - busy, took });
         discard(spent.into_iter());
@@ -193,29 +193,28 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
     }
 
-    /// Has the results of items written down, which a worker took so long for in all, and of which it loaded so many.
+    /// Has the results of items written down, which a worker took so long for in all, and of which it loaded so many, and so many
+    /// are `None`.
     pub(super) fn record(
         &self,
         items: Range<usize>,
         without_result: &[usize],
         before: u32,
         took: Duration,
-        loaded: u64,
+        (loaded, nothings): (u64, u64),
     ) {
         let Some(recorder) = self.run.feed.recorder() else { return };
         let each = took / u32::try_from(items.len().max(1)).unwrap_or(u32::MAX);
         let worker = self.number;
         let results = items.filter(|index| without_result.binary_search(index).is_err());
+        let mut unkept = 0;
         for (index, number) in results.zip(0..) {
-            recorder.done(Ended {
-                index,
-                worker,
-                attempts: before + 1,
-                took: each,
-                loaded: number < loaded,
-                stored: false,
-            });
+            // Which ones were loaded is not known.
+            let kept = Kept::Unknown;
+            let ended = Ended { index, worker, attempts: before + 1, took: each, loaded: number < loaded, kept };
+            unkept += u64::from(!recorder.done(ended));
         }
+        recorder.lost(unkept.saturating_sub(nothings));
     }
 
     /// The worker says that it ended so many calls more: from here on its board counts the next ones.
@@ -273,10 +272,13 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             took: None,
             cause,
         };
+        if let Some(recorder) = self.run.feed.recorder() {
+            recorder.failed(&failure);
+        }
         self.give_up(flight, failure);
     }
 
-    /// Reports an item as failed for good.
+    /// Gives up an item that failed for good.
     pub(super) fn give_up(&self, flight: Flight<'s, W>, failure: Failure) {
         if self.run.feed.goes_on() {
             // It is over, as the others are: a run that goes on comes to the end of its bar.

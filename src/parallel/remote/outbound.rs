@@ -106,7 +106,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         turn.caught_up(self.number, known, began.elapsed());
         drop(turn);
         for (items, attempts, number) in recorded {
-            self.record(items, &[], attempts, Duration::ZERO, number);
+            self.record(items, &[], attempts, Duration::ZERO, (number, 0));
         }
         discard(spent.into_iter());
         self.count(known as u64);

@@ -178,6 +178,19 @@ fn a_group_that_failed_is_written_with_the_next() {
 }
 
 #[test]
+fn a_group_that_failed_is_tried_again_though_no_other_comes() {
+    let disk = Disk::default();
+    lock(&disk.0).room = Some(20);
+    let committer = disk.start(Box::new(|| Ok(())));
+    committer.add(outcome(1));
+    until(|| committer.lost() == 1);
+    lock(&disk.0).room = None;
+    until(|| committer.written() == 1);
+    let kept = committer.end(Ended::default());
+    assert_eq!((kept.records, kept.lost, kept.error.is_none()), (1, 0, true));
+}
+
+#[test]
 fn a_group_that_failed_is_written_at_the_end() {
     let disk = Disk::default();
     lock(&disk.0).room = Some(20);
@@ -219,7 +232,7 @@ fn a_sync_that_failed_is_told() {
     let committer = disk.start(Box::new(|| Ok(())));
     committer.add(outcome(1));
     let kept = committer.end(Ended::default());
-    assert_eq!((kept.records, kept.lost), (1, 0));
+    assert_eq!((kept.records, kept.lost), (1, 1), "it is written, and may not be on the disk");
     assert_eq!(kept.error.unwrap().to_string(), "broken");
 }
 

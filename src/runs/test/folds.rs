@@ -11,7 +11,7 @@ use super::super::request;
 use super::{begin, failing, files, id, list, nightly, open, read};
 use crate::parallel::FailureKind;
 
-/// A run of five programs, with another code in the middle, failures, and a request: six segments.
+/// A run of five programs, with another code in the middle, failures, and a request: seven segments.
 fn history(cache: &Path) {
     // It is alive to the end, so nobody folds.
     let (watcher, _) = open(cache);
@@ -25,14 +25,17 @@ fn history(cache: &Path) {
     second.done(id(0), 1, 0, 200);
     second.failed(id(1), 2, 0, 200, failing(FailureKind::Error, "not yet", "x = 1", 2));
     drop(second);
-    assert_eq!(request::retry(cache, &nightly(), None).unwrap(), 2);
+    assert_eq!(request::retry(cache, &nightly()).unwrap(), 2);
     let (third, _) = open(cache);
     third.begin(&begin(7), &mut list(1..8, 1)).unwrap();
     third.done(id(2), 1, 3, 300);
-    third.failed(id(5), 1, 3, 300, failing(FailureKind::Memory, "never", "x = 5", 1));
     third.failed(id(6), 1, 3, 300, failing(FailureKind::Timeout, "for now", "x = 6", 1));
     drop(third);
-    assert_eq!(request::retry(cache, &nightly(), Some(&[id(6), id(2), id(99)])).unwrap(), 1);
+    assert_eq!(request::retry(cache, &nightly()).unwrap(), 3);
+    let (late, _) = open(cache);
+    late.begin(&begin(7), &mut list(1..8, 1)).unwrap();
+    late.failed(id(5), 1, 3, 300, failing(FailureKind::Memory, "never", "x = 5", 1));
+    drop(late);
     // It only began to list.
     let (fourth, _) = open(cache);
     fourth.begin(&begin(0), &mut list(8..9, 1)).unwrap();
@@ -52,14 +55,14 @@ fn a_crash_at_any_step_of_a_fold_loses_nothing() {
     let before = read(cache);
     check(&before);
     let seen = survey(cache);
-    assert_eq!(seen.segments.len(), 7);
+    assert_eq!(seen.segments.len(), 8);
     let dir = folder::of_run(cache, &nightly());
     // Stopped while it was written.
     drop(fold::write(&dir, &seen).unwrap());
     assert_eq!(read(cache), before);
     assert_eq!(files(cache, "new").len(), 1);
     drop(fold::write(&dir, &seen).unwrap().publish().unwrap());
-    assert_eq!(files(cache, "log").len(), 8);
+    assert_eq!(files(cache, "log").len(), 9);
     assert_eq!(read(cache), before, "with all that it stands for");
     for (at, segment) in seen.segments.iter().enumerate() {
         fold::retire(segment).unwrap();
@@ -85,7 +88,7 @@ fn check(recorded: &Recorded) {
     assert_eq!(recorded.damaged, 0);
     assert_eq!(recorded.items.len(), 9);
     assert_eq!(recorded.last_list.as_ref().unwrap().iter().collect::<Vec<_>>(), [&id(8)]);
-    assert_eq!(recorded.programs.len(), 4);
+    assert_eq!(recorded.programs.len(), 5);
     assert_eq!(recorded.programs[0].ended.as_ref().unwrap().computed, 4);
     assert!(recorded.programs[1..].iter().all(|program| program.ended.is_none()));
     assert!(recorded.programs.iter().all(|program| !program.live && program.last_ms >= program.started_at_ms));

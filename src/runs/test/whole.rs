@@ -100,7 +100,7 @@ fn what_failed_is_tried_again_when_asked_for() {
     let cache = tempfile::tempdir().unwrap();
     let (ledger, _) = open(cache.path());
     ledger.begin(&begin(4), &mut list(0..4, 1)).unwrap();
-    (0..3).for_each(|number| ledger.failed(id(number), 1, 0, 1, failing(FailureKind::Error, "no", "x", 1)));
+    ledger.failed(id(1), 1, 0, 1, failing(FailureKind::Error, "no", "x", 1));
     ledger.done(id(3), 1, 0, 1);
     ledger.end(&Ended::default());
     let tried = || {
@@ -109,12 +109,20 @@ fn what_failed_is_tried_again_when_asked_for() {
         tried.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
     };
     assert!(tried().is_empty());
-    assert_eq!(retry(cache.path(), &nightly(), Some(&[id(1), id(1), id(3), id(77)])).unwrap(), 1);
+    assert_eq!(retry(cache.path(), &nightly()).unwrap(), 1);
     assert_eq!(tried(), [id(1)]);
-    assert_eq!(retry(cache.path(), &nightly(), None).unwrap(), 3);
+    // In a list of their own: what failed before is not forgotten for that.
+    let (ledger, _) = open(cache.path());
+    ledger.begin(&begin(2), &mut list([0, 2], 1)).unwrap();
+    for number in [0, 2] {
+        ledger.failed(id(number), 1, 0, 1, failing(FailureKind::Error, "no", "x", 1));
+    }
+    ledger.end(&Ended::default());
+    assert_eq!(tried(), [id(1)]);
+    assert_eq!(retry(cache.path(), &nightly()).unwrap(), 3);
     assert_eq!(tried(), [id(0), id(1), id(2)]);
     let segments = files(cache.path(), "log").len();
-    assert_eq!(retry(cache.path(), &nightly(), None).unwrap(), 3, "asked for already");
+    assert_eq!(retry(cache.path(), &nightly()).unwrap(), 3, "asked for already");
     assert_eq!(files(cache.path(), "log").len(), segments);
     let (ledger, recorded) = open(cache.path());
     assert!(recorded.items[&id(0)].retry);
@@ -123,7 +131,7 @@ fn what_failed_is_tried_again_when_asked_for() {
     ledger.done(id(1), 2, 0, 1);
     ledger.end(&Ended::default());
     assert_eq!(tried(), [id(2)]);
-    assert_eq!(retry(cache.path(), &Name::new("unknown").unwrap(), None).unwrap(), 0);
+    assert_eq!(retry(cache.path(), &Name::new("unknown").unwrap()).unwrap(), 0);
 }
 
 #[test]
@@ -156,8 +164,9 @@ fn a_ledger_that_is_removed_under_a_run_is_told() {
     ledger.begin(&begin(1), &mut list(0..1, 1)).unwrap();
     fs::remove_dir_all(cache.path().join("runs")).unwrap();
     ledger.done(id(0), 1, 0, 1);
-    let error = ledger.end(&Ended::default()).error.unwrap();
-    assert!(error.to_string().contains("was removed"), "{error}");
+    let kept = ledger.end(&Ended::default());
+    assert_eq!(kept.lost, 1);
+    assert!(kept.error.unwrap().to_string().contains("was removed"));
 }
 
 #[test]
@@ -171,7 +180,7 @@ fn a_newer_release_is_told() {
     for error in [
         Recorded::read(cache.path(), &nightly()).unwrap_err(),
         Ledger::open(cache.path(), &nightly(), at_once()).err().unwrap(),
-        retry(cache.path(), &nightly(), None).unwrap_err(),
+        retry(cache.path(), &nightly()).unwrap_err(),
     ] {
         assert_eq!(error.kind(), io::ErrorKind::Unsupported);
         assert!(error.to_string().contains("format 9): upgrade"), "{error}");
