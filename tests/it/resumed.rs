@@ -257,3 +257,54 @@ fn nothing_went_wrong_with_what_gives_nothing() {
         assert_eq!(second.into_values().unwrap().iter().flatten().count(), 20);
     }
 }
+
+/// A result that stays in the index.
+#[larder::task]
+fn text(id: u64) -> String {
+    format!("{id:04000}")
+}
+
+const TEXTS: u64 = 1500;
+
+/// What a child does, whose files may not become large: as on a full disk, writes fail.
+#[test]
+fn a_child_runs_until_the_disk_is_full() {
+    let Some((_, cache)) = child::role() else { return };
+    let memory = larder::Memory::builder().verbose(0).open(&cache).unwrap();
+    let run = Parallel::new().n_jobs(2).named("texts", &memory).unwrap();
+    let outcome = run.run((0..TEXTS).map(|id| delayed!(text(id)))).unwrap();
+    // Every result is there, and the run says that not all are kept.
+    assert!(outcome.is_complete());
+    assert!(outcome.unkept() > 0, "6 MB do not fit into files of 2 MB");
+    assert!(outcome.results().iter().zip(0..).all(|(result, id)| *result == Some(format!("{id:04000}"))));
+    let unkept = outcome.unkept();
+    let error = outcome.into_values().unwrap_err();
+    assert!(error.to_string().contains("could not be stored"), "{error}");
+    say(&format!("unkept: {unkept}"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_in_the_middle_of_a_run_costs_what_did_not_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    // In the shell's units of 512 bytes (1024 in some); ignored, so that a write beyond is an error and not a signal.
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$@\"", "sh"])
+        .arg(this_program())
+        .args(["--exact", "resumed::a_child_runs_until_the_disk_is_full", "--nocapture"])
+        .env(ROLE, format!("texts {}", dir.path().display()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let unkept = said.lines().find_map(|line| line.strip_prefix("unkept: "));
+    let unkept: u64 =
+        unkept.unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&output.stderr))).parse().unwrap();
+
+    let memory = larder::Memory::builder().verbose(0).open(dir.path()).unwrap();
+    let run = Parallel::new().n_jobs(2).named("texts", &memory).unwrap();
+    let outcome = run.run((0..TEXTS).map(|id| delayed!(text(id)))).unwrap();
+    let (reused, computed) = (outcome.summary().reused, outcome.computed());
+    assert_eq!((reused + computed, outcome.unkept()), (TEXTS, 0));
+    assert!(computed <= unkept, "{computed} are computed again, and {unkept} were told");
+    assert!(outcome.results().iter().zip(0..).all(|(result, id)| *result == Some(format!("{id:04000}"))));
+}
