@@ -5,7 +5,7 @@
 //! - `ledger`: items of no work, with a name and without, on the same memory: the difference is the ledger.
 //! - `million`: a million finished items: how long the run takes to find that nothing is to be done.
 //! - `plan`: what a run was priced at, and what it took.
-//! - `pair`: two programs on one run: how long they were idle, and whether an item was computed twice.
+//! - `pair`: two programs on one run: how much of their time was outside of the function, and whether an item was computed twice.
 //! - `kills`: 2,000 items, killed 20 times: what was computed more than once.
 
 use std::collections::HashMap;
@@ -170,24 +170,29 @@ fn counts(log: &PathBuf) -> (u64, u64) {
 }
 
 fn pair() {
-    const ITEMS: u64 = 2000;
-    const MICROS: u64 = 5000;
-    for round in 0..3 {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let children = [0, 1].map(|_| start(dir.path(), ITEMS, MICROS, 1));
-        for child in children {
-            let output = child.wait_with_output().expect("the child ends");
-            let said = String::from_utf8(output.stdout).expect("it speaks UTF-8");
-            let (computed, seconds) = said.trim().split_once(' ').expect("two numbers");
-            let busy = computed.parse::<f64>().expect("a number") * MICROS as f64 / 1e6;
-            let seconds: f64 = seconds.parse().expect("a number");
-            println!("{round}: {computed} computed in {seconds:.2} s, idle {:.1} %", 100.0 * (1.0 - busy / seconds));
+    for (items, micros) in [(2000, 5000), (500, 20_000)] {
+        for round in 0..3 {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let children = [0, 1].map(|_| start(dir.path(), items, micros, 1));
+            let (mut all, mut each) = (0.0, Vec::new());
+            for child in children {
+                let output = child.wait_with_output().expect("the child ends");
+                let said = String::from_utf8(output.stdout).expect("it speaks UTF-8");
+                let (computed, seconds) = said.trim().split_once(' ').expect("two numbers");
+                let busy = computed.parse::<f64>().expect("a number") * micros as f64 / 1e6;
+                let seconds: f64 = seconds.parse().expect("a number");
+                all += seconds;
+                each.push(format!("{computed} in {seconds:.2} s, {:.1} %", 100.0 * (1.0 - busy / seconds)));
+            }
+            let outside = 100.0 * (1.0 - (items * micros) as f64 / 1e6 / all);
+            println!("{round}: items of {micros} us, outside of the function: {outside:.1} % ({})", each.join("; "));
+            println!("{round}: {:?} (items, computed again)", counts(&dir.path().join("log")));
         }
-        println!("{round}: {:?} (items, computed again)", counts(&dir.path().join("log")));
     }
+    const ITEMS: u64 = 2000;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let log = dir.path().join("log");
-    let [mut killed, other] = [0, 1].map(|_| start(dir.path(), ITEMS, MICROS, 1));
+    let [mut killed, other] = [0, 1].map(|_| start(dir.path(), ITEMS, 5000, 1));
     while lines(&log) < ITEMS / 2 {
         thread::yield_now();
     }

@@ -250,6 +250,11 @@ impl Memory {
         }
     }
 
+    /// Tells whoever is told of this memory.
+    pub(crate) fn warn(&self, words: &str) {
+        self.inner.reporter.warn(words);
+    }
+
     /// Tells the store what was used since it was told last.
     #[cold]
     fn tell_uses(&self, shelves: &Shelves) {

@@ -247,7 +247,7 @@ impl fmt::Display for Failure {
             let name = task.rsplit("::").next().unwrap_or(task);
             write!(f, " `{name}({})`", self.arguments.as_deref().unwrap_or(""))?;
         }
-        f.write_str(if matches!(self.cause, Cause::Panicked(_)) { " panicked" } else { " failed" })?;
+        f.write_str(if self.kind() == FailureKind::Panic { " panicked" } else { " failed" })?;
         write!(f, " on worker {}", self.worker)?;
         if self.attempts > 1 {
             write!(f, " in attempt {}", self.attempts)?;

@@ -66,7 +66,8 @@ impl<R> Outcome<R> {
 
     /// Of a run that had nothing to do: these results were known, and these items failed before.
     pub(super) fn of_known(results: Vec<Option<R>>, failures: Vec<Failure>) -> Outcome<R> {
-        let report = RunReport { items: results.len() as u64, failed: failures.len() as u64, ..RunReport::default() };
+        let failed = failures.len() as u64;
+        let report = RunReport { items: failed, failed, ..RunReport::default() };
         let settled = results.iter().flatten().count() + failures.len();
         let is_whole = settled == results.len();
         Outcome { results, failures, report, is_whole, stopped: None, error: None }
@@ -80,18 +81,15 @@ impl<R> Outcome<R> {
         mut results: Vec<Option<R>>,
         mut failures: Vec<Failure>,
     ) -> Outcome<R> {
-        let Outcome { results: ran, failures: failed, report, stopped, error, .. } = self;
+        let Outcome { results: ran, failures: failed, mut report, stopped, error, .. } = self;
+        let place = |index: usize| places.get(index).copied().unwrap_or(index);
+        report.slowest.iter_mut().for_each(|slow| slow.index = place(slow.index));
         for (place, result) in places.iter().zip(ran) {
             if let Some(slot) = results.get_mut(*place) {
                 *slot = result;
             }
         }
-        failures.extend(
-            failed.into_iter().map(|failure| Failure {
-                index: places.get(failure.index).copied().unwrap_or(failure.index),
-                ..failure
-            }),
-        );
+        failures.extend(failed.into_iter().map(|failure| Failure { index: place(failure.index), ..failure }));
         failures.sort_by_key(|failure| failure.index);
         let settled = results.iter().flatten().count() + failures.len();
         let is_whole = settled == results.len();

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use crate::key::ByFirstBytes;
 use crate::parallel::FailureKind;
@@ -174,6 +175,13 @@ impl Recorded {
     /// How many programs take part just now.
     pub(crate) fn live(&self) -> usize {
         self.programs.iter().filter(|program| program.live).count()
+    }
+
+    /// What items took on average, as far as is known.
+    pub(crate) fn mean_cost(&self) -> Option<Duration> {
+        let noted = || self.items.values().map(|item| item.nanos).filter(|nanos| *nanos > 0);
+        let sum = noted().fold(0_u64, u64::saturating_add);
+        sum.checked_div(noted().count() as u64).map(Duration::from_nanos)
     }
 
     /// The items of the newest complete list; where there is none, all.

@@ -2,7 +2,7 @@
 //!
 //! No clock is asked. Segments come in the order of their sequence numbers, so that of two keys of an item the later one
 //! counts, with what came of it; but a failure is known until something comes of the item under its new key. For one key the
-//! order does not matter: done beats failed, and more attempts beat fewer. So a fold may be merged behind segments that it was made of, when a crash left some of them.
+//! order does not matter: more attempts beat fewer, and of as many done beats failed. So a fold may be merged behind segments that it was made of, when a crash left some of them.
 
 use std::collections::hash_map::Entry;
 

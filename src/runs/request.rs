@@ -61,7 +61,7 @@ pub(crate) fn remove(cache: &Path, name: &Name) -> io::Result<bool> {
         return remove_leftovers(&all).map(|()| false);
     }
     if folder::is_live(&dir)? {
-        let what = format!("a program takes part in the run `{name}` just now: wait for its end, or end it");
+        let what = "a program takes part in it just now: wait for its end, or end it";
         return Err(io::Error::new(ErrorKind::ResourceBusy, what));
     }
     // Away at once and as a whole; a program that comes just now begins a new one.

@@ -96,6 +96,7 @@ impl Index {
         if dir.exists() && !dir.is_dir() {
             return Err(OpenFailure::Damaged("it is no directory".to_owned()));
         }
+        remove_half_snapshots(dir).map_err(OpenFailure::System)?;
         let as_closed = fs::read_to_string(note(dir)).is_ok_and(|note| lengths(dir).is_ok_and(|files| files == note));
         remove_if_there(&note(dir)).map_err(OpenFailure::System)?;
         let config = sled::Config::new()
@@ -320,6 +321,22 @@ fn lengths(dir: &Path) -> io::Result<String> {
 fn is_damage(error: &io::Error) -> bool {
     use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | Other | UnexpectedEof) && error.raw_os_error().is_none()
+}
+
+/// Removes snapshots that sled did not come to the end of, when it was killed or the disk was full: it would take them for damaged
+/// ones. What it reads instead is the snapshot before, and all of the log behind that.
+fn remove_half_snapshots(dir: &Path) -> io::Result<()> {
+    let files = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        files => files?,
+    };
+    for file in files {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            remove_if_there(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Moves a damaged index out of the way and answers where it went.

@@ -329,3 +329,22 @@ fn what_main_prints_names_the_cause_behind_the_cause() {
     assert_eq!(error.to_string(), "task 0 failed on worker 0: reading settings");
     assert_eq!(format!("{error:?}"), "task 0 failed on worker 0: reading settings: invalid digit found in string");
 }
+
+/// A program that was killed while it opened a cache, or had no room to, left half a snapshot of the index: the next one took the
+/// index for damaged, and all small results were gone.
+#[test]
+fn half_a_snapshot_of_the_index_costs_nothing() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let halves =
+        |memory: &Memory| (0..50).map(|x: u64| memory.cached_fn("half", 1, |x: &u64| x / 2).call(&x)).sum::<u64>();
+    let expected = halves(&Memory::open(dir.path()).expect("an empty directory"));
+    for (name, content) in
+        [("FFFFFFFFFFFFFFFF", &b""[..]), ("0000000000000000", b"half"), ("0000000000062DEA", &[7; 100])]
+    {
+        let half = dir.path().join(format!("index/snap.{name}.generating"));
+        std::fs::write(&half, content).expect("there is room");
+        let memory = Memory::open(dir.path()).expect("a cache");
+        assert_eq!((halves(&memory), memory.stats().misses()), (expected, 0), "{name}");
+        assert!(!half.exists());
+    }
+}

@@ -54,7 +54,7 @@ fn an_error_that_is_stored_is_a_failure_of_the_run_until_it_is_tried_again() {
         let failure = &outcome.failures()[0];
         assert_eq!((failure.index(), failure.kind(), failure.attempts()), (2, FailureKind::Error, 1));
         assert_eq!(failure.arguments(), Some("id = 2"));
-        assert!(failure.message().starts_with("not two (it failed in an earlier run, after 1 attempt; "), "{failure}");
+        assert!(failure.message().starts_with("not two (it failed in an earlier run; "), "{failure}");
         let details = memory.run("picky").unwrap();
         assert_eq!((details.info.done, details.info.failed), (4, 1), "{forgotten}");
         assert_eq!(computed("picky"), 5);
@@ -250,10 +250,7 @@ fn nothing_went_wrong_with_what_gives_nothing() {
         assert_eq!((first.computed(), first.unkept()), (30, 0), "{backend:?}");
         let second = run.run(calls()).unwrap();
         assert_eq!((second.computed(), second.unkept()), (10, 0), "{backend:?}: what is `None` is computed again");
-        assert_eq!(
-            second.summary().to_string(),
-            "20 reused, 0 changed, 0 new, 0 gone, 10 left over from an earlier run"
-        );
+        assert_eq!(second.summary().to_string(), "20 reused, 0 changed, 0 new, 0 gone, 10 not finished before");
         assert_eq!(second.into_values().unwrap().iter().flatten().count(), 20);
     }
 }
@@ -297,6 +294,8 @@ fn a_disk_that_fills_in_the_middle_of_a_run_costs_what_did_not_fit() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let unkept = said.lines().find_map(|line| line.strip_prefix("unkept: "));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("warning: the run `texts`: "), "whoever takes results one by one is told too: {told}");
     let unkept: u64 =
         unkept.unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&output.stderr))).parse().unwrap();
 
@@ -307,4 +306,36 @@ fn a_disk_that_fills_in_the_middle_of_a_run_costs_what_did_not_fit() {
     assert_eq!((reused + computed, outcome.unkept()), (TEXTS, 0));
     assert!(computed <= unkept, "{computed} are computed again, and {unkept} were told");
     assert!(outcome.results().iter().zip(0..).all(|(result, id)| *result == Some(format!("{id:04000}"))));
+}
+
+#[test]
+fn what_was_cleared_is_told_and_priced_by_what_the_ledger_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = open(dir.path());
+    let run = Parallel::new().n_jobs(2).named("texts", &memory).unwrap();
+    let calls = || (0..40).map(|id| delayed!(text(id)));
+    assert!(run.run(calls()).unwrap().is_complete());
+    memory.clear().unwrap();
+    let plan = run.plan(calls()).unwrap();
+    assert_eq!((plan.misses, plan.unpriced, plan.summary.new), (40, 0, 0));
+    assert!(plan.compute_time > Duration::ZERO);
+    assert_eq!(plan.summary.changed, [(Change::Gone, 40)]);
+    assert_eq!(memory.plan_run("texts").unwrap().summary.changed, [(Change::Gone, 40)]);
+    let words = "0 reused, 40 changed (the result is gone from the cache), 0 new, 0 gone; 40 computed";
+    assert_eq!(run.run(calls()).unwrap().to_string(), words);
+}
+
+#[test]
+fn a_memory_for_reading_only_prices_a_run_and_does_not_make_it() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let memory = larder::Memory::open_read_only(dir.path()).unwrap();
+    let run = Parallel::new().named("texts", &memory).unwrap();
+    assert_eq!(
+        run.plan([delayed!(text(1))]).unwrap().to_string(),
+        "1 of 1 to compute, never measured; 0 reused, 0 changed, 1 new, 0 gone"
+    );
+    let error = run.run([delayed!(text(1))]).unwrap_err();
+    assert!(error.is_invalid_option() && error.to_string().contains("open for reading only"), "{error}");
+    assert!(!dir.path().join("runs").exists());
 }

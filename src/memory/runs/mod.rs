@@ -229,7 +229,7 @@ impl Memory {
         Some(!same && newest.last_ms > program.started_at_ms)
     }
 
-    fn check_writable(&self, name: &Name) -> Result<()> {
+    pub(crate) fn check_writable(&self, name: &Name) -> Result<()> {
         let read_only = self.inner.place.as_ref().is_some_and(|shelves| shelves.store.is_read_only());
         match read_only {
             true => Err(Error::invalid_option(format!(
@@ -245,6 +245,9 @@ fn names(cache: &Path) -> Result<Vec<String>> {
 }
 
 fn refused(name: &Name, error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::ResourceBusy {
+        return Error::ledger(format!("the run `{name}` is live"), error);
+    }
     Error::ledger(format!("the ledger of the run `{name}` cannot be used"), error)
 }
 

@@ -20,7 +20,7 @@ pub(super) fn plan(shelves: &Shelves, recorded: &Recorded) -> Result<RunPlan> {
         None => None,
     };
     // A program that was killed may not have told the cache what its calls came to.
-    let mean = of_function.or_else(|| mean_noted(recorded));
+    let mean = of_function.or_else(|| recorded.mean_cost());
     let workers = last.map_or(1, |program| program.begin.workers.max(1) as usize);
     let mut plan = RunPlan { workers, ..RunPlan::default() };
     let mut summary = RunSummary { others: recorded.live() as u64, damaged: recorded.damaged, ..RunSummary::default() };
@@ -40,6 +40,7 @@ pub(super) fn plan(shelves: &Shelves, recorded: &Recorded) -> Result<RunPlan> {
                 continue;
             }
             // It was done, so its result is gone.
+            State::Done if reason == MissReason::NeverSeen => changes.push(Change::Gone),
             State::Done => changes.push(Change::Miss(reason)),
             State::Failed(_) | State::Waiting => summary.unfinished += 1,
         }
@@ -61,14 +62,6 @@ fn missing(shelves: &Shelves, item: &Item) -> Result<Option<(MissReason, Option<
         Err(Absent::Removed(tombstone)) => Some((tombstone.why().into(), known(tombstone.compute_time()).or(noted))),
         Err(absent) => Some((MissReason::from(&absent), noted)),
     })
-}
-
-/// What items of the ledger took on average, as far as it knows.
-fn mean_noted(recorded: &Recorded) -> Option<Duration> {
-    let noted = || recorded.items.values().map(|item| item.nanos).filter(|nanos| *nanos > 0);
-    let count = noted().count() as u64;
-    let sum = noted().fold(0_u64, u64::saturating_add);
-    sum.checked_div(count).map(Duration::from_nanos)
 }
 
 fn mean_cost(shelves: &Shelves, function: &str) -> Result<Option<Duration>> {

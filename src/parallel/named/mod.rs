@@ -46,7 +46,7 @@ use survey::{Has, Known, Signature, Todo, Wanted};
 ///   has failed in the one is not tried in the other, some milliseconds later.
 ///
 /// Not promised: that a function with side effects has them once. Results that are not stored (`None`, unless the function says
-/// `store(none)`) are computed in each run, and count as left over from the one before.
+/// `store(none)`) are computed in each run, and count as not finished before.
 ///
 /// # Examples
 /// ```
@@ -183,7 +183,8 @@ impl NamedRun {
     /// A failure does not end the run, unless [`OnError::MaxFailures`] says so.
     ///
     /// # Errors
-    /// What keeps the run from starting: an argument cannot be a part of a key, the ledger cannot be opened, the misses exceed
+    /// What keeps the run from starting: the memory is open for reading only, an argument cannot be a part of a key, the ledger cannot be
+    /// opened, the misses exceed
     /// [`max_recompute`](NamedRun::max_recompute), an option means nothing, there are no workers. What fails in the run is in the [`NamedOutcome`].
     pub fn run<'a, T, I>(&self, calls: I) -> Result<NamedOutcome<T::Value>>
     where
@@ -192,6 +193,7 @@ impl NamedRun {
         T::Value: Send,
         I: IntoIterator<Item = Delayed<'a, T>>,
     {
+        self.memory.check_writable(&self.name)?;
         let cached = self.memory.cached::<T>();
         let site = self.site::<T>()?;
         let store = self.memory.clone();
@@ -263,7 +265,12 @@ impl NamedRun {
             complete: outcome.is_complete(),
         };
         let kept = Arc::into_inner(ledger).map(|ledger| ledger.end(&ended));
-        Ok(NamedOutcome::new(outcome, plan, computed, unkept, kept))
+        let outcome = NamedOutcome::new(outcome, plan, computed, unkept, kept);
+        if let Some(words) = outcome.what_is_lost() {
+            // Whoever takes the results one by one should be told too.
+            self.memory.warn(&format!("the run `{}`: {words}", self.name));
+        }
+        Ok(outcome)
     }
 
     /// Where the run would be made.
@@ -293,7 +300,8 @@ impl NamedRun {
         if summary.changed() > 0 {
             summary.code = cached.changed_items();
         }
-        let mean = cached.mean_cost();
+        // A program that was killed may not have told the cache what its calls came to.
+        let mean = cached.mean_cost().or_else(|| recorded.mean_cost());
         let plan = survey::price(all, &todo, &items, mean, site.workers, summary);
         Compared { todo, items, plan, mean }
     }
@@ -334,10 +342,9 @@ impl NamedRun {
             (_, failing) => &failing?.how,
         };
         let attempts = item.map_or(1, |item| item.attempts.max(1));
-        let times = if attempts == 1 { "" } else { "s" };
+        let cache = self.memory.location().unwrap_or(std::path::Path::new("DIR")).display();
         let message = format!(
-            "{} (it failed in an earlier run, after {attempts} attempt{times}; to try it again, use `retry_failed(true)`, or \
-             `larder runs retry {}`)",
+            "{} (it failed in an earlier run; to try it again, use `retry_failed(true)`, or `larder --cache {cache} runs retry {}`)",
             how.message, self.name
         );
         Some(Failure {

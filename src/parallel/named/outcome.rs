@@ -54,6 +54,19 @@ impl<R> NamedOutcome<R> {
         self.kept.as_ref().map_or(0, |kept| kept.lost)
     }
 
+    /// What will be computed again though it has been, if something will.
+    pub(super) fn what_is_lost(&self) -> Option<String> {
+        if self.unkept() == 0 {
+            return None;
+        }
+        let why = self.ledger_error().map(|error| format!(" ({error})")).unwrap_or_default();
+        Some(format!(
+            "{} results could not be stored, and {} records of its ledger not written{why}: they may be computed again",
+            self.unkept,
+            self.lost()
+        ))
+    }
+
     /// What went wrong with the ledger, if something did. With [`unkept`](NamedOutcome::unkept) of 0 it cost nothing.
     pub fn ledger_error(&self) -> Option<&std::io::Error> {
         self.kept.as_ref()?.error.as_ref()
@@ -99,14 +112,8 @@ impl<R> NamedIncomplete<R> {
 
     /// All results are there, and not all are kept.
     fn unkept(&self) -> Option<String> {
-        let NamedOutcome { outcome, unkept, .. } = &*self.outcome;
-        let lost = self.outcome.lost();
-        outcome.is_complete().then(|| {
-            format!(
-                "{unkept} results of a named run could not be stored, and {lost} records of its ledger not written: they would be \
-                 computed again; `into_outcome` has them"
-            )
-        })
+        let lost = self.outcome.outcome.is_complete().then(|| self.outcome.what_is_lost()).flatten()?;
+        Some(format!("a named run: {lost}; `into_outcome` has all results"))
     }
 }
 
@@ -170,6 +177,11 @@ impl<R> fmt::Display for NamedOutcome<R> {
         let failed = self.outcome.failures().len();
         if failed > 0 {
             write!(f, ", {failed} failed")?;
+        }
+        let results = self.outcome.results();
+        let not_run = (results.iter().filter(|result| result.is_none()).count()).saturating_sub(failed);
+        if not_run > 0 {
+            write!(f, ", {not_run} not run")?;
         }
         if self.unkept() > 0 {
             write!(f, ", {} could not be kept", self.unkept())?;

@@ -19,7 +19,8 @@ pub struct RunSummary {
     pub changed: Vec<(Change, u64)>,
     /// Those that no run of this name had.
     pub new: u64,
-    /// Those that an earlier run had and did not come to.
+    /// Those that a run of this name had before, and that have no result: it did not come to them, they failed and are tried again, or
+    /// a program that is at it just now has not come to them yet.
     pub unfinished: u64,
     /// Those that failed in an earlier run, and are not tried again: nobody asked for that.
     pub failed_before: u64,
@@ -41,6 +42,8 @@ pub enum Change {
     Miss(MissReason),
     /// The argument of this name has another value.
     Argument(String),
+    /// It was computed with these arguments and this code, and the cache knows nothing of it any more: it was cleared, or lost.
+    Gone,
     /// What the function reads, and says so with `depends`, is another by now: `file data/model.bin`, `env MODEL`.
     Input(String),
 }
@@ -81,14 +84,14 @@ impl fmt::Display for RunSummary {
             f.write_str(")")?;
         }
         write!(f, ", {} new, {} gone", self.new, self.gone)?;
-        for (count, words) in [
-            (self.unfinished, "left over from an earlier run"),
-            (self.failed_before, "failed before and not tried again"),
-            (self.others, "other programs at it"),
-            (self.damaged, "records of the ledger unreadable"),
+        for (count, one, many) in [
+            (self.unfinished, "not finished before", "not finished before"),
+            (self.failed_before, "failed before and not tried again", "failed before and not tried again"),
+            (self.others, "other program at it", "other programs at it"),
+            (self.damaged, "record of the ledger unreadable", "records of the ledger unreadable"),
         ] {
             if count > 0 {
-                write!(f, ", {count} {words}")?;
+                write!(f, ", {count} {}", if count == 1 { one } else { many })?;
             }
         }
         Ok(())
@@ -100,6 +103,7 @@ impl fmt::Display for Change {
         match self {
             Change::Miss(reason) => reason.fmt(f),
             Change::Argument(name) => write!(f, "argument `{name}`"),
+            Change::Gone => f.write_str("the result is gone from the cache"),
             Change::Input(input) => f.write_str(input),
         }
     }
@@ -159,7 +163,9 @@ impl RunPlan {
 impl fmt::Display for RunPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} to compute", self.misses, self.summary.items)?;
-        if self.misses > 0 {
+        if self.misses > 0 && self.unpriced == self.misses {
+            f.write_str(", never measured")?;
+        } else if self.misses > 0 {
             let (work, estimate) = (self.compute_time, self.estimate());
             write!(f, ", {work:.1?} of work (some {estimate:.1?} on {} workers)", self.workers)?;
             if self.unpriced > 0 {

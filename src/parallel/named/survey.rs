@@ -110,6 +110,7 @@ impl Signature<'_> {
         match other.and_then(|at| self.inputs.get(at)) {
             // What nobody computed with what is read now.
             Some(input) if missing.reason == MissReason::NeverSeen => Change::Input(input.to_string()),
+            None if missing.reason == MissReason::NeverSeen && item.key == *known.who.key.as_bytes() => Change::Gone,
             _ => Change::Miss(missing.reason),
         }
     }

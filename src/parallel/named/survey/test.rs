@@ -65,7 +65,7 @@ fn what_is_to_be_done_follows_from_what_is_known_and_wanted() {
     }
 }
 
-/// The changes, and how many are new, left over, and gone.
+/// The changes, and how many are new, not finished, and gone.
 fn told(all: &[Known], before: Vec<(u8, Item)>) -> (Vec<String>, [u64; 3]) {
     let items: Items = before.into_iter().map(|(number, item)| (ItemId([number; 16]), item)).collect();
     let recorded = Recorded { last_list: Some(items.keys().copied().collect()), items, ..Recorded::default() };
@@ -86,7 +86,13 @@ fn changes_are_told_by_what_is_another_now() {
     assert_eq!(one(changed(), was, item(1, was, State::Done)), (vec![code.clone()], [0, 0, 0]));
     assert_eq!(one(never(), [1, 2, 9, 4], item(1, was, State::Done)), (vec!["1 file model.bin".to_owned()], [0, 0, 0]));
     assert_eq!(one(never(), [1, 2, 3, 9], item(1, was, State::Done)), (vec!["1 env MODEL".to_owned()], [0, 0, 0]));
-    // Nobody ever finished it, of whatever code: it is left over.
+    // It was there.
+    let gone = known(1, 1, was, never());
+    assert_eq!(
+        told(&[gone], vec![(1, item(1, was, State::Done))]),
+        (vec!["1 the result is gone from the cache".to_owned()], [0, 0, 0])
+    );
+    // Nobody ever finished it, of whatever code.
     assert_eq!(one(never(), was, item(1, was, State::Waiting)), (vec![], [0, 1, 0]));
     assert_eq!(one(never(), was, item(1, was, failed(1))), (vec![], [0, 1, 0]));
     // The ledger does not know that somebody did.
