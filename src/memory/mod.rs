@@ -79,7 +79,7 @@ pub use runs::{RunDetails, RunEnd, RunInfo, RunItem, RunItemState, RunProgram, R
 pub use shelf::Shelved;
 pub use stats::Stats;
 #[cfg(unix)]
-pub(crate) use stats::{lookups_in, nothings_in};
+pub(crate) use stats::lookups_in;
 pub use validity::Validity;
 
 use crate::error::Result;

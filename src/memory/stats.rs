@@ -192,13 +192,6 @@ pub(crate) fn lookups_in(list: &[u64]) -> (u64, impl Iterator<Item = (MissReason
     (hits.iter().sum(), MissReason::ALL.into_iter().zip(rest.iter().copied()).filter(|(_, calls)| *calls > 0))
 }
 
-/// How many results in such a list were not stored since they are `None`.
-#[cfg(unix)]
-pub(crate) fn nothings_in(list: &[u64]) -> u64 {
-    let place = 3 + MissReason::ALL.len() + NotStoredReason::NoneResult as usize;
-    list.get(place).copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

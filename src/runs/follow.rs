@@ -4,6 +4,7 @@
 //! so there is one each [`OFTEN`] while others take part, and one each [`RARELY`] while nobody does.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -34,7 +35,7 @@ pub(crate) struct Follower {
     failed: Mutex<HashMap<ItemId, (u32, Failing), ByFirstBytes>>,
 }
 
-/// The segments of other programs that were alive when they were seen first, and those that are followed no more.
+/// The segments that are followed, and those that are not, or no more.
 struct Others {
     segments: HashMap<PathBuf, Option<Followed>>,
 }
@@ -61,7 +62,8 @@ impl Follower {
         }
     }
 
-    /// How an item failed in another program since this one began, and after how many attempts; as far as is known.
+    /// How an item failed in another program since this one began, and after how many attempts; as far as is known. It may have a
+    /// result by now.
     pub(crate) fn failed(&self, id: ItemId) -> Option<(u32, Failing)> {
         let now_ms = self.began.elapsed().as_millis() as u64;
         // One looks, and the others go by what is known.
@@ -69,7 +71,9 @@ impl Follower {
             && let Some(mut others) = try_lock(&self.others)
         {
             let pause = if self.look(&mut others) { OFTEN } else { RARELY };
-            self.next_ms.store(now_ms + pause.as_millis() as u64, Relaxed);
+            // However long a look takes, most of the time goes by without one.
+            let looked_ms = self.began.elapsed().as_millis() as u64;
+            self.next_ms.store(looked_ms + (pause.as_millis() as u64).max(looked_ms - now_ms), Relaxed);
         }
         lock(&self.failed).get(&id).cloned()
     }
@@ -80,10 +84,14 @@ impl Follower {
         let Ok(paths) = folder::paths(&self.dir) else { return false };
         others.segments.retain(|path, _| paths.binary_search(path).is_ok());
         for path in paths {
-            let followed = others.segments.entry(path).or_insert_with_key(|path| {
-                let segment = Segment::open(path.clone()).ok()?;
-                Followed::of(segment, HEADER_BYTES as u64)
-            });
+            let followed = match others.segments.entry(path) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    // With the next look, maybe.
+                    let Ok(segment) = Segment::open(place.key().clone()) else { continue };
+                    place.insert(Followed::of(segment, HEADER_BYTES as u64))
+                }
+            };
             let is_over = match followed {
                 Some(followed) if followed.id == self.own => true,
                 Some(followed) => {
@@ -120,6 +128,7 @@ impl Follower {
         }
     }
 
+    /// Whoever asks knows of results, whichever of two segments is read first.
     fn note(&self, outcome: Outcome) {
         let Outcome { id, attempts, failure, .. } = outcome;
         let mut failed = lock(&self.failed);
@@ -131,9 +140,9 @@ impl Follower {
 }
 
 impl Followed {
-    /// `None` if nobody writes to it.
+    /// `None` if it is no program's. One that has ended is read once.
     fn of(segment: Segment, at: u64) -> Option<Followed> {
-        let header = segment.header.filter(|header| segment.live && header.kind == Kind::Program)?;
+        let header = segment.header.filter(|header| header.kind == Kind::Program)?;
         Some(Followed { id: header.id, segment, at })
     }
 }

@@ -1,7 +1,7 @@
 //! The ledger of a program that takes part in a run.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::commit::{BeforeCommit, Committer, Kept};
@@ -23,6 +23,7 @@ const TRIES: usize = 10;
 /// that was killed, but that all that was told is written.
 pub(crate) struct Ledger {
     id: u64,
+    path: PathBuf,
     committer: Committer,
     others: Follower,
     /// Why segments could not be folded, which loses nothing.
@@ -41,13 +42,13 @@ impl Ledger {
     /// The folder cannot be written, a segment cannot be read or is of a newer release, or the system refuses a thread.
     pub(crate) fn open(cache: &Path, name: &Name, before_commit: BeforeCommit) -> io::Result<(Ledger, Recorded)> {
         let dir = folder::make(cache, name)?;
-        let (file, header) = begin_segment(&dir)?;
+        let (file, header, path) = begin_segment(&dir)?;
         let survey = Survey::of(&dir, Some(header.id))?;
         let not_folded = fold::fold(&dir, &survey).err();
         let committer = Committer::start(Log::new(Box::new(file), header.id), before_commit)?;
         let Survey { recorded, segments } = survey;
         let others = Follower::new(&dir, header.id, segments);
-        let ledger = Ledger { id: header.id, committer, others, not_folded, not_begun: Mutex::default() };
+        let ledger = Ledger { id: header.id, path, committer, others, not_folded, not_begun: Mutex::default() };
         Ok((ledger, recorded))
     }
 
@@ -119,6 +120,17 @@ impl Ledger {
         self.committer.written()
     }
 
+    /// Leaves nothing of a program that did not begin. What cannot be removed says nothing, and goes with the next fold.
+    pub(crate) fn discard(self) {
+        let Ledger { path, committer, .. } = self;
+        drop(committer);
+        let removed = std::fs::remove_file(&path);
+        if let (Ok(()), Some(dir)) = (removed, path.parent()) {
+            // Unless there are others.
+            let _ = std::fs::remove_dir(dir);
+        }
+    }
+
     /// Writes all that was told, and this summary, and syncs.
     pub(crate) fn end(self, ended: &Ended) -> Kept {
         let mut kept = self.committer.end(ended.clone());
@@ -128,12 +140,12 @@ impl Ledger {
 }
 
 /// A segment of this program, behind all that are there.
-fn begin_segment(dir: &Path) -> io::Result<(std::fs::File, super::frame::Header)> {
+fn begin_segment(dir: &Path) -> io::Result<(std::fs::File, super::frame::Header, PathBuf)> {
     let mut tries = 1;
     loop {
         let sequence = Survey::next_sequence(&folder::segments(dir)?);
         match NewSegment::create(dir, Kind::Program, sequence)?.publish() {
-            Ok((file, header, _)) => return Ok((file, header)),
+            Ok(segment) => return Ok(segment),
             Err(error) if error.kind() == io::ErrorKind::NotFound && tries < TRIES => tries += 1,
             Err(error) => return Err(error),
         }

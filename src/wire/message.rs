@@ -129,6 +129,10 @@ pub(crate) struct Done {
     pub(crate) grown_to: Option<u64>,
     /// What the memory in the worker counted since the last report.
     pub(crate) counts: Vec<u64>,
+    /// The places in the batch of the calls whose results were loaded, in order.
+    pub(crate) loaded: Vec<u64>,
+    /// How many calls gave a `None` that is not stored for that.
+    pub(crate) nothings: u64,
     /// How long calls took, of which not all were looked at.
     pub(crate) times: Times,
     /// Those that took longest, by their place in the batch.

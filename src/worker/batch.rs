@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::usage::own_bytes;
 use crate::codec::{CodecId, Encoding, Large, Prefer};
-use crate::memory::{Memory, Waiting};
+use crate::memory::{Asking, Kept, Looked, Memory, Safe, Waiting};
 use crate::parallel::{Slowest, Times};
 use crate::payload::travel::{Arrivals, Content};
 use crate::sys::board::Board;
@@ -29,6 +29,8 @@ pub(super) struct Batch<'w> {
     pub(super) grown_to: &'w mut Option<u64>,
     /// Until they are asked for.
     pub(super) arguments: Option<(CodecId, Large)>,
+    /// What comes of the lookup of the call at hand.
+    pub(super) asking: Option<Asking>,
     pub(super) tally: Tally,
 }
 
@@ -37,6 +39,10 @@ pub(super) struct Batch<'w> {
 pub(super) struct Tally {
     begun: u64,
     exceptions: Vec<(u64, Exception)>,
+    /// The places of those whose results were loaded.
+    loaded: Vec<u64>,
+    /// How many gave a `None` that is not stored for that.
+    nothings: u64,
     failed: bool,
     looked: Option<Instant>,
     /// The results, and their codec.
@@ -112,6 +118,8 @@ impl Tally {
             file_bytes: content.file_bytes(),
             grown_to,
             counts,
+            loaded: self.loaded,
+            nothings: self.nothings,
             times: self.timer.times,
             slowest: self.timer.slowest,
         };
@@ -161,6 +169,7 @@ impl Host for Batch<'_> {
             board.begun().fetch_add(1, Release);
         }
         self.tally.begun += 1;
+        self.asking = self.memory.map(|_| Asking::begin(Safe::ByCall));
         self.tally.timer.begin();
         true
     }
@@ -171,6 +180,12 @@ impl Host for Batch<'_> {
             board.ended().fetch_add(1, Release);
         }
         self.tally.timer.end(self.tally.begun - 1);
+        if let Some(answer) = self.asking.take().and_then(Asking::answer) {
+            if answer.looked == Looked::Hit {
+                self.tally.loaded.push(self.tally.begun - 1);
+            }
+            self.tally.nothings += u64::from(answer.kept == Kept::Nothing);
+        }
         let exception = match end {
             End::Succeeded => return self.look(),
             End::Busy => Exception::Busy,

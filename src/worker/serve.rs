@@ -198,6 +198,7 @@ impl Worker {
             arrivals: &mut self.arrivals,
             grown_to: &mut self.grown_to,
             arguments: Some(arguments),
+            asking: None,
             tally: Tally::default(),
         };
         let called = entry.call_all(&mut batch);

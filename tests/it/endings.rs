@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder::{
     Backend, Error, Failure, FailureKind, Halt, OnError, Parallel, PreDispatch, Retry, Schedule, Stopped, Timeout,
@@ -189,15 +189,22 @@ impl Door {
 
 #[test]
 fn on_threads_others_take_the_place_of_those_that_hang() {
-    // Both workers hang, and only the last item lets them go: it needs a third thread.
+    // Both workers hang, and only the last item lets them go: it needs a third thread. What is before it takes long enough that the
+    // second one has hung for too long as well, however late it began.
     let door = Door::default();
-    let parallel = Parallel::new().n_jobs(2).on_error(OnError::Collect).timeout_per_task(Duration::from_millis(50));
+    let parallel = Parallel::new().n_jobs(2).on_error(OnError::Collect).timeout_per_task(Duration::from_millis(300));
+    let work = || {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(40) {
+            std::hint::spin_loop();
+        }
+    };
     let outcome = parallel
         .map_outcome(0..10, |x| {
             match x {
                 0 | 1 => door.wait(),
                 9 => door.open(),
-                _ => {}
+                _ => work(),
             }
             x
         })

@@ -34,9 +34,15 @@ pub(crate) fn memory_at(path: &Path, must_exist: bool) -> Result<Memory, Failure
 
 /// Opens a cache that is there, also one that is held by whom it cannot be shared with: the ledgers of runs are files beside it.
 pub(crate) fn memory_or_ledgers(matches: &ArgMatches) -> Result<Memory, Failure> {
-    let (memory, said) = open(&directory(matches)?, true)?;
-    said.try_iter().for_each(|line| failure::note(&line));
-    Ok(memory)
+    let path = directory(matches)?;
+    match open(&path, true) {
+        Ok((memory, said)) => {
+            said.try_iter().for_each(|line| failure::note(&line));
+            Ok(memory)
+        }
+        // On a full disk, or where nothing may be written, what is there can still be looked at.
+        Err(refused) => Memory::open_read_only(&path).map_err(|_| refused),
+    }
 }
 
 /// The lines that it says meanwhile come with it.

@@ -54,7 +54,12 @@ impl<'s, W: Work, I: Iterator<Item = W::Item>> Run<'s, '_, W, I> {
                 // Nobody looked while it ran.
                 (Ran::Done, Some(limit)) if self.is_alone && took > limit => {
                     let task = self.work.task();
-                    done.failures.push(watch::timed_out(index, task, arguments, worker, attempts + 1, limit));
+                    let failure = watch::timed_out(index, task, arguments, worker, attempts + 1, limit);
+                    if let Some(recorder) = self.feed.recorder() {
+                        // Where its result is stored all the same, that counts more.
+                        recorder.failed(&failure);
+                    }
+                    done.failures.push(failure);
                 }
                 (Ran::Done, _) => {
                     self.count(worker, 1);

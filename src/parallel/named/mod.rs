@@ -43,7 +43,8 @@ use survey::{Has, Known, Signature, Todo, Wanted};
 ///   other items, and the [summary](RunSummary) says what was reused, what changed and why, what is new, and what is gone.
 /// - What failed is kept with its message and its attempts, and tried again only when that is asked for.
 /// - A second program with a run of this name, on the same cache, takes the items that nobody has taken, at the same time. What
-///   has failed in the one is not tried in the other, some milliseconds later.
+///   has failed in the one, with an error or a panic, is not tried in the other, some milliseconds later; but an item that the other
+///   waits for just then is.
 ///
 /// Not promised: that a function with side effects has them once. Results that are not stored (`None`, unless the function says
 /// `store(none)`) are computed in each run, and count as not finished before.
@@ -201,7 +202,13 @@ impl NamedRun {
         // Before the cache is looked at, as for a plan.
         let (ledger, recorded) =
             Ledger::open(self.directory()?, &self.name, before_commit).map_err(|error| self.refused(error))?;
-        let looked = look::look(site.threads, &cached, calls.into_iter().collect(), true)?;
+        let looked = match look::look(site.threads, &cached, calls.into_iter().collect(), true) {
+            Ok(looked) => looked,
+            Err(error) => {
+                ledger.discard();
+                return Err(error);
+            }
+        };
         let (mut all, mut results, mut calls) = (Vec::new(), Vec::new(), Vec::new());
         for Looked { known, value, call } in looked {
             all.push(known);
@@ -209,12 +216,15 @@ impl NamedRun {
             calls.push(call);
         }
         let compared = self.compare(&cached, &site, &all, &recorded);
-        self.check_price(&compared.plan)?;
+        if let Err(error) = self.check_price(&compared.plan) {
+            ledger.discard();
+            return Err(error);
+        }
         self.begin::<T>(&ledger, &cached, &all, &site).map_err(|error| self.refused(error))?;
         let Compared { todo, items, plan, mean } = compared;
-        for (known, item) in all.iter().zip(&items) {
-            tell_of_cache(&ledger, known, *item);
-        }
+        let told = all.iter().zip(&items).map(|(known, item)| tell_of_cache(&ledger, known, *item));
+        // How often each was run before, as the ledger has it now.
+        let attempts: Vec<u32> = told.collect();
 
         let mut wanted: Vec<usize> = (0..all.len()).filter(|index| todo[*index] == Todo::Compute).collect();
         self.order.sort(&mut wanted, |index| all[index].cost(items[index]), mean, |index| all[index].who.id);
@@ -228,7 +238,7 @@ impl NamedRun {
         let writes = wanted.iter().map(|index| record::Item {
             id: all[*index].id(),
             key: all[*index].who.key,
-            attempts: items[*index].map_or(0, |item| item.attempts),
+            attempts: attempts[*index],
         });
         let writer = Arc::new(Writer::new(Arc::clone(&ledger), self.memory.clone(), T::NAME, writes.collect()));
         let mut parallel = self.parallel.clone();
@@ -384,18 +394,20 @@ struct Compared<'r> {
     mean: Option<Duration>,
 }
 
-/// Has the ledger know what the cache has, whoever computed it.
-fn tell_of_cache(ledger: &Ledger, known: &Known, item: Option<&Item>) {
+/// Has the ledger know what the cache has, whoever computed it; answers the item's attempts.
+fn tell_of_cache(ledger: &Ledger, known: &Known, item: Option<&Item>) -> u32 {
     let key = *known.who.key.as_bytes();
-    let attempts = item.map_or(0, |item| item.attempts);
+    let mut attempts = item.map_or(0, |item| item.attempts);
     match &known.has {
         Has::Result if item.is_none_or(|item| item.state != State::Done || item.key != key) => {
             ledger.done(known.id(), attempts, 0, 0);
         }
         Has::Failure(how) if item.and_then(Item::failing).is_none_or(|failing| failing.under != key) => {
             let failing = Failing { how: (**how).clone(), under: key };
-            ledger.failed(known.id(), attempts.saturating_add(1), 0, 0, failing);
+            attempts = attempts.saturating_add(1);
+            ledger.failed(known.id(), attempts, 0, 0, failing);
         }
         _ => {}
     }
+    attempts
 }

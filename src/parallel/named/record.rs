@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::super::failure::{Cause, Failure, Lost};
+use super::super::failure::{Cause, Failure, FailureKind, Lost};
 use super::super::record::{Ended, Recorder};
 use crate::memory::{Kept, Memory};
 use crate::runs::{Failed, Failing, ItemId, Ledger};
@@ -84,8 +84,11 @@ impl Recorder for Writer {
     fn failed_elsewhere(&self, index: usize, worker: usize) -> Option<Failure> {
         let item = self.items.get(index)?;
         let (attempts, failing) = self.ledger.others().failed(item.id)?;
-        let is_this = failing.under == *item.key.as_bytes() && attempts > item.attempts;
-        is_this.then(|| {
+        // Of the call itself, and not of how the other program runs it.
+        let is_of_call = matches!(failing.how.kind, FailureKind::Error | FailureKind::Panic);
+        let is_this = is_of_call && failing.under == *item.key.as_bytes() && attempts > item.attempts;
+        // Somebody may have computed it since; an error that is stored is loaded.
+        (is_this && !self.memory.has_entry(&item.key)).then(|| {
             let Failed { kind, message, text } = failing.how;
             let message = format!(
                 "{message} (it failed in another program of this run; to try it again, use `retry_failed(true)` in a run to come)"

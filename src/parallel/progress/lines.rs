@@ -75,6 +75,8 @@ pub(super) fn status(snapshot: &Snapshot<'_>) -> String {
     let rate = rate(snapshot.rate());
     match snapshot.stage {
         Stage::Completed => format!("{count} done in {elapsed}, {rate}"),
+        // It came to its end all the same.
+        Stage::Stopped if snapshot.total == Some(done) => format!("{count} done in {elapsed}, {rate}, some failed"),
         Stage::Stopped => format!("stopped at {count} after {elapsed}, {rate}"),
         Stage::Running => {
             let percent = snapshot.total.map(|total| format!(" ({}%)", percent(done, total))).unwrap_or_default();
@@ -136,6 +138,7 @@ mod test {
         assert_eq!(text(1000, Some(1000), Stage::Completed), "1000/1000 done in 2.1s, 476/s");
         assert_eq!(text(1000, None, Stage::Completed), "1000 done in 2.1s, 476/s");
         assert_eq!(text(0, Some(0), Stage::Completed), "0/0 done in 2.1s, 0/s");
+        assert_eq!(text(20, Some(20), Stage::Stopped), "20/20 done in 2.1s, 9.5/s, some failed");
         assert_eq!(text(312, Some(1000), Stage::Stopped), "stopped at 312/1000 after 2.1s, 149/s");
         assert_eq!(percent(u64::MAX, u64::MAX), 100);
     }

@@ -16,7 +16,7 @@ use super::super::work::Work;
 use super::Driver;
 use crate::backend::processes::{Refusal, TICK, Unheard};
 use crate::codec::{Large, Prefer};
-use crate::memory::{Kept, lookups_in, nothings_in};
+use crate::memory::{Kept, lookups_in};
 use crate::wire::message::{Done, Report, Unusable};
 
 impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
@@ -137,9 +137,13 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         turn.batch_finished(self.number, calls - busy, took);
         drop(turn);
         self.tell_ended(start..start + calls, &without_result);
-        // Which of them it loaded is not told; how many is what is asked for.
-        let (loaded, _) = lookups_in(&done.counts);
-        self.record(start..start + calls, &without_result, attempts, took, (loaded, nothings_in(&done.counts)));
+        let is_loaded = |index: usize| done.loaded.binary_search(&((index - start) as u64)).is_ok();
+        let computed = calls.saturating_sub(done.loaded.len());
+        let each = took / u32::try_from(computed.max(1)).unwrap_or(u32::MAX);
+        let unkept = self.record(start..start + calls, &without_result, attempts, each, &is_loaded);
+        if let Some(recorder) = self.run.feed.recorder() {
+            recorder.lost(unkept.saturating_sub(done.nothings));
+        }
         let (meter, worker) = (self.run.meter, self.number);
         tell(meter, || EventKind::BatchEnded { worker, index: start, items: calls - busy, took });
         discard(spent.into_iter());
@@ -193,28 +197,28 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
     }
 
-    /// Has the results of items written down, which a worker took so long for in all, and of which it loaded so many, and so many
-    /// are `None`.
+    /// Has the results of items written down, which a worker took so long for each, unless it loaded them. Answers how many will not
+    /// be found again.
     pub(super) fn record(
         &self,
         items: Range<usize>,
         without_result: &[usize],
         before: u32,
-        took: Duration,
-        (loaded, nothings): (u64, u64),
-    ) {
-        let Some(recorder) = self.run.feed.recorder() else { return };
-        let each = took / u32::try_from(items.len().max(1)).unwrap_or(u32::MAX);
+        each: Duration,
+        is_loaded: &dyn Fn(usize) -> bool,
+    ) -> u64 {
+        let Some(recorder) = self.run.feed.recorder() else { return 0 };
         let worker = self.number;
         let results = items.filter(|index| without_result.binary_search(index).is_err());
-        let mut unkept = 0;
-        for (index, number) in results.zip(0..) {
-            // Which ones were loaded is not known.
-            let kept = Kept::Unknown;
-            let ended = Ended { index, worker, attempts: before + 1, took: each, loaded: number < loaded, kept };
-            unkept += u64::from(!recorder.done(ended));
-        }
-        recorder.lost(unkept.saturating_sub(nothings));
+        let ended = |index| Ended {
+            index,
+            worker,
+            attempts: before + 1,
+            took: each,
+            loaded: is_loaded(index),
+            kept: Kept::Unknown,
+        };
+        results.map(|index| u64::from(!recorder.done(ended(index)))).sum()
     }
 
     /// The worker says that it ended so many calls more: from here on its board counts the next ones.

@@ -93,7 +93,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             rest = behind;
             if is_known {
                 let number = part.items.len();
-                recorded.push((part.start..part.start + number, part.attempts, number as u64));
+                recorded.push((part.start..part.start + number, part.attempts));
                 part.out.extend(stretch.into_iter().flatten());
                 turn.hand_in([part.out]);
                 spent.append(&mut part.items);
@@ -105,8 +105,11 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
         turn.caught_up(self.number, known, began.elapsed());
         drop(turn);
-        for (items, attempts, number) in recorded {
-            self.record(items, &[], attempts, Duration::ZERO, (number, 0));
+        for (items, attempts) in recorded {
+            let unkept = self.record(items, &[], attempts, Duration::ZERO, &|_| true);
+            if let Some(recorder) = self.run.feed.recorder() {
+                recorder.lost(unkept);
+            }
         }
         discard(spent.into_iter());
         self.count(known as u64);

@@ -52,5 +52,11 @@ fn failures_of_others_are_heard_of_from_when_one_began() {
     third.failed(id(6), 1, 0, 1, failing(FailureKind::Error, "no", "x", 1));
     third.end(&Ended::default());
     hears(&first, 6, Some(1));
-    assert!(files(cache, "log").len() >= 3);
+    // And who came and went between two looks.
+    let (fourth, _) = open(cache);
+    fourth.begin(&begin(9), &mut list(0..9, 1)).unwrap();
+    fourth.failed(id(7), 1, 0, 1, failing(FailureKind::Error, "no", "x", 1));
+    fourth.end(&Ended::default());
+    hears(&second, 7, Some(1));
+    assert!(files(cache, "log").len() >= 4);
 }

@@ -156,6 +156,17 @@ fn runs_are_listed_and_removed() {
     assert_eq!(read(cache.path()), Recorded::default());
 }
 
+#[test]
+fn nothing_is_left_of_a_program_that_did_not_begin() {
+    let cache = tempfile::tempdir().unwrap();
+    open(cache.path()).0.discard();
+    assert!(names(cache.path()).unwrap().is_empty());
+    let (other, _) = open(cache.path());
+    open(cache.path()).0.discard();
+    assert_eq!(files(cache.path(), "log").len(), 1);
+    assert!(other.end(&Ended::default()).error.is_none());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_ledger_that_is_removed_under_a_run_is_told() {
