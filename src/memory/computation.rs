@@ -20,7 +20,7 @@ use crate::store::{NewEntry, now_ms};
 
 /// A result that took this long is made safe from a killed process before the call returns: the flush costs some 130 us. So are
 /// results that took as long together: a kill never costs more than this.
-pub(super) const COSTLY: Duration = Duration::from_millis(10);
+pub(crate) const COSTLY: Duration = Duration::from_millis(10);
 
 /// A call that has to be computed.
 pub(super) struct Computation<'s, O, V> {
@@ -232,6 +232,6 @@ impl<O, V: Serialize + DeserializeOwned> Computation<'_, O, V> {
 }
 
 /// Nanoseconds in 64 bits: 584 years.
-fn nanos(took: Duration) -> u64 {
+pub(crate) fn nanos(took: Duration) -> u64 {
     u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::arguments::{ArgsOf, Arguments, Plain};
 use super::call::{Keyed, NotOwn, Subject};
 use super::claim::Guard;
-use super::computation::Computation;
+use super::computation::{Computation, nanos};
 use super::explain::Explanation;
 use super::reason::MissReason;
 use super::shelf::Shelved;
@@ -259,7 +259,7 @@ impl<O, V: Serialize + DeserializeOwned> Subject<O, V> {
         };
         let info = listed.info().ok()?;
         self.judged_record(memory, &info, blessing.as_deref()).ok()?;
-        let nanos_saved = u64::try_from(info.compute_time().as_nanos()).unwrap_or(u64::MAX);
+        let nanos_saved = nanos(info.compute_time());
         Some((listed.key(), blessing.is_some(), nanos_saved))
     }
 

@@ -63,6 +63,7 @@ pub(crate) use bless::Recall;
 pub use bless::{Bless, BlessError, Blessed, BlessedCode, Blessing, Difference};
 pub use builder::{MemoryBuilder, MmapMode};
 pub use cached::{Cached, CachedFn};
+pub(crate) use computation::{COSTLY, nanos};
 pub use explain::{ArgumentChange, Explanation};
 #[cfg(unix)]
 pub(crate) use global::VARIABLE as GLOBAL_VARIABLE;

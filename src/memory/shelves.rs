@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::bless::{Answering, Noted};
 use super::code_lists::ListName;
-use super::computation::COSTLY;
+use super::computation::{COSTLY, nanos};
 use super::hot::{Hot, HotTier};
 use super::uses::Gathered;
 use crate::error::Result;
@@ -87,7 +87,7 @@ impl Shelves {
     /// Whether a result that took so long is to be made safe at once: it is costly, or those since the last such one are,
     /// together with it.
     pub(super) fn is_costly(&self, took: Duration) -> bool {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = nanos(took);
         let at_risk = self.at_risk_nanos.fetch_add(nanos, Relaxed).saturating_add(nanos);
         let is_costly = u128::from(at_risk) >= COSTLY.as_nanos();
         if is_costly {

@@ -1,7 +1,8 @@
 //! Group commit: a thread that writes what came of items, many records at once.
 //!
 //! A group is written when its first record is [`SOON`] old, [`GROUP`] records wait, or those that wait took [`COSTLY`] to
-//! compute, after what makes their values durable; from then on it survives a killed process. Within [`SYNC`] of that it is synced, together with the groups in between.
+//! compute, after what makes their values durable; from then on it survives a killed process. Within [`SYNC`] of that it is
+//! synced, together with the groups in between.
 //!
 //! A group that cannot be written is kept, and written with the next one, a second later, or at the end. What cannot be kept, or
 //! not be written at the end either, is counted; and so is what was written before something that could not be synced: a later
@@ -18,11 +19,10 @@ use super::item::Ended;
 use super::log::Log;
 use super::record::{Outcome, put_ended, put_outcome};
 use crate::lock::{lock, whole};
+use crate::memory::COSTLY;
 
 const SOON: Duration = Duration::from_millis(1);
 const GROUP: usize = 512;
-/// What took so long in all is not left at risk for a moment.
-const COSTLY: Duration = Duration::from_millis(10);
 /// With the time a sync takes, this keeps the promise of 200 ms on a disk that is not overwhelmed.
 const SYNC: Duration = Duration::from_millis(100);
 /// A group that could not be written is tried again after so long, if there is no other before.
@@ -317,17 +317,12 @@ impl Writer {
         match synced {
             Ok(()) => self.unsynced_records = 0,
             Err(error) => {
-                // With the next group, or at the end.
+                // With the next group, or at the end; what was written since the last sync may not be on the disk even then.
                 self.unsynced = true;
-                self.doubt(error);
+                self.doubtful += std::mem::take(&mut self.unsynced_records);
+                self.sync_failed.get_or_insert(error);
             }
         }
-    }
-
-    /// What was written since the last sync may not be on the disk.
-    fn doubt(&mut self, error: io::Error) {
-        self.doubtful += std::mem::take(&mut self.unsynced_records);
-        self.sync_failed.get_or_insert(error);
     }
 
     fn close(mut self, group: Vec<Outcome>, closing: Closing) -> Kept {

@@ -31,14 +31,12 @@ pub(crate) struct Follower {
     began: Instant,
     /// Milliseconds after it began.
     next_ms: AtomicU64,
-    others: Mutex<Others>,
+    segments: Mutex<Segments>,
     failed: Mutex<HashMap<ItemId, (u32, Failing), ByFirstBytes>>,
 }
 
 /// The segments that are followed, and those that are not, or no more.
-struct Others {
-    segments: HashMap<PathBuf, Option<Followed>>,
-}
+type Segments = HashMap<PathBuf, Option<Followed>>;
 
 struct Followed {
     segment: Segment,
@@ -57,7 +55,7 @@ impl Follower {
             own,
             began: Instant::now(),
             next_ms: AtomicU64::new(0),
-            others: Mutex::new(Others { segments }),
+            segments: Mutex::new(segments),
             failed: Mutex::default(),
         }
     }
@@ -68,9 +66,9 @@ impl Follower {
         let now_ms = self.began.elapsed().as_millis() as u64;
         // One looks, and the others go by what is known.
         if now_ms >= self.next_ms.load(Relaxed)
-            && let Some(mut others) = try_lock(&self.others)
+            && let Some(mut segments) = try_lock(&self.segments)
         {
-            let pause = if self.look(&mut others) { OFTEN } else { RARELY };
+            let pause = if self.look(&mut segments) { OFTEN } else { RARELY };
             // However long a look takes, most of the time goes by without one.
             let looked_ms = self.began.elapsed().as_millis() as u64;
             self.next_ms.store(looked_ms + (pause.as_millis() as u64).max(looked_ms - now_ms), Relaxed);
@@ -80,11 +78,11 @@ impl Follower {
 
     /// Reads what was written since the last look; answers whether others take part. Where something cannot be read, items may be
     /// tried once more: the next reader of the ledger says what is wrong.
-    fn look(&self, others: &mut Others) -> bool {
+    fn look(&self, segments: &mut Segments) -> bool {
         let Ok(paths) = folder::paths(&self.dir) else { return false };
-        others.segments.retain(|path, _| paths.binary_search(path).is_ok());
+        segments.retain(|path, _| paths.binary_search(path).is_ok());
         for path in paths {
-            let followed = match others.segments.entry(path) {
+            let followed = match segments.entry(path) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
                     // With the next look, maybe.
@@ -105,7 +103,7 @@ impl Follower {
                 *followed = None;
             }
         }
-        others.segments.values().any(Option::is_some)
+        segments.values().any(Option::is_some)
     }
 
     fn read(&self, followed: &mut Followed) -> io::Result<()> {

@@ -17,7 +17,7 @@ const KEPT_END: u8 = 10;
 const KEPT_START: u8 = 11;
 
 /// A kind of failure is written as its place here.
-const KINDS: [FailureKind; 7] = [
+pub(super) const KINDS: [FailureKind; 7] = [
     FailureKind::Error,
     FailureKind::Panic,
     FailureKind::Timeout,

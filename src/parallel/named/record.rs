@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::failure::{Cause, Failure, FailureKind, Lost};
 use super::super::record::{Ended, Recorder};
-use crate::memory::{Kept, Memory};
+use crate::memory::{Kept, Memory, nanos};
 use crate::runs::{Failed, Failing, ItemId, Ledger};
 use crate::store::EntryKey;
 
@@ -110,11 +110,6 @@ impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").field("items", &self.items.len()).finish_non_exhaustive()
     }
-}
-
-/// Nanoseconds in 64 bits: 584 years.
-fn nanos(took: Duration) -> u64 {
-    u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn number(worker: usize) -> u32 {

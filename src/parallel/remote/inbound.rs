@@ -140,10 +140,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         let is_loaded = |index: usize| done.loaded.binary_search(&((index - start) as u64)).is_ok();
         let computed = calls.saturating_sub(done.loaded.len());
         let each = took / u32::try_from(computed.max(1)).unwrap_or(u32::MAX);
-        let unkept = self.record(start..start + calls, &without_result, attempts, each, &is_loaded);
-        if let Some(recorder) = self.run.feed.recorder() {
-            recorder.lost(unkept.saturating_sub(done.nothings));
-        }
+        self.record(start..start + calls, &without_result, attempts, each, &is_loaded, done.nothings);
         let (meter, worker) = (self.run.meter, self.number);
         tell(meter, || EventKind::BatchEnded { worker, index: start, items: calls - busy, took });
         discard(spent.into_iter());
@@ -197,8 +194,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         }
     }
 
-    /// Has the results of items written down, which a worker took so long for each, unless it loaded them. Answers how many will not
-    /// be found again.
+    /// Has the results of items written down, which a worker took so long for each, unless it loaded them; so many are a `None` that
+    /// is not stored for that.
     pub(super) fn record(
         &self,
         items: Range<usize>,
@@ -206,8 +203,9 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         before: u32,
         each: Duration,
         is_loaded: &dyn Fn(usize) -> bool,
-    ) -> u64 {
-        let Some(recorder) = self.run.feed.recorder() else { return 0 };
+        nothings: u64,
+    ) {
+        let Some(recorder) = self.run.feed.recorder() else { return };
         let worker = self.number;
         let results = items.filter(|index| without_result.binary_search(index).is_err());
         let ended = |index| Ended {
@@ -218,7 +216,8 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
             loaded: is_loaded(index),
             kept: Kept::Unknown,
         };
-        results.map(|index| u64::from(!recorder.done(ended(index)))).sum()
+        let unkept: u64 = results.map(|index| u64::from(!recorder.done(ended(index)))).sum();
+        recorder.lost(unkept.saturating_sub(nothings));
     }
 
     /// The worker says that it ended so many calls more: from here on its board counts the next ones.

@@ -106,10 +106,7 @@ impl<'s, W: Work, I: Iterator<Item = W::Item> + Send> Driver<'s, '_, W, I> {
         turn.caught_up(self.number, known, began.elapsed());
         drop(turn);
         for (items, attempts) in recorded {
-            let unkept = self.record(items, &[], attempts, Duration::ZERO, &|_| true);
-            if let Some(recorder) = self.run.feed.recorder() {
-                recorder.lost(unkept);
-            }
+            self.record(items, &[], attempts, Duration::ZERO, &|_| true, 0);
         }
         discard(spent.into_iter());
         self.count(known as u64);

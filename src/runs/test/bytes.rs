@@ -99,17 +99,8 @@ fn key() -> impl Strategy<Value = [u8; 40]> {
 }
 
 prop_compose! {
-    fn failed()(kind in 0..7_usize, message: String, text: String) -> Failed {
-        let kinds = [
-            FailureKind::Error,
-            FailureKind::Panic,
-            FailureKind::Timeout,
-            FailureKind::Death,
-            FailureKind::Memory,
-            FailureKind::Serialization,
-            FailureKind::Input,
-        ];
-        Failed::new(kinds[kind], &message, &text)
+    fn failed()(kind in 0..record::KINDS.len(), message: String, text: String) -> Failed {
+        Failed::new(record::KINDS[kind], &message, &text)
     }
 }
 
